@@ -1,0 +1,1 @@
+"""Images, pairs, published data sets, degradations and the training loader."""

@@ -1,0 +1,1 @@
+"""Training: device, optimiser, schedule, step, state, loop and log."""

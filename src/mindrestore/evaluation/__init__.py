@@ -1,0 +1,1 @@
+"""Metrics, named protocols, the evaluator and its reports."""

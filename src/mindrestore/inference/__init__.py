@@ -1,0 +1,1 @@
+"""Trained networks at work: any image size, files and folders, export."""

@@ -1,0 +1,1 @@
+"""Loss terms and the weighted objective that a recipe builds from them."""
