@@ -1,0 +1,232 @@
+"""Find, inherit, override and write recipes.
+
+A recipe file may name another one under `inherit`; its own keys are laid over that one. `key=value` overrides come
+last. The run folder keeps the result as one complete file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mindrestore.recipes.schema import LOSS_TERMS, Recipe, RecipeError, build, closest, join, unknown_key
+
+_FOLDER = Path(__file__).parent
+_FREE = ("model.hyper",)  # keys below these belong to the network, which checks them itself
+
+
+class _Yaml(yaml.SafeLoader):
+    """YAML in which 1e-4 is a number; YAML 1.1 asks for a decimal point and reads it as text."""
+
+
+_Yaml.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def list_recipes() -> list[str]:
+    """List the names of the recipes that come with the package.
+
+    Returns:
+        Sorted names such as "aecrnet/its".
+
+    Example:
+        >>> "quickstart" in list_recipes()
+        True
+    """
+    return sorted(path.relative_to(_FOLDER).with_suffix("").as_posix() for path in _FOLDER.rglob("*.yaml"))
+
+
+def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Load a recipe by name, from a YAML file, or from a run folder.
+
+    Args:
+        name_or_path: "aecrnet/its", "my/recipe.yaml" or "runs/first".
+        overrides: "dotted.key=value" strings; the value is YAML. `null` under `loss.terms` removes a term.
+
+    Returns:
+        The complete, checked recipe.
+
+    Raises:
+        RecipeError: unknown recipe or key (the closest is named), unreadable file, wrong type or range.
+
+    Example:
+        >>> load_recipe("aecrnet/its", ["data.patch_size=64", "loss.terms.contrastive=null"]).data.patch_size
+        64
+    """
+    path = _find(str(name_or_path), Path())
+    values = _read_inherited(path, ())
+    layer: dict[str, Any] = {}
+    for text in overrides:
+        _set(layer, text)
+    values = _merge(values, layer)
+    values.setdefault("name", _name_of(path))
+    return _checked(build(Recipe, values))
+
+
+def to_dict(recipe: Recipe) -> dict[str, Any]:
+    """Turn a recipe into plain dictionaries and lists.
+
+    Args:
+        recipe: any recipe.
+
+    Returns:
+        Nested dictionaries that `recipes.schema.build(Recipe, ...)` accepts.
+
+    Example:
+        >>> to_dict(load_recipe("aecrnet/its"))["optim"]["lr"]
+        0.0001
+    """
+    return _plain(dataclasses.asdict(recipe))
+
+
+def recipe_to_yaml(recipe: Recipe) -> str:
+    """Write a recipe as YAML that `load_recipe` reads back unchanged.
+
+    Args:
+        recipe: any recipe.
+
+    Returns:
+        YAML text with every key.
+
+    Example:
+        >>> Path("mine.yaml").write_text(recipe_to_yaml(load_recipe("quickstart")))
+    """
+    return yaml.safe_dump(to_dict(recipe), sort_keys=False, default_flow_style=None, allow_unicode=True)
+
+
+def _find(name: str, beside: Path) -> Path:
+    """Locate a recipe: a packaged name first, then a file or run folder (relative to `beside`)."""
+    if name in list_recipes():
+        return _FOLDER / f"{name}.yaml"
+    path = beside / name
+    if path.is_dir() and (path / "recipe.yaml").is_file():
+        return path / "recipe.yaml"
+    if path.is_file():
+        return path
+    if path.suffix in (".yaml", ".yml"):
+        raise RecipeError(f"recipe file {path} does not exist")
+    raise RecipeError(f"unknown recipe {name!r}; {closest(name, list_recipes())}")
+
+
+def _name_of(path: Path) -> str:
+    return path.relative_to(_FOLDER).with_suffix("").as_posix() if _FOLDER in path.parents else path.stem
+
+
+def _read_inherited(path: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
+    if path.resolve() in chain:
+        names = " -> ".join(str(link) for link in (*chain, path.resolve()))
+        raise RecipeError(f"recipes inherit from each other in a circle: {names}")
+    values = _read(path)
+    parent = values.pop("inherit", None)
+    if parent is None:
+        return values
+    if not isinstance(parent, str):
+        raise RecipeError(f"{path}: inherit: {parent!r} is not the name of a recipe")
+    base = _read_inherited(_find(parent, path.parent), (*chain, path.resolve()))
+    base.pop("name", None)  # the heir is not called after its parent
+    return _merge(base, values)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Yaml)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"recipe {path} cannot be read: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise RecipeError(f"recipe {path}: expected keys and values, found {type(values).__name__}")
+    return values
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one mapping over another, key by key; a layer that sets one training length replaces the other."""
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both else value
+    lengths = [key for key in ("epochs", "max_steps") if over.get(key) is not None]
+    if len(lengths) == 1:
+        merged["max_steps" if lengths == ["epochs"] else "epochs"] = None
+    return merged
+
+
+def _set(layer: dict[str, Any], text: str) -> None:
+    """Put one "dotted.key=value" override into a nested mapping."""
+    key, sign, raw = text.partition("=")
+    key = key.strip()
+    if not sign or not key:
+        raise RecipeError(f"override {text!r} is not of the form key=value, for example data.patch_size=64")
+    known = recipe_keys()
+    free = any(key.startswith(f"{prefix}.") for prefix in _FREE)
+    if not free and key not in known:
+        raise RecipeError(unknown_key(key, known))
+    try:
+        value = yaml.load(raw, Loader=_Yaml)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"override {text!r}: the value is not valid YAML: {' '.join(str(error).split())}") from error
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        layer = layer.setdefault(parent, {})
+        if not isinstance(layer, dict):
+            raise RecipeError(f"override {text!r} contradicts an earlier override of {parent!r}")
+    layer[leaf] = value
+
+
+def recipe_keys() -> list[str]:
+    """List every dotted key that a recipe or an override may set.
+
+    Returns:
+        Names such as "optim.lr" and "loss.terms.l1.weight", groups included.
+
+    Example:
+        >>> "optim.lr" in recipe_keys()
+        True
+    """
+    return _keys_of(Recipe(), "") + _keys_of_terms()
+
+
+def _keys_of(config: Any, path: str) -> list[str]:
+    keys = []
+    for item in dataclasses.fields(config):
+        name = join(path, item.name)
+        keys.append(name)
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            keys += _keys_of(value, name)
+    return keys
+
+
+def _keys_of_terms() -> list[str]:
+    keys = []
+    for term, kind in LOSS_TERMS.items():
+        keys += [f"loss.terms.{term}", *_keys_of(kind(), f"loss.terms.{term}")]
+    return keys
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _checked(recipe: Recipe) -> Recipe:
+    """Check what no single field can say about itself."""
+    train = recipe.train
+    if (train.epochs is None) == (train.max_steps is None):
+        raise RecipeError(
+            f"train.epochs={train.epochs} and train.max_steps={train.max_steps}: set exactly one of the two"
+        )
+    if len(recipe.optim.betas) != 2:
+        raise RecipeError(f"optim.betas: {list(recipe.optim.betas)} must hold two numbers, such as [0.9, 0.999]")
+    if not any(term["weight"] > 0 for term in recipe.loss.terms.values()):
+        raise RecipeError("loss.terms: no term has a weight above 0, so there is nothing to train; add l1.weight=1")
+    if recipe.schedule.min_lr > recipe.optim.lr:
+        raise RecipeError(f"schedule.min_lr {recipe.schedule.min_lr} is above optim.lr {recipe.optim.lr}")
+    if recipe.schedule.name == "step" and not recipe.schedule.milestones:
+        raise RecipeError("schedule.milestones is empty: a step schedule needs at least one, such as [100, 200]")
+    return recipe

@@ -1,0 +1,305 @@
+"""What a recipe may say: one frozen dataclass per concern, with types, ranges and defaults.
+
+A recipe is data (YAML); these classes are the only description of its keys. `build` turns a mapping into them and
+reports every unknown key, wrong type and value out of range by its dotted name.
+"""
+
+from __future__ import annotations
+
+# ruff: noqa: UP007, UP045 - the annotations are evaluated at run time, where Python 3.9 has no `X | None`
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Optional, Union, get_args, get_origin, get_type_hints
+
+from mindrestore.errors import MindRestoreError
+
+
+class RecipeError(MindRestoreError):
+    """Report a recipe, key or value that cannot be used."""
+
+
+def _value(default: Any, *, choices: tuple = (), minimum: Any = None, above: Any = None, below: Any = None) -> Any:
+    """Declare a field with its allowed values: a set, or bounds (`above` and `below` are exclusive)."""
+    rules = {"choices": choices, "minimum": minimum, "above": above, "below": below}
+    return field(default=default, metadata=rules)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which network, its hyper-parameters, and weights to start from."""
+
+    name: str = "aecrnet"
+    hyper: dict[str, Any] = field(default_factory=dict)
+    weights: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the image pairs are and how they become training patches."""
+
+    dataset: str = "auto"
+    root: Optional[str] = None
+    train_split: str = "train"
+    val_dataset: Optional[str] = None  # None: same as `dataset`
+    val_root: Optional[str] = None  # None: same as `root`
+    val_split: str = "test"
+    patch_size: int = _value(240, minimum=1)
+    augment: tuple[str, ...] = _value(("hflip", "rot90"), choices=("hflip", "vflip", "rot90", "transpose"))
+    workers: int = _value(2, minimum=0)
+    repeat: int = _value(1, minimum=1)  # passes over the pairs that make one epoch
+
+
+@dataclass(frozen=True)
+class PixelTerm:
+    """A loss on pixels: `l1`, `mse` or its alias `l2`."""
+
+    weight: float = _value(1.0, minimum=0)
+
+
+@dataclass(frozen=True)
+class CharbonnierTerm:
+    """mean(sqrt(difference^2 + eps^2))."""
+
+    weight: float = _value(1.0, minimum=0)
+    eps: float = _value(1e-3, above=0)
+
+
+@dataclass(frozen=True)
+class ContrastiveTerm:
+    """Contrastive regularisation in VGG feature space (AECR-Net, section 3.2 of the paper)."""
+
+    weight: float = _value(0.1, minimum=0)
+    vgg: str = _value("vgg19", choices=("vgg16", "vgg19"))
+    vgg_weights: Optional[str] = None
+    negatives: int = _value(1, minimum=1)
+    form: str = _value("own", choices=("own", "batch_mean", "batch_sum"))
+    ablation: bool = False
+
+
+LOSS_TERMS: dict[str, type] = {
+    "l1": PixelTerm,
+    "mse": PixelTerm,
+    "l2": PixelTerm,
+    "charbonnier": CharbonnierTerm,
+    "contrastive": ContrastiveTerm,
+}
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Named loss terms, each with its weight and settings; a term set to null is removed."""
+
+    terms: dict[str, dict[str, Any]] = field(default_factory=lambda: {"l1": {"weight": 1.0}})
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """Optimizer, gradient clipping and accumulation."""
+
+    name: str = _value("adam", choices=("adam", "adamw"))
+    lr: float = _value(1e-4, above=0)
+    betas: tuple[float, ...] = _value((0.9, 0.999), minimum=0, below=1)
+    eps: float = _value(1e-8, above=0)
+    weight_decay: float = _value(0.0, minimum=0)
+    clip_norm: Optional[float] = _value(None, above=0)
+    accumulate: int = _value(1, minimum=1)  # micro-batches per update
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """Learning rate over time; warmup and milestones count in `unit`."""
+
+    name: str = _value("cosine", choices=("cosine", "step", "constant"))
+    unit: str = _value("step", choices=("step", "epoch"))
+    warmup: int = _value(0, minimum=0)
+    min_lr: float = _value(0.0, minimum=0)
+    milestones: tuple[int, ...] = _value((), minimum=1)
+    gamma: float = _value(0.5, above=0)
+
+
+@dataclass(frozen=True)
+class LossScaleConfig:
+    """Scaling of the loss before the backward pass, against underflow in half precision."""
+
+    kind: str = _value("none", choices=("none", "fixed", "dynamic"))
+    value: float = _value(1024.0, above=0)
+    factor: int = _value(2, minimum=2)
+    window: int = _value(1000, minimum=1)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Length, batch, seed, device and the rhythm of logging, validation and checkpoints."""
+
+    batch_size: int = _value(16, minimum=1)
+    epochs: Optional[int] = _value(None, minimum=1)
+    max_steps: Optional[int] = _value(None, minimum=1)
+    seed: int = _value(666, minimum=0)
+    mode: str = _value("graph", choices=("graph", "pynative"))
+    device: str = _value("auto", choices=("auto", "CPU", "GPU", "Ascend"))
+    amp: str = _value("O0", choices=("O0", "float16", "bfloat16"))
+    log_every: int = _value(50, minimum=1)  # steps
+    val_every: int = _value(1, minimum=0)  # 0: never
+    val_unit: str = _value("epoch", choices=("step", "epoch"))
+    checkpoint_every: int = _value(1, minimum=0)  # 0: only at the end
+    checkpoint_unit: str = _value("epoch", choices=("step", "epoch"))
+    nonfinite_patience: int = _value(3, minimum=1)
+    tensorboard: bool = False
+
+
+@dataclass(frozen=True)
+class EmaConfig:
+    """Exponential moving average of the weights; decay 0 switches it off."""
+
+    decay: float = _value(0.0, minimum=0, below=1)
+
+
+@dataclass(frozen=True)
+class ValidationConfig:
+    """How whole images are measured during training, and what makes a checkpoint the best."""
+
+    protocol: str = "aecr"
+    best_metric: str = "psnr"
+    max_images: Optional[int] = _value(None, minimum=1)
+
+
+@dataclass(frozen=True)
+class OutputConfig:
+    """The run folder is root/name; without a name it is called after the recipe."""
+
+    root: str = "runs"
+    name: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that defines one training run.
+
+    Example:
+        >>> recipe = load_recipe("aecrnet/its", ["train.batch_size=4"])
+        >>> recipe.optim.lr, recipe.train.batch_size
+        (0.0001, 4)
+    """
+
+    name: str = "custom"
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    loss_scale: LossScaleConfig = field(default_factory=LossScaleConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    ema: EmaConfig = field(default_factory=EmaConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
+
+
+def build(kind: type, values: Any, path: str = "") -> Any:
+    """Fill a schema class from a mapping.
+
+    Args:
+        kind: a dataclass of this module.
+        values: mapping of field names to plain YAML values; missing fields take their defaults.
+        path: dotted name of the mapping, for messages.
+
+    Returns:
+        An instance of `kind` with checked types and ranges.
+
+    Raises:
+        RecipeError: unknown key (the closest valid one is named), wrong type, value out of range.
+
+    Example:
+        >>> build(OptimConfig, {"lr": 2e-4}, "optim").lr
+        0.0002
+    """
+    if not isinstance(values, Mapping):
+        raise RecipeError(f"{path or 'recipe'}: {values!r} is not a mapping of keys to values")
+    hints, fields = get_type_hints(kind), {f.name: f for f in dataclasses.fields(kind)}
+    ready = {}
+    for key, value in values.items():
+        name = join(path, str(key))
+        if key not in fields:
+            raise RecipeError(unknown_key(name, [join(path, known) for known in fields]))
+        if kind is LossConfig and key == "terms":
+            ready[key] = _terms(value, name)
+            continue
+        ready[key] = _convert(value, hints[key], name)
+        _check_range(ready[key], fields[key].metadata, name)
+    return kind(**ready)
+
+
+def closest(name: str, known: list[str]) -> str:
+    """Say which known name is nearest, or list them all when none is near.
+
+    Example:
+        >>> closest("aecrnet/itz", ["aecrnet/its", "quickstart"])
+        "did you mean 'aecrnet/its'?"
+    """
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+
+
+def unknown_key(name: str, known: list[str]) -> str:
+    """Word the message for a key that does not exist."""
+    return f"unknown recipe key {name!r}; {closest(name, known)}"
+
+
+def join(path: str, key: str) -> str:
+    """Join a dotted path and a key."""
+    return f"{path}.{key}" if path else key
+
+
+def _terms(values: Any, path: str) -> dict[str, dict[str, Any]]:
+    if not isinstance(values, Mapping):
+        raise RecipeError(f"{path}: {values!r} is not a mapping of term names to settings")
+    terms = {}
+    for name, settings in values.items():
+        if name not in LOSS_TERMS:
+            raise RecipeError(unknown_key(join(path, str(name)), [join(path, known) for known in LOSS_TERMS]))
+        if settings is not None:
+            terms[name] = dataclasses.asdict(build(LOSS_TERMS[name], settings, join(path, name)))
+    return terms
+
+
+def _convert(value: Any, hint: Any, name: str) -> Any:
+    """Bring a YAML value to the declared type, or say which type was expected."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Union:  # Optional[X]
+        return None if value is None else _convert(value, args[0], name)
+    if dataclasses.is_dataclass(hint):
+        return build(hint, value, name)
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise _type_error(name, value, f"a list of {args[0].__name__}")
+        return tuple(_convert(item, args[0], f"{name}[{i}]") for i, item in enumerate(value))
+    if origin is dict and isinstance(value, Mapping):
+        return dict(value)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is float and number:
+        return float(value)
+    if hint is int and number and float(value).is_integer():
+        return int(value)
+    if hint in (str, bool) and isinstance(value, hint):
+        return value
+    raise _type_error(name, value, "a mapping" if origin is dict else hint.__name__)
+
+
+def _type_error(name: str, value: Any, expected: str) -> RecipeError:
+    return RecipeError(f"{name}: {value!r} is {type(value).__name__}, expected {expected}")
+
+
+def _check_range(value: Any, rules: Mapping[str, Any], name: str) -> None:
+    for item in value if isinstance(value, tuple) else (value,):
+        if item is None or not rules:
+            continue
+        if rules["choices"] and item not in rules["choices"]:
+            known = ", ".join(rules["choices"])
+            raise RecipeError(f"{name}: {item!r} is not one of {known}")
+        if rules["minimum"] is not None and not item >= rules["minimum"]:
+            raise RecipeError(f"{name}: {item!r} is too small, the least is {rules['minimum']}")
+        if rules["above"] is not None and not item > rules["above"]:
+            raise RecipeError(f"{name}: {item!r} must be greater than {rules['above']}")
+        if rules["below"] is not None and not item < rules["below"]:
+            raise RecipeError(f"{name}: {item!r} must be less than {rules['below']}")
