@@ -1,0 +1,173 @@
+"""Flags of published command lines, translated by the tables in `aliases.yaml`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Optional
+
+import yaml
+
+from mindrestore.errors import MindRestoreError
+
+TABLES = Path(__file__).with_name("aliases.yaml")
+_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+class AliasError(MindRestoreError):
+    """Report a published flag whose value cannot be used."""
+
+
+@dataclass(frozen=True)
+class Alias:
+    """Hold one line of a table: what a published flag means here.
+
+    Attributes:
+        flag: The flag with its dashes.
+        type: How its text is read: `str`, `int`, `float`, `bool` or `local`.
+        train: Overrides of recipe keys, `{}` standing for the value.
+        eval: The argument of `eval` that takes the value.
+        choices: The values that are accepted; all when empty.
+        map: Published value -> value here.
+        divide: `{"by": flag, "default": number}`: the value is divided by that flag's.
+        needs: Flags that have to be given when this one is true.
+        help: One sentence for `--help`.
+    """
+
+    flag: str
+    type: str = "str"
+    train: Sequence[str] = ()
+    eval: Optional[str] = None
+    choices: Sequence[Any] = ()
+    map: Mapping[str, str] = field(default_factory=dict)
+    divide: Optional[Mapping[str, Any]] = None
+    needs: Sequence[str] = ()
+    help: str = ""
+
+    @property
+    def dest(self) -> str:
+        """Name of the argument that holds the flag's text."""
+        return "alias_" + self.flag.lstrip("-")
+
+    def value(self, text: str) -> Any:
+        """Read the flag's text.
+
+        Raises:
+            AliasError: The text is not of the flag's type, not among its choices, or a URL where a path is needed.
+        """
+        if self.type == "local" and "://" in text:
+            raise AliasError(
+                f"{self.flag} {text}: this version copies nothing from or to object storage; mount the input and the output "
+                "of the job by name and give their local paths"
+            )
+        try:
+            value = {"int": int, "float": float, "bool": _read_bool}.get(self.type, str)(text)
+        except ValueError:
+            wanted = {"int": "a whole number", "float": "a number", "bool": "true or false"}[self.type]
+            raise AliasError(f"{self.flag} {text}: give {wanted}") from None
+        if self.choices and value not in self.choices:
+            raise AliasError(f"{self.flag} {text}: give one of {', '.join(map(str, self.choices))}")
+        return self.map.get(value, value) if self.map else value
+
+
+@dataclass(frozen=True)
+class System:
+    """Hold the table of one published program: where it comes from, the recipe it stands for, its flags."""
+
+    name: str
+    source: str
+    recipe: str
+    flags: Mapping[str, Alias]
+
+
+@lru_cache(maxsize=1)
+def systems() -> tuple[System, ...]:
+    """Read all tables, in the order of the file."""
+    tables = yaml.safe_load(TABLES.read_text(encoding="utf-8"))
+    return tuple(
+        System(name, table["source"], table["recipe"], {flag: Alias(flag, **line) for flag, line in table["flags"].items()})
+        for name, table in tables.items()
+    )
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add every published flag to a parser, as text; `given_values` reads them."""
+    seen: set[str] = set()
+    for system in systems():
+        group = parser.add_argument_group(f"published flags, {system.source} (they imply --recipe {system.recipe})")
+        for alias in system.flags.values():
+            if alias.flag in seen:
+                continue
+            seen.add(alias.flag)
+            optional = {"nargs": "?", "const": "true"} if alias.type == "bool" else {}
+            group.add_argument(alias.flag, dest=alias.dest, metavar=alias.type.upper(), help=alias.help, **optional)
+
+
+def given_values(args: argparse.Namespace, recipe: Optional[str]) -> tuple[Optional[System], dict[str, Any]]:
+    """Read the published flags of a parsed command line.
+
+    Args:
+        args: What a parser with `add_flags` returned.
+        recipe: The recipe that was asked for; its first part (`aecrnet` of `aecrnet/its`) chooses the table.
+
+    Returns:
+        The system whose table applies (`None` when no published flag was given) and flag -> value.
+
+    Raises:
+        AliasError: A value cannot be used, or the flags belong to no single system.
+    """
+    every = {flag: alias for system in systems() for flag, alias in system.flags.items()}
+    texts = {flag: getattr(args, alias.dest) for flag, alias in every.items()}
+    texts = {flag: text for flag, text in texts.items() if text}  # '' is how the published programs say "none"
+    if not texts:
+        return None, {}
+    system = _system_of(set(texts), recipe)
+    values = {flag: system.flags[flag].value(text) for flag, text in texts.items()}
+    for flag, value in values.items():
+        missing = [needed for needed in system.flags[flag].needs if value is True and needed not in values]
+        if missing:
+            raise AliasError(
+                f"{flag} true: this version copies nothing from or to object storage; mount the data and the results by name "
+                f"and give their local paths with {' and '.join(missing)}"
+            )
+    for flag in values:
+        divide = system.flags[flag].divide
+        if divide:
+            values[flag] /= values.get(divide["by"], divide["default"])
+    return system, values
+
+
+def recipe_overrides(system: Optional[System], values: Mapping[str, Any]) -> list[str]:
+    """Turn published flags into `key=value` overrides of a recipe.
+
+    Example:
+        >>> recipe_overrides(systems()[0], {"--batch_size": 4})
+        ['train.batch_size=4']
+    """
+    words = {flag: json.dumps(value) for flag, value in values.items()}  # JSON is YAML with no doubt about the type
+    return [template.format(word) for flag, word in words.items() for template in system.flags[flag].train]
+
+
+def eval_arguments(system: Optional[System], values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Turn published flags into arguments of `eval`, and list those that mean nothing there."""
+    taken = {system.flags[flag].eval: value for flag, value in values.items() if system.flags[flag].eval}
+    unused = [flag for flag in values if not (system.flags[flag].eval or system.flags[flag].needs)]
+    return taken, unused
+
+
+def _system_of(flags: set[str], recipe: Optional[str]) -> System:
+    fitting = [system for system in systems() if flags <= set(system.flags)]
+    if not fitting:
+        raise AliasError(f"{', '.join(sorted(flags))} belong to different published programs; use key=value overrides")
+    preferred = recipe.split("/")[0] if recipe else ""
+    return next((system for system in fitting if system.name == preferred), fitting[0])
+
+
+def _read_bool(text: str) -> bool:
+    if text.lower() not in _BOOLEANS:
+        raise ValueError(text)
+    return _BOOLEANS[text.lower()]

@@ -1,0 +1,104 @@
+"""The `mindrestore` command: find the sub-command, run it, turn errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn, Optional
+
+from mindrestore import __version__
+from mindrestore.cli import data, doctor, export, models, recipes, restore, train
+from mindrestore.cli import eval as evaluate
+from mindrestore.errors import MindRestoreError
+
+COMMANDS = (train, evaluate, restore, export, data, recipes, models, doctor)
+
+USAGE_ERROR = 2
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+
+class Parser(argparse.ArgumentParser):
+    """Parse strictly: no abbreviated flags, and errors look like every other error of the command."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(**options, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line that starts with `error:`, and leave with the code of a usage error."""
+        self.exit(USAGE_ERROR, f"error: {message}\nSee: {self.prog} --help\n")
+
+
+def build_parser() -> Parser:
+    """Build the parser of all sub-commands; MindSpore is not imported for it."""
+    parser = Parser(prog="mindrestore", description="Take haze, rain, blur and noise out of photographs.")
+    parser.add_argument("--version", action="version", version=f"mindrestore {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add_parser(subparsers)
+    for subparser in subparsers.choices.values():
+        subparser.set_defaults(parser=subparser)
+    return parser
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Run one command line.
+
+    Args:
+        argv: The words after the program's name; `None` takes those of this process.
+
+    Returns:
+        The exit code: 0 for success, 2 for an error that the user can mend, 130 after Ctrl-C, or what the
+        sub-command returns (`data check` gives 1 when it finds something wrong).
+
+    Example:
+        >>> main(["recipes"])
+        0
+    """
+    try:
+        args = parse(build_parser(), sys.argv[1:] if argv is None else list(argv))
+        return args.run(args)
+    except SystemExit as stop:  # argparse leaves this way after --help and after usage errors
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except MindRestoreError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return getattr(error, "exit_code", USAGE_ERROR)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # `mindrestore recipes | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:  # a full disk, a folder without write permission: the user's to mend, like the above
+        print(f"error: {error.filename or 'the system says'}: {error.strerror or error}", file=sys.stderr)
+        return USAGE_ERROR
+
+
+def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
+    """Parse a command line whose `key=value` words may stand anywhere among the flags."""
+    args, rest = parser.parse_known_args(argv)
+    overrides = getattr(args, "overrides", None)
+    if overrides is not None:  # argparse takes one run of positional words and returns the later ones
+        overrides += [word for word in rest if is_override(word)]
+        rest = [word for word in rest if not is_override(word)]
+    if rest:
+        args.parser.error(f"unknown argument {rest[0]!r}{_closest(rest[0], args.parser)}")
+    return args
+
+
+def is_override(word: str) -> bool:
+    """Tell whether a word reads `key=value`."""
+    return "=" in word and not word.startswith("-")
+
+
+def _closest(word: str, parser: argparse.ArgumentParser) -> str:
+    flags = [flag for action in parser._actions for flag in action.option_strings]
+    near = difflib.get_close_matches(word.split("=")[0], flags, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def run() -> NoReturn:
+    """Run the command line of this process and exit with its code."""
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""`mindrestore models`: list the networks with their size rules and parameter counts."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the sub-command."""
+    parser = subparsers.add_parser("models", help="list the networks", description=__doc__)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print one line per registered network."""
+    from mindrestore.models.registry import list_models, model_spec
+
+    head = ("name", "tasks", "parameters", "sizes", "tiling", "licence of the paper's weights", "paper")
+    rows = [head]
+    for name in list_models():
+        spec = model_spec(name)
+        size = f"multiples of {spec.size_multiple}, at least {spec.min_size}"
+        rows.append((name, ", ".join(spec.tasks), f"{spec.parameters:,}", size, spec.tiling, spec.licence, spec.paper))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+    return 0
