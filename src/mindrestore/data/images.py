@@ -12,7 +12,7 @@ from typing import Union
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops
 
 from mindrestore.errors import MindRestoreError
 
@@ -271,7 +271,7 @@ def _to_rgb8(image: Image.Image) -> np.ndarray:
         raise ValueError(f"pixel mode {image.mode} has no fixed range, save it with 8 or 16 bits")
     if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
         # Pillow takes every CMYK JPEG for Adobe's inverted kind; without Adobe's marker, 255 is full ink.
-        image = Image.fromarray(255 - np.asarray(image), mode="CMYK")
+        image = ImageChops.invert(image)
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return np.array(image.convert("RGB"))

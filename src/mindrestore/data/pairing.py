@@ -1,0 +1,195 @@
+"""Match degraded images with their clear partners by key, never by sort order."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mindrestore.data.images import PathLike, list_images
+from mindrestore.errors import MindRestoreError
+
+_INPUT_WORDS = "hazy|haze|foggy|input|rain|rainy|blur|blurry|noisy|lq"
+_TARGET_WORDS = "gt|clear|clean|target|norain|sharp|hq"
+_NAMES_SHOWN = 5
+
+
+class PairingError(MindRestoreError):
+    """Report images without a partner, or with more than one, by name."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Hold one degraded image and its clear partner.
+
+    Attributes:
+        key: What the two names have in common; several pairs share it when one clear image has many hazy ones.
+        input: Degraded image.
+        target: Clear image.
+        depth: Depth map of the scene, when the data set has one.
+        crop_target: Whether the clear image may be larger and is then centre-cropped to the size of the input.
+    """
+
+    key: str
+    input: Path
+    target: Path
+    depth: Path | None = None
+    crop_target: bool = False
+
+
+@dataclass(frozen=True)
+class PairRule:
+    """Say how a file name (without suffix) gives the key: group 1 of a pattern that matches all of it.
+
+    Attributes:
+        input: Pattern of the degraded images.
+        target: Pattern of the clear images.
+    """
+
+    input: str
+    target: str
+
+
+RULES: dict[str, PairRule] = {
+    # 0001.png <-> 0001.jpg
+    "same": PairRule(r"(.+)", r"(.+)"),
+    # 46_hazy.png <-> 46_GT.png, 01_outdoor_hazy.jpg <-> 01_outdoor_GT.jpg, rain-1.png <-> norain-1.png
+    "role": PairRule(
+        rf"(?:(?:{_INPUT_WORDS})[-_])?(.+?)(?:[-_](?:{_INPUT_WORDS}))?",
+        rf"(?:(?:{_TARGET_WORDS})[-_])?(.+?)(?:[-_](?:{_TARGET_WORDS}))?",
+    ),
+    # 1_1_0.90179.png, 1_2_0.97842.png -> 1.png: the text before the first underscore, many to one
+    "prefix": PairRule(r"([^_]+)(?:_.*)?", r"(.+)"),
+}
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Hold the outcome of matching two folders.
+
+    Attributes:
+        pairs: Matched images, in natural order of the inputs.
+        missing_targets: Inputs that have no clear partner.
+        unused_targets: Clear images that no input asks for.
+        rule: Name of the rule that was used.
+    """
+
+    pairs: list[Pair] = field(default_factory=list)
+    missing_targets: list[Path] = field(default_factory=list)
+    unused_targets: list[Path] = field(default_factory=list)
+    rule: str = "same"
+
+
+def pair_folders(
+    input_dir: PathLike,
+    target_dir: PathLike,
+    rule: str = "auto",
+    *,
+    recursive: bool = False,
+    crop_target: bool = False,
+) -> Pairing:
+    """Match the images of two folders, or of one folder that holds both kinds.
+
+    Args:
+        input_dir: Folder of degraded images.
+        target_dir: Folder of clear images. The same folder is allowed when the names say `_hazy` and `_GT`.
+        rule: A name of `RULES`, several joined by `|` to try in that order, or "auto" for all of them. Of several,
+            the first that finds a partner for at least half of the inputs is used for all of them.
+        recursive: Also look into sub-folders.
+        crop_target: Mark the pairs so that a larger clear image is centre-cropped to its input.
+
+    Returns:
+        The pairs, and by name what has no partner.
+
+    Raises:
+        PairingError: If the rule is unknown or two clear images claim one key.
+        ImageError: If a folder does not exist.
+
+    Example:
+        >>> pair_folders("hazy", "clear", "prefix").pairs[0].key
+        '1'
+    """
+    names = list(RULES) if rule == "auto" else rule.split("|")
+    unknown = [name for name in names if name not in RULES]
+    if unknown:
+        raise PairingError(f"pairing rule {unknown[0]!r} is unknown; use one of {', '.join(RULES)}, or auto")
+    inputs, targets = _list_both(Path(input_dir), Path(target_dir), recursive)
+    best: Pairing | None = None
+    for name in names:
+        found = _match(inputs, targets, name, crop_target)
+        if best is None or len(found.pairs) > len(best.pairs):
+            best = found
+        if 2 * len(found.pairs) >= max(len(inputs), 1):
+            return found
+    return best
+
+
+def require_partners(pairing: Pairing) -> list[Pair]:
+    """Give the pairs of a complete pairing.
+
+    Args:
+        pairing: Outcome of `pair_folders`. Unused clear images are accepted.
+
+    Returns:
+        Its pairs.
+
+    Raises:
+        PairingError: If an input has no partner; the message names the first of them.
+
+    Example:
+        >>> pairs = require_partners(pair_folders("hazy", "clear"))
+    """
+    if not pairing.missing_targets:
+        return pairing.pairs
+    total = len(pairing.pairs) + len(pairing.missing_targets)
+    raise PairingError(
+        f"{pairing.missing_targets[0].parent}: {len(pairing.missing_targets)} of {total} images have no clear partner "
+        f"under the rule {pairing.rule!r}: {name_some(pairing.missing_targets)}; "
+        "add the clear images or remove these, `mindrestore data check FOLDER` lists them all"
+    )
+
+
+def name_some(paths: list[Path]) -> str:
+    """Join the first few file names for a message."""
+    names = ", ".join(path.name for path in paths[:_NAMES_SHOWN])
+    return names if len(paths) <= _NAMES_SHOWN else f"{names} and {len(paths) - _NAMES_SHOWN} more"
+
+
+def _list_both(input_dir: Path, target_dir: Path, recursive: bool) -> tuple[list[Path], list[Path]]:
+    inputs = list_images(input_dir, recursive=recursive)
+    if input_dir != target_dir:
+        return inputs, list_images(target_dir, recursive=recursive)
+    return (
+        [path for path in inputs if _carries(path, _INPUT_WORDS)],
+        [path for path in inputs if _carries(path, _TARGET_WORDS)],
+    )
+
+
+def _carries(path: Path, words: str) -> bool:
+    return re.search(rf"(^|[-_])({words})([-_]|$)", path.stem, re.IGNORECASE) is not None
+
+
+def _key(path: Path, pattern: str) -> str | None:
+    match = re.fullmatch(pattern, path.stem, re.IGNORECASE)
+    return match.group(1) if match else None
+
+
+def _match(inputs: list[Path], targets: list[Path], name: str, crop_target: bool) -> Pairing:
+    rule = RULES[name]
+    by_key: dict[str, Path] = {}
+    for path in targets:
+        key = _key(path, rule.target)
+        if key in by_key:
+            raise PairingError(
+                f"{path.parent}: {by_key[key].name} and {path.name} both claim the key {key!r}; remove one of them"
+            )
+        by_key[key] = path
+    pairs, missing = [], []
+    for path in inputs:
+        key = _key(path, rule.input)
+        if key in by_key:
+            pairs.append(Pair(key, path, by_key[key], crop_target=crop_target))
+        else:
+            missing.append(path)
+    used = {pair.target for pair in pairs}
+    return Pairing(pairs, missing, [path for path in targets if path not in used], name)
