@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Evaluate a checkpoint on one Ascend device.
+#
+# Usage: run_eval_ascend.sh [DATA_PATH] [CKPT] [-- flags of eval.py ...]
+#   DATA_PATH  folder of the test data (default: data)
+#   CKPT       checkpoint or run folder (default: runs/RECIPE/best.ckpt)
+# Environment: MODEL (default aecrnet), RECIPE (default aecrnet/zoo_its, for the default CKPT), PYTHON,
+#   MINDRESTORE_DEVICE (CPU, GPU or Ascend instead of Ascend)
+# Example: bash scripts/run_eval_ascend.sh /data/Dense runs/first/best.ckpt -- --protocol aecr
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+launch_evaluation Ascend "$@"

@@ -1,0 +1,59 @@
+"""`mindrestore eval`: measure a trained network on image pairs, the input's own scores beside the restored ones."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from mindrestore.cli import aliases
+from mindrestore.cli.source import add_source, read_source
+
+_EXAMPLES = """examples:
+  eval.py runs/quickstart                               the recipe's own test pairs and protocol
+  eval.py --model aecrnet --weights x.ckpt --data /data/Dense-Haze --dataset dense_haze --protocol aecr
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the sub-command."""
+    parser = subparsers.add_parser("eval", help="evaluate a run folder or a weight file", description=__doc__, epilog=_EXAMPLES)
+    add_source(parser)
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the test pairs (default: that of the run)")
+    parser.add_argument("--dataset", metavar="NAME", help="name of the catalog (default: that of the run, else detected)")
+    parser.add_argument("--split", metavar="NAME", help="part of the data set (default: test)")
+    parser.add_argument("--protocol", metavar="NAME", help="how scores are measured (default: that of the run, else rgb)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: RUN_FOLDER/report, else report)")
+    parser.add_argument("--max-images", type=int, metavar="N", help="stop after N pairs")
+    parser.add_argument("--tile", type=int, metavar="N", help="restore in tiles of N pixels, for large images")
+    aliases.add_flags(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate and print the table."""
+    take_published_flags(args)
+    source = read_source(args)
+    from mindrestore import api
+
+    test_set = api.TestSet(args.data, args.dataset, args.split)
+    report = api.evaluate(
+        source, test_set, protocol=args.protocol, out=args.out, limit=args.max_images, device=args.device, tile=args.tile
+    )
+    print(report.table)
+    print(f"report and pictures: {report.folder}")
+    return 0
+
+
+def take_published_flags(args: argparse.Namespace) -> None:
+    """Fill in the arguments that published flags stand for; an explicit flag of this command wins."""
+    system, values = aliases.given_values(args, None)
+    taken, unused = aliases.eval_arguments(system, values)
+    for name, value in taken.items():
+        if getattr(args, name) in (None, "auto"):
+            setattr(args, name, Path(value) if name in ("data", "weights", "out") else value)
+    if system and not args.model and not args.run_folder:
+        args.model = system.name
+    if unused:
+        print(f"note: {', '.join(unused)} concern training and change nothing here", file=sys.stderr)
