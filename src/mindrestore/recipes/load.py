@@ -47,7 +47,7 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
 
     Args:
         name_or_path: "aecrnet/its", "my/recipe.yaml" or "runs/first".
-        overrides: "dotted.key=value" strings; the value is YAML. `null` under `loss.terms` removes a term.
+        overrides: "dotted.key=value" strings; the value is YAML. `null` switches a loss term off.
 
     Returns:
         The complete, checked recipe.

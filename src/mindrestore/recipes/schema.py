@@ -6,7 +6,7 @@ reports every unknown key, wrong type and value out of range by its dotted name.
 
 from __future__ import annotations
 
-# ruff: noqa: UP007, UP045 - the annotations are evaluated at run time, where Python 3.9 has no `X | None`
+# ruff: noqa: UP045 - the annotations are evaluated at run time, where Python 3.9 has no `X | None`
 import dataclasses
 import difflib
 from collections.abc import Mapping
@@ -89,7 +89,7 @@ LOSS_TERMS: dict[str, type] = {
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Named loss terms, each with its weight and settings; a term set to null is removed."""
+    """Named loss terms, each with its weight and settings; null switches a term off, as weight 0 does."""
 
     terms: dict[str, dict[str, Any]] = field(default_factory=lambda: {"l1": {"weight": 1.0}})
 
@@ -258,8 +258,8 @@ def _terms(values: Any, path: str) -> dict[str, dict[str, Any]]:
     for name, settings in values.items():
         if name not in LOSS_TERMS:
             raise RecipeError(unknown_key(join(path, str(name)), [join(path, known) for known in LOSS_TERMS]))
-        if settings is not None:
-            terms[name] = dataclasses.asdict(build(LOSS_TERMS[name], settings, join(path, name)))
+        settings = {"weight": 0} if settings is None else settings
+        terms[name] = dataclasses.asdict(build(LOSS_TERMS[name], settings, join(path, name)))
     return terms
 
 
