@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import yaml
 
@@ -41,10 +41,10 @@ class Alias:
     flag: str
     type: str = "str"
     train: Sequence[str] = ()
-    eval: Optional[str] = None
+    eval: str | None = None
     choices: Sequence[Any] = ()
     map: Mapping[str, str] = field(default_factory=dict)
-    divide: Optional[Mapping[str, Any]] = None
+    divide: Mapping[str, Any] | None = None
     needs: Sequence[str] = ()
     help: str = ""
 
@@ -61,8 +61,8 @@ class Alias:
         """
         if self.type == "local" and "://" in text:
             raise AliasError(
-                f"{self.flag} {text}: this version copies nothing from or to object storage; mount the input and the output "
-                "of the job by name and give their local paths"
+                f"{self.flag} {text}: this version copies nothing from or to object storage; mount the input and the "
+                "output of the job by name and give their local paths"
             )
         try:
             value = {"int": int, "float": float, "bool": _read_bool}.get(self.type, str)(text)
@@ -89,7 +89,9 @@ def systems() -> tuple[System, ...]:
     """Read all tables, in the order of the file."""
     tables = yaml.safe_load(TABLES.read_text(encoding="utf-8"))
     return tuple(
-        System(name, table["source"], table["recipe"], {flag: Alias(flag, **line) for flag, line in table["flags"].items()})
+        System(
+            name, table["source"], table["recipe"], {flag: Alias(flag, **line) for flag, line in table["flags"].items()}
+        )
         for name, table in tables.items()
     )
 
@@ -107,7 +109,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
             group.add_argument(alias.flag, dest=alias.dest, metavar=alias.type.upper(), help=alias.help, **optional)
 
 
-def given_values(args: argparse.Namespace, recipe: Optional[str]) -> tuple[Optional[System], dict[str, Any]]:
+def given_values(args: argparse.Namespace, recipe: str | None) -> tuple[System | None, dict[str, Any]]:
     """Read the published flags of a parsed command line.
 
     Args:
@@ -131,8 +133,8 @@ def given_values(args: argparse.Namespace, recipe: Optional[str]) -> tuple[Optio
         missing = [needed for needed in system.flags[flag].needs if value is True and needed not in values]
         if missing:
             raise AliasError(
-                f"{flag} true: this version copies nothing from or to object storage; mount the data and the results by name "
-                f"and give their local paths with {' and '.join(missing)}"
+                f"{flag} true: this version copies nothing from or to object storage; mount the data and the results "
+                f"by name and give their local paths with {' and '.join(missing)}"
             )
     for flag in values:
         divide = system.flags[flag].divide
@@ -141,7 +143,7 @@ def given_values(args: argparse.Namespace, recipe: Optional[str]) -> tuple[Optio
     return system, values
 
 
-def recipe_overrides(system: Optional[System], values: Mapping[str, Any]) -> list[str]:
+def recipe_overrides(system: System | None, values: Mapping[str, Any]) -> list[str]:
     """Turn published flags into `key=value` overrides of a recipe.
 
     Example:
@@ -152,14 +154,14 @@ def recipe_overrides(system: Optional[System], values: Mapping[str, Any]) -> lis
     return [template.format(word) for flag, word in words.items() for template in system.flags[flag].train]
 
 
-def eval_arguments(system: Optional[System], values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def eval_arguments(system: System | None, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Turn published flags into arguments of `eval`, and list those that mean nothing there."""
     taken = {system.flags[flag].eval: value for flag, value in values.items() if system.flags[flag].eval}
     unused = [flag for flag in values if not (system.flags[flag].eval or system.flags[flag].needs)]
     return taken, unused
 
 
-def _system_of(flags: set[str], recipe: Optional[str]) -> System:
+def _system_of(flags: set[str], recipe: str | None) -> System:
     fitting = [system for system in systems() if flags <= set(system.flags)]
     if not fitting:
         raise AliasError(f"{', '.join(sorted(flags))} belong to different published programs; use key=value overrides")

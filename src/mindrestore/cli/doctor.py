@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from mindrestore import __version__
 
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     return int(any(finding.level == "broken" for finding in findings))
 
 
-def installed(package: str) -> Optional[str]:
+def installed(package: str) -> str | None:
     """Look a package's version up without importing it."""
     try:
         return metadata.version(package)
@@ -65,7 +65,7 @@ def installed(package: str) -> Optional[str]:
         return None
 
 
-def package_findings(versions: dict[str, Optional[str]]) -> list[Finding]:
+def package_findings(versions: dict[str, str | None]) -> list[Finding]:
     """Judge the installed versions.
 
     Args:
@@ -85,17 +85,25 @@ def package_findings(versions: dict[str, Optional[str]]) -> list[Finding]:
     ]
     numpy, opencv = versions.get("numpy"), versions.get("opencv-python-headless")
     if numpy and release(numpy) >= (2,):
-        findings.append(Finding("warning", f"numpy {numpy}: MindSpore's PyNative mode needs numpy below 2; run: pip install 'numpy<2'"))
+        findings.append(
+            Finding(
+                "warning", f"numpy {numpy}: MindSpore's PyNative mode needs numpy below 2; run: pip install 'numpy<2'"
+            )
+        )
     if numpy and opencv and release(numpy) < (2,) and release(opencv) >= (4, 12):
         fix = "pip install 'opencv-python-headless<4.12'"
-        findings.append(Finding("warning", f"opencv-python-headless {opencv} is built for numpy 2, here is numpy {numpy}; run: {fix}"))
+        findings.append(
+            Finding(
+                "warning", f"opencv-python-headless {opencv} is built for numpy 2, here is numpy {numpy}; run: {fix}"
+            )
+        )
     absent = [f"{name} ({use})" for name, use in OPTIONAL.items() if name in versions and not versions[name]]
     if absent:
         findings.append(Finding("note", f"optional and absent: {', '.join(absent)}"))
     return findings
 
 
-def convolution_setting(mindspore: Optional[str], flags: frozenset[str], isa: Optional[str]) -> list[Finding]:
+def convolution_setting(mindspore: str | None, flags: frozenset[str], isa: str | None) -> list[Finding]:
     """Predict which convolution kernels MindSpore takes on the CPU.
 
     Args:
@@ -111,10 +119,16 @@ def convolution_setting(mindspore: Optional[str], flags: frozenset[str], isa: Op
         'warning'
     """
     if not mindspore or release(mindspore) < (2, 9) or "avx512f" not in flags:
-        return [Finding("ok", f"MindSpore {mindspore} on this processor takes oneDNN's compiled convolutions by itself")]
+        return [
+            Finding("ok", f"MindSpore {mindspore} on this processor takes oneDNN's compiled convolutions by itself")
+        ]
     slow = f"MindSpore {mindspore} on AVX-512 processors runs float32 convolutions 40 to 60 times too slowly"
     if isa is None:
-        return [Finding("note", f"{slow}; MindRestore prevents it with {ISA}=AVX2, other programs have to set that themselves")]
+        return [
+            Finding(
+                "note", f"{slow}; MindRestore prevents it with {ISA}=AVX2, other programs have to set that themselves"
+            )
+        ]
     if isa.upper().startswith(("AVX512", "AVX10", "ALL", "DEFAULT")):
         return [Finding("warning", f"{slow}, and {ISA}={isa} keeps it so; unset it or set it to AVX2")]
     return [Finding("ok", f"{ISA}={isa} keeps MindSpore {mindspore} off its slow convolutions")]
@@ -128,9 +142,14 @@ def machine_findings() -> list[Finding]:
     findings = [Finding("ok", f"MindSpore finds {', '.join(devices)}")]
     if devices == ["CPU"]:
         findings.append(
-            Finding("note", "no GPU or Ascend: the quickstart, restoring and exporting work; a published recipe would take weeks")
+            Finding(
+                "note",
+                "no GPU or Ascend: the quickstart, restoring and exporting work; a published recipe would take weeks",
+            )
         )
-    findings.append(Finding("note", "on the CPU bfloat16 convolutions do not exist; train.amp=bfloat16 needs an accelerator"))
+    findings.append(
+        Finding("note", "on the CPU bfloat16 convolutions do not exist; train.amp=bfloat16 needs an accelerator")
+    )
     context.setup("CPU")
     seconds = time_convolution()
     return [*findings, judge_convolution(seconds)]
@@ -141,7 +160,9 @@ def judge_convolution(seconds: float) -> Finding:
     speed = CONVOLUTION_FLOP / seconds / 1e9
     measured = f"convolution 3x3, 32 to 32 channels, 128x128: {seconds * 1e3:.1f} ms ({speed:.1f} GFLOP/s)"
     if speed < SLOW_GFLOPS:
-        return Finding("warning", f"{measured}: this is oneDNN's slow reference path; set {ISA}=AVX2 before Python starts")
+        return Finding(
+            "warning", f"{measured}: this is oneDNN's slow reference path; set {ISA}=AVX2 before Python starts"
+        )
     return Finding("ok", f"{measured}: a compiled kernel")
 
 

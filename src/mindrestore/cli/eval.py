@@ -18,13 +18,21 @@ _EXAMPLES = """examples:
 
 def add_parser(subparsers: Any) -> None:
     """Add the sub-command."""
-    parser = subparsers.add_parser("eval", help="evaluate a run folder or a weight file", description=__doc__, epilog=_EXAMPLES)
+    parser = subparsers.add_parser(
+        "eval", help="evaluate a run folder or a weight file", description=__doc__, epilog=_EXAMPLES
+    )
     add_source(parser)
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the test pairs (default: that of the run)")
-    parser.add_argument("--dataset", metavar="NAME", help="name of the catalog (default: that of the run, else detected)")
+    parser.add_argument(
+        "--dataset", metavar="NAME", help="name of the catalog (default: that of the run, else detected)"
+    )
     parser.add_argument("--split", metavar="NAME", help="part of the data set (default: test)")
-    parser.add_argument("--protocol", metavar="NAME", help="how scores are measured (default: that of the run, else rgb)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: RUN_FOLDER/report, else report)")
+    parser.add_argument(
+        "--protocol", metavar="NAME", help="how scores are measured (default: that of the run, else rgb)"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of the report (default: RUN_FOLDER/report, else report)"
+    )
     parser.add_argument("--max-images", type=int, metavar="N", help="stop after N pairs")
     parser.add_argument("--tile", type=int, metavar="N", help="restore in tiles of N pixels, for large images")
     aliases.add_flags(parser)
@@ -39,7 +47,13 @@ def run(args: argparse.Namespace) -> int:
 
     test_set = api.TestSet(args.data, args.dataset, args.split)
     report = api.evaluate(
-        source, test_set, protocol=args.protocol, out=args.out, limit=args.max_images, device=args.device, tile=args.tile
+        source,
+        test_set,
+        protocol=args.protocol,
+        out=args.out,
+        limit=args.max_images,
+        device=args.device,
+        tile=args.tile,
     )
     print(report.table)
     print(f"report and pictures: {report.folder}")

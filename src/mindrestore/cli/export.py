@@ -1,10 +1,10 @@
-"""`mindrestore export`: write a trained network to a file that runs without this package, and prove that it is the same."""
+"""`mindrestore export`: write a trained network to a file, reload it, and compare the two."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from mindrestore.cli.source import add_source, read_source
 
@@ -19,7 +19,9 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("export", help="export to MINDIR", description=__doc__, epilog=_EXAMPLES)
     add_source(parser)
     parser.add_argument("--out", type=Path, metavar="FILE", help="file to write (default: RUN_FOLDER/model.mindir)")
-    parser.add_argument("--size", type=read_size, metavar="HxW", help="fixed image size; by default height and width are free")
+    parser.add_argument(
+        "--size", type=read_size, metavar="HxW", help="fixed image size; by default height and width are free"
+    )
     parser.set_defaults(run=run)
 
 
@@ -33,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def read_size(text: str) -> Optional[tuple[int, int]]:
+def read_size(text: str) -> tuple[int, int] | None:
     """Read HEIGHTxWIDTH.
 
     Example:

@@ -31,7 +31,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _summary(recipe: Recipe) -> str:
     length = f"{recipe.train.epochs} epochs" if recipe.train.epochs else f"{recipe.train.max_steps} steps"
-    terms = " + ".join(name if term["weight"] == 1 else f"{term['weight']:.3g} {name}"
-                       for name, term in recipe.loss.terms.items() if term["weight"])
-    return (f"{recipe.model.name} on {recipe.data.dataset}, {length}, batch {recipe.train.batch_size}, "
-            f"patch {recipe.data.patch_size}, {terms}")
+    terms = " + ".join(
+        name if term["weight"] == 1 else f"{term['weight']:.3g} {name}"
+        for name, term in recipe.loss.terms.items()
+        if term["weight"]
+    )
+    return (
+        f"{recipe.model.name} on {recipe.data.dataset}, {length}, batch {recipe.train.batch_size}, "
+        f"patch {recipe.data.patch_size}, {terms}"
+    )

@@ -15,7 +15,9 @@ def add_source(parser: argparse.ArgumentParser, *, run_folder: bool = True) -> N
         parser.add_argument("run_folder", nargs="?", type=Path, help="run folder of `train`")
     parser.add_argument("--model", metavar="NAME", help="network; see `mindrestore models`")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="weight file (.ckpt, .safetensors or .npz)")
-    parser.add_argument("--device", choices=("auto", "CPU", "GPU", "Ascend"), default="auto", help="device (default: auto)")
+    parser.add_argument(
+        "--device", choices=("auto", "CPU", "GPU", "Ascend"), default="auto", help="device (default: auto)"
+    )
 
 
 def read_source(args: argparse.Namespace) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 from mindrestore.cli import aliases
 from mindrestore.errors import MindRestoreError
+from mindrestore.recipes.load import load_recipe
 
 _EXAMPLES = """examples:
   train.py --recipe quickstart data.root=data/quickstart
@@ -20,15 +21,32 @@ _EXAMPLES = """examples:
 def add_parser(subparsers: Any) -> None:
     """Add the sub-command."""
     parser = subparsers.add_parser("train", help="train a recipe", description=__doc__, epilog=_EXAMPLES)
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="change any key of the recipe, such as optim.lr=2e-4")
-    parser.add_argument("--recipe", metavar="NAME", help="packaged recipe, YAML file or run folder; see `mindrestore recipes`")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="KEY=VALUE", help="change any key of the recipe, such as optim.lr=2e-4"
+    )
+    parser.add_argument(
+        "--recipe", metavar="NAME", help="packaged recipe, YAML file or run folder; see `mindrestore recipes`"
+    )
     parser.add_argument("--run-dir", type=Path, metavar="DIR", help="run folder (default: output.root/output.name)")
     resume = parser.add_mutually_exclusive_group()
-    resume.add_argument("--resume", dest="resume", action="store_const", const=True, default="auto",
-                        help="go on from the run folder's last state; an error when there is none")
-    resume.add_argument("--no-resume", dest="resume", action="store_const", const=False,
-                        help="start anew; by default a run folder with a state is resumed")
-    parser.add_argument("--device", choices=("auto", "CPU", "GPU", "Ascend"), help="device (default: that of the recipe)")
+    resume.add_argument(
+        "--resume",
+        dest="resume",
+        action="store_const",
+        const=True,
+        default="auto",
+        help="go on from the run folder's last state; an error when there is none",
+    )
+    resume.add_argument(
+        "--no-resume",
+        dest="resume",
+        action="store_const",
+        const=False,
+        help="start anew; by default a run folder with a state is resumed",
+    )
+    parser.add_argument(
+        "--device", choices=("auto", "CPU", "GPU", "Ascend"), help="device (default: that of the recipe)"
+    )
     aliases.add_flags(parser)
     parser.set_defaults(run=run)
 
@@ -36,10 +54,10 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train and say where the results are."""
     name, overrides = choose_recipe(args)
+    recipe = load_recipe(name, overrides)  # before MindSpore is imported: a misspelt key is reported at once
     from mindrestore import api
-    from mindrestore.recipes.load import load_recipe
 
-    result = api.train(load_recipe(name, overrides), resume=args.resume, run_dir=args.run_dir)
+    result = api.train(recipe, resume=args.resume, run_dir=args.run_dir)
     print(f"trained {result.step} steps; everything is in {result.run_dir}")
     print(f"evaluate it:  mindrestore eval {result.run_dir}")
     print(f"export it:    mindrestore export {result.run_dir}")
@@ -53,7 +71,7 @@ def choose_recipe(args: argparse.Namespace) -> tuple[str, list[str]]:
         args: Parsed arguments of `train`.
 
     Returns:
-        Name or path of the recipe, and `key=value` overrides: published flags first, explicit ones last, so that these win.
+        Name or path of the recipe, and `key=value` overrides: published flags first, so that explicit keys win.
 
     Raises:
         MindRestoreError: Neither a recipe nor a run folder nor a published flag says what to train.

@@ -1,0 +1,110 @@
+"""The published MindSpore command line keeps working, through a table."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+
+import pytest
+
+from mindrestore.cli import aliases
+from mindrestore.cli.eval import take_published_flags
+from mindrestore.cli.main import build_parser, parse
+from mindrestore.cli.train import choose_recipe
+from mindrestore.recipes.load import load_recipe
+
+PUBLISHED = shlex.split("""
+    --rgb_range --patch_size --batch_size --epochs --dir_data --data_test --filename --ckpt_path --ckpt_save_path --lr
+    --loss_scale --contra_lambda --neg_num --modelArts_mode --data_url --train_url --device_target
+""")
+
+
+def train_recipe(*words):
+    """Give the recipe that `train.py WORDS` would run."""
+    return load_recipe(*choose_recipe(parse(build_parser(), ["train", *words])))
+
+
+def test_every_published_flag_is_in_the_table():
+    assert set(PUBLISHED) == set(aliases.systems()[0].flags)
+
+
+def test_the_published_readme_command_gives_its_settings():
+    command = """
+        --dir_data /data --data_test Dense --filename first --ckpt_save_path out --device_target CPU --rgb_range 255
+        --patch_size 128 --batch_size 8 --epochs 30 --lr 2e-4 --loss_scale 512 --contra_lambda 20 --neg_num 5
+        --ckpt_path start.ckpt --modelArts_mode False
+    """
+    recipe = train_recipe(*shlex.split(command))
+    assert recipe.name == "aecrnet/zoo_its"
+    assert (recipe.data.root, recipe.data.val_dataset, recipe.data.patch_size) == ("/data", "dense_haze", 128)
+    assert (recipe.output.root, recipe.output.name, recipe.model.weights) == ("out", "first", "start.ckpt")
+    assert (recipe.train.batch_size, recipe.train.epochs, recipe.train.max_steps) == (8, 30, None)
+    assert (recipe.optim.lr, recipe.loss_scale.kind, recipe.loss_scale.value) == (2e-4, "fixed", 512)
+    contrastive = recipe.loss.terms["contrastive"]
+    assert contrastive["weight"] == pytest.approx(20 / 255)
+    assert (contrastive["negatives"], contrastive["form"]) == (5, "batch_sum")
+    assert recipe.train.device == "CPU"
+
+
+def test_contra_lambda_is_read_in_the_unit_of_rgb_range():
+    assert train_recipe("--contra_lambda", "51").loss.terms["contrastive"]["weight"] == pytest.approx(0.2)
+    one = train_recipe("--contra_lambda", "0.5", "--rgb_range", "1")
+    assert one.loss.terms["contrastive"]["weight"] == pytest.approx(0.5)
+
+
+def test_published_flags_work_beside_another_recipe_and_lose_to_overrides():
+    recipe = train_recipe("--recipe", "quickstart", "--batch_size", "2", "--epochs", "3", "train.batch_size=6")
+    assert (recipe.name, recipe.train.batch_size, recipe.train.epochs, recipe.train.max_steps) == (
+        "quickstart",
+        6,
+        3,
+        None,
+    )
+
+
+def test_a_numeric_name_stays_text():
+    assert train_recipe("--filename", "2021").output.name == "2021"
+
+
+def test_an_empty_value_means_none_as_in_the_published_program():
+    assert train_recipe("--ckpt_path", "", "--lr", "1e-4").model.weights is None
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--rgb_range", "100"], "--rgb_range 100: give one of 1, 255"),
+        (["--batch_size", "many"], "--batch_size many: give a whole number"),
+        (["--modelArts_mode", "maybe"], "--modelArts_mode maybe: give true or false"),
+        (["--modelArts_mode", "true"], "local paths with --data_url and --train_url"),
+        (["--data_url", "obs://bucket/data"], "mount the input and the output"),
+    ],
+)
+def test_values_that_cannot_be_used_are_named(words, message):
+    with pytest.raises(aliases.AliasError, match=message):
+        train_recipe(*words)
+
+
+@pytest.mark.parametrize("on", [["--modelArts_mode"], ["--modelArts_mode", "True"]])
+def test_modelarts_with_local_paths_copies_nothing(on):
+    recipe = train_recipe(*on, "--data_url", "/inputs/data", "--train_url", "/outputs/result")
+    assert (recipe.data.root, recipe.output.root) == ("/inputs/data", "/outputs/result")
+
+
+def test_eval_takes_the_published_flags_and_names_those_that_change_nothing(capsys):
+    words = shlex.split("eval --dir_data /data --data_test NHHaze --ckpt_path x.ckpt --lr 1e-4 --device_target CPU")
+    args = parse(build_parser(), words)
+    take_published_flags(args)
+    assert (args.model, str(args.weights), str(args.data), args.dataset) == ("aecrnet", "x.ckpt", "/data", "nh_haze")
+    assert args.device == "CPU"
+    assert "--lr concern training" in capsys.readouterr().err
+
+
+def test_flags_of_two_programs_do_not_mix(monkeypatch):
+    other = aliases.System("other", "elsewhere", "quickstart", {"--other": aliases.Alias("--other")})
+    first = aliases.systems()[0]
+    monkeypatch.setattr(aliases, "systems", lambda: (first, other))
+    parser = argparse.ArgumentParser()
+    aliases.add_flags(parser)
+    with pytest.raises(aliases.AliasError, match="different published programs"):
+        aliases.given_values(parser.parse_args(["--lr", "1e-4", "--other", "1"]), None)
