@@ -1,0 +1,165 @@
+"""The published data sets as data: where their folders are, how files pair up, and how many there should be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+SPLITS = ("train", "val", "test")
+
+_HAZY = ("hazy", "haze", "its_haze", "ots_haze")
+_CLEAR = ("clear", "gt", "its_clear", "ots_clear")
+_NTIRE_NUMBERS = {
+    "train": ((1, 45),),
+    "val": ((46, 50),),
+    # AECR-Net and its ports test on the validation images; a folder that holds only those serves them.
+    "test": ((51, 55), (46, 50)),
+}
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """Describe one published data set.
+
+    Attributes:
+        title: Name as its authors write it.
+        rule: Pairing rule, see `mindrestore.data.pairing.RULES`.
+        splits: Splits the data set has.
+        places: Folders below the root that may hold the image folders, tried in order; `{split}` is filled in.
+        inputs: Names of the folder of degraded images, in lower case, tried in order.
+        targets: Names of the folder of clear images, likewise.
+        names: Pattern of the degraded images' stems, by which "auto" recognises the data set.
+        hint: Pattern that the path must hold as well ("auto" prefers a data set whose hint is there).
+        needs_hint: Whether "auto" accepts the data set only with its hint.
+        numbers: Per split, ranges of image numbers (both ends included); the first range present is used.
+        counts: Per split, the published numbers of (degraded, clear) images; more than one where editions differ.
+        crop_target: Whether clear images are larger and are centre-cropped to their hazy image.
+        recursive: Whether images lie in part folders.
+        aliases: Other names that are accepted.
+    """
+
+    title: str
+    rule: str
+    splits: tuple[str, ...]
+    places: tuple[str, ...]
+    inputs: tuple[str, ...] = _HAZY
+    targets: tuple[str, ...] = _CLEAR
+    names: str = ""
+    hint: str = ""
+    needs_hint: bool = False
+    numbers: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    counts: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    crop_target: bool = False
+    recursive: bool = False
+    aliases: tuple[str, ...] = ()
+
+
+CATALOG: dict[str, DatasetSpec] = {
+    "reside_its": DatasetSpec(
+        title="RESIDE ITS",
+        rule="prefix|same",
+        splits=("train",),
+        places=("RESIDE/train", "ITS/train", "ITS", "RESIDE/ITS", "train", ""),
+        names=r"\d{1,4}_\d{1,2}_0?\.\d+",
+        counts={"train": ((13990, 1399),)},
+        aliases=("its", "reside"),
+    ),
+    "reside_ots": DatasetSpec(
+        title="RESIDE OTS",
+        rule="prefix|same",
+        splits=("train",),
+        places=("OTS", "RESIDE/OTS", "OTS_BETA", "OTS_ALPHA", "train", ""),
+        names=r"\d{4}_[01](\.\d+)?_0?\.\d+",
+        counts={"train": ((72135, 2061), (313950, 8970))},
+        recursive=True,
+        aliases=("ots",),
+    ),
+    "sots_indoor": DatasetSpec(
+        title="RESIDE SOTS indoor",
+        rule="prefix|same",
+        splits=("test",),
+        places=(
+            "indoor/nyuhaze500",
+            "nyuhaze500",
+            "indoor",
+            "SOTS/indoor/nyuhaze500",
+            "SOTS/indoor",
+            "RESIDE/SOTS/indoor",
+            "test",
+            "",
+        ),
+        names=r"14\d\d_\d{1,2}",
+        counts={"test": ((500, 50),)},
+        crop_target=True,
+        aliases=("sots", "nyuhaze500"),
+    ),
+    "sots_outdoor": DatasetSpec(
+        title="RESIDE SOTS outdoor",
+        rule="prefix|same",
+        splits=("test",),
+        places=("outdoor", "SOTS/outdoor", "RESIDE/SOTS/outdoor", "test", ""),
+        names=r"\d{4}_[01](\.\d+)?_0?\.\d+",
+        counts={"test": ((500, 492),)},
+    ),
+    "reside_6k": DatasetSpec(
+        title="RESIDE-6K",
+        rule="same",
+        splits=("train", "test"),
+        places=("{split}", "RESIDE-6K/{split}", "RESIDE6K/{split}", ""),
+        names=r".+",
+        hint=r"6k",
+        needs_hint=True,
+        counts={"train": ((6000, 6000),), "test": ((1000, 1000),)},
+    ),
+    "dense_haze": DatasetSpec(
+        title="Dense-Haze",
+        rule="role",
+        splits=SPLITS,
+        places=("Dense", "Dense-Haze", "Dense_Haze", "Dense_Haze_NTIRE19", "{split}", ""),
+        names=r"\d\d_hazy",
+        hint=r"dense",
+        numbers=_NTIRE_NUMBERS,
+        counts={"train": ((45, 45),), "val": ((5, 5),), "test": ((5, 5),)},
+        aliases=("dense",),
+    ),
+    "nh_haze": DatasetSpec(
+        title="NH-HAZE",
+        rule="role",
+        splits=SPLITS,
+        places=("NHHaze", "NH-HAZE", "NH-Haze", "NH_HAZE", "{split}", ""),
+        names=r"\d\d_hazy",
+        hint=r"nh.?haze",
+        numbers=_NTIRE_NUMBERS,
+        counts={"train": ((45, 45),), "val": ((5, 5),), "test": ((5, 5),)},
+        aliases=("nhhaze",),
+    ),
+    "o_haze": DatasetSpec(
+        title="O-HAZE",
+        rule="role",
+        splits=SPLITS,
+        places=("O-HAZE", "OHaze", "# O-HAZY NTIRE 2018", "{split}", ""),
+        names=r"\d\d_outdoor_hazy",
+        numbers={"train": ((1, 35),), "val": ((36, 40),), "test": ((41, 45),)},
+        counts={"train": ((35, 35),), "val": ((5, 5),), "test": ((5, 5),)},
+        aliases=("ohaze",),
+    ),
+    "i_haze": DatasetSpec(
+        title="I-HAZE",
+        rule="role",
+        splits=SPLITS,
+        places=("I-HAZE", "IHaze", "# I-HAZY NTIRE 2018", "{split}", ""),
+        names=r"\d\d_indoor_hazy",
+        numbers={"train": ((1, 25),), "val": ((26, 30),), "test": ((31, 35),)},
+        counts={"train": ((25, 25),), "val": ((5, 5),), "test": ((5, 5),)},
+        aliases=("ihaze",),
+    ),
+    "folders": DatasetSpec(
+        title="paired folders",
+        rule="auto",
+        splits=SPLITS,
+        places=("{split}", ""),
+        inputs=("hazy", "input", "haze", "inputs", "rainy", "rain", "blur", "blurry", "noisy", "lq"),
+        targets=("clear", "target", "gt", "targets", "clean", "sharp", "groundtruth", "hq"),
+        aliases=("generic",),
+    ),
+}
