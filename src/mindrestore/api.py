@@ -1,0 +1,333 @@
+"""The four verbs: train, evaluate, export, restore. The command line calls these and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Union
+
+from mindrestore.data.catalog import DatasetError, find_pairs
+from mindrestore.data.images import ImageError, list_images, read_image, write_image
+from mindrestore.data.pairing import Pair
+from mindrestore.data.pipeline import TrainLoader
+from mindrestore.engine import context
+from mindrestore.engine.trainer import Trainer, TrainResult
+from mindrestore.errors import MindRestoreError
+from mindrestore.evaluation.evaluator import Evaluation, evaluate_pairs
+from mindrestore.evaluation.protocol import get_protocol
+from mindrestore.evaluation.report import format_table, write_csv, write_json
+from mindrestore.inference.exporter import ExportReport, export_model
+from mindrestore.inference.restorer import Restorer
+from mindrestore.losses.objective import build_objective
+from mindrestore.models.registry import create_model
+from mindrestore.recipes.load import load_recipe
+from mindrestore.recipes.schema import Recipe
+from mindrestore.weights.convert import load_weights
+
+if TYPE_CHECKING:
+    from mindspore import nn
+
+PathLike = Union[str, Path]
+
+# What a run folder offers as its result, the preferred first.
+RESULTS = ("best.ckpt", "ema.ckpt", "last.ckpt")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Name a trained network: which one, its weights, and the run that made it.
+
+    Attributes:
+        model: Registered name.
+        weights: Weight file.
+        hyper: Hyper-parameters that differ from the defaults.
+        folder: Its run folder; `None` for a lone weight file.
+        recipe: The run's recipe; `None` for a lone weight file.
+    """
+
+    model: str
+    weights: PathLike
+    hyper: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+    recipe: Recipe | None = None
+
+    @classmethod
+    def of_run(cls, folder: PathLike) -> Trained:
+        """Take the best weights of a run folder, else the averaged ones, else the last.
+
+        Raises:
+            MindRestoreError: The folder is missing, is no run folder, or holds no weights yet.
+
+        Example:
+            >>> Trained.of_run("runs/quickstart").model
+            'aecrnet'
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise MindRestoreError(f"{folder}: no such folder; give a run folder of `mindrestore train`")
+        if not (folder / "recipe.yaml").is_file():
+            raise MindRestoreError(f"{folder}: no recipe.yaml in it, so this is no run folder of `mindrestore train`")
+        weights = next((folder / name for name in RESULTS if (folder / name).is_file()), None)
+        if weights is None:
+            raise MindRestoreError(f"{folder}: holds none of {', '.join(RESULTS)}; train for at least one checkpoint")
+        recipe = load_recipe(folder)
+        return cls(recipe.model.name, weights, recipe.model.hyper, folder, recipe)
+
+    def restorer(self, device: str = "auto", tile: int | None = None) -> Restorer:
+        """Load the network, ready for images of any size."""
+        return Restorer(self.model, weights=self.weights, device=device, tile=tile, hyper=dict(self.hyper))
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Say which pairs to measure; what is `None` comes from the run's recipe, else it is detected.
+
+    Attributes:
+        root: Folder of the data set.
+        dataset: Name of the catalog.
+        split: Part of the data set.
+    """
+
+    __test__ = False  # not a test class, whatever pytest concludes from the name
+
+    root: PathLike | None = None
+    dataset: str | None = None
+    split: str | None = None
+
+    def pairs(self, recipe: Recipe | None = None) -> list[Pair]:
+        """Find the pairs.
+
+        Raises:
+            DatasetError: Nothing says where the pairs are, or they cannot be found there.
+        """
+        if self.root is None and recipe is None:
+            raise DatasetError("nothing says which images to measure; give the folder of the test pairs with --data")
+        if self.root is not None:
+            return find_pairs(self.dataset or "auto", self.root, self.split or "test")
+        data = recipe.data
+        root = data.val_root or data.root
+        if root is None:
+            raise DatasetError("the recipe names no test data; give the folder with --data or data.val_root=FOLDER")
+        return find_pairs(self.dataset or data.val_dataset or data.dataset, root, self.split or data.val_split)
+
+
+@dataclass(frozen=True)
+class EvalReport:
+    """Hold an evaluation, its table, and the folder with CSV, JSON and pictures."""
+
+    evaluation: Evaluation
+    table: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Restored:
+    """Hold what became of the files: written, kept because they were there, and why others failed."""
+
+    written: tuple[Path, ...]
+    kept: tuple[Path, ...]
+    failed: tuple[str, ...]
+
+
+def train(recipe: Recipe | PathLike, *, resume: bool | str = "auto", run_dir: PathLike | None = None) -> TrainResult:
+    """Train a recipe.
+
+    Args:
+        recipe: A recipe, its packaged name, a YAML file or a run folder.
+        resume: "auto" goes on where the run folder has a state, True insists on one, False starts anew.
+        run_dir: Run folder; by default output.root/output.name of the recipe.
+
+    Returns:
+        The number of steps, the best metric and the run folder.
+
+    Raises:
+        MindRestoreError: Anything that the recipe, the data or the device lacks, by name.
+
+    Example:
+        >>> train("quickstart").run_dir
+        PosixPath('runs/quickstart')
+    """
+    if not isinstance(recipe, Recipe):
+        recipe = load_recipe(recipe)
+    if recipe.data.root is None:
+        raise DatasetError(f"recipe {recipe.name}: data.root is not set; give the folder, as in data.root=FOLDER")
+    pairs = find_pairs(recipe.data.dataset, recipe.data.root, recipe.data.train_split)
+    validate = validation(recipe)
+    context.setup(recipe.train.device, mode=recipe.train.mode, seed=recipe.train.seed)
+    rank, world = context.rank_and_world()
+    loader = TrainLoader(
+        pairs, config=recipe.data, batch_size=recipe.train.batch_size, seed=recipe.train.seed, rank=rank, world=world
+    )
+    net = create_model(recipe.model.name, **recipe.model.hyper)
+    if recipe.model.weights:
+        load_weights(net, recipe.model.weights)
+    objective = build_objective(recipe.loss)
+    trainer = Trainer(recipe, net=net, objective=objective, loader=loader, run_dir=run_dir, validate=validate)
+    return trainer.fit(resume=resume)
+
+
+def validation(recipe: Recipe) -> Callable[[nn.Cell], dict[str, float]] | None:
+    """Make the function that measures the network on whole images during training.
+
+    Args:
+        recipe: Names the pairs, the protocol and the number of images.
+
+    Returns:
+        A function of the network that gives metric -> mean over the images; `None` when `train.val_every` is 0.
+
+    Raises:
+        MindRestoreError: The pairs or the protocol cannot be found: now, not after hours of training.
+    """
+    if recipe.train.val_every == 0:
+        return None
+    pairs, protocol = TestSet().pairs(recipe), get_protocol(recipe.validation.protocol)
+
+    def validate(net: nn.Cell) -> dict[str, float]:
+        restorer = Restorer(recipe.model.name, net=net)
+        return evaluate_pairs(restorer.restore_float, pairs, protocol, limit=recipe.validation.max_images).mean
+
+    return validate
+
+
+def evaluate(
+    source: Trained | PathLike,
+    test_set: TestSet | PathLike | None = None,
+    *,
+    protocol: str | None = None,
+    out: PathLike | None = None,
+    limit: int | None = None,
+    device: str = "auto",
+    tile: int | None = None,
+) -> EvalReport:
+    """Measure a trained network on pairs, and write table, CSV, JSON and side-by-side pictures.
+
+    Args:
+        source: A run folder, or `Trained(model, weights)`.
+        test_set: Folder or `TestSet`; by default the test pairs of the run's recipe.
+        protocol: How scores are measured; by default that of the run, else `rgb`.
+        out: Folder of the report; by default RUN_FOLDER/report, else `report`.
+        limit: Number of pairs, all when `None`.
+        device: "auto", "CPU", "GPU" or "Ascend".
+        tile: Side of the tiles in pixels; whole images when `None`.
+
+    Returns:
+        The scores of every image, input beside restored, and where they were written.
+
+    Raises:
+        MindRestoreError: Run folder, weights, pairs or protocol cannot be used.
+
+    Example:
+        >>> evaluate("runs/quickstart").evaluation.mean["psnr"]
+        24.1
+    """
+    trained = source if isinstance(source, Trained) else Trained.of_run(source)
+    tests = test_set if isinstance(test_set, TestSet) else TestSet(test_set)
+    measure = get_protocol(protocol or (trained.recipe.validation.protocol if trained.recipe else "rgb"))
+    pairs = tests.pairs(trained.recipe)
+    folder = Path(out) if out else (trained.folder or Path()) / "report"
+    folder.mkdir(parents=True, exist_ok=True)
+    restorer = trained.restorer(device, tile)
+    evaluation = evaluate_pairs(restorer.restore_float, pairs, measure, save_dir=folder, limit=limit)
+    write_csv(evaluation, folder / "scores.csv")
+    write_json(evaluation, folder / "scores.json")
+    return EvalReport(evaluation, format_table(evaluation), folder)
+
+
+def export(
+    source: Trained | PathLike,
+    out: PathLike | None = None,
+    *,
+    size: tuple[int, int] | None = None,
+    device: str = "auto",
+) -> ExportReport:
+    """Write a trained network as MINDIR, reload it and compare.
+
+    Args:
+        source: A run folder, or `Trained(model, weights)`.
+        out: File to write; by default RUN_FOLDER/model.mindir, else beside the weights.
+        size: (height, width) in pixels; any size when `None`.
+        device: "auto", "CPU", "GPU" or "Ascend".
+
+    Returns:
+        The file and the differences that were measured.
+
+    Raises:
+        MindRestoreError: The weights cannot be used, or the reloaded file differs.
+
+    Example:
+        >>> export("runs/quickstart").path
+        PosixPath('runs/quickstart/model.mindir')
+    """
+    trained = source if isinstance(source, Trained) else Trained.of_run(source)
+    beside = Path(trained.weights).with_suffix(".mindir")
+    target = Path(out) if out else (trained.folder / "model.mindir" if trained.folder else beside)
+    context.setup(device)
+    return export_model(trained.model, trained.weights, target, size=size, hyper=dict(trained.hyper))
+
+
+def restore(
+    source: Trained | PathLike,
+    photos: PathLike,
+    out: PathLike,
+    *,
+    overwrite: bool = False,
+    tile: int | None = None,
+    device: str = "auto",
+) -> Restored:
+    """Restore a photograph or a folder of them.
+
+    Args:
+        source: A run folder, or `Trained(model, weights)`.
+        photos: File, or folder of files.
+        out: Folder for the results, under the names of the inputs.
+        overwrite: Replace results that are there; otherwise they stay.
+        tile: Side of the tiles in pixels; whole images when `None`.
+        device: "auto", "CPU", "GPU" or "Ascend".
+
+    Returns:
+        What was written and kept, and one message per image that failed; a bad file does not stop the others.
+
+    Raises:
+        MindRestoreError: There is nothing to restore, the results would replace the photographs, or the weights
+            cannot be used.
+
+    Example:
+        >>> restore("runs/quickstart", "photos", "clean").written
+        (PosixPath('clean/a.png'), PosixPath('clean/b.jpg'))
+    """
+    photos, out = Path(photos), Path(out)
+    jobs = [(path, out / _result_name(path)) for path in _photos(photos)]
+    clash = next((path for path, target in jobs if target.resolve() == path.resolve()), None)
+    if clash:
+        raise MindRestoreError(f"{clash}: the result would replace the photograph; choose another folder with --out")
+    out.mkdir(parents=True, exist_ok=True)
+    trained = source if isinstance(source, Trained) else Trained.of_run(source)
+    restorer = trained.restorer(device, tile)
+    written, kept, failed = [], [], []
+    for path, target in jobs:
+        if target.exists() and not overwrite:
+            kept.append(target)
+            continue
+        try:
+            write_image(target, restorer(read_image(path)))
+            written.append(target)
+        except ImageError as error:
+            failed.append(str(error))
+    return Restored(tuple(written), tuple(kept), tuple(failed))
+
+
+def _photos(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise MindRestoreError(f"{path}: no such file or folder")
+    found = list_images(path)
+    if not found:
+        raise MindRestoreError(f"{path}: no image in this folder")
+    return found
+
+
+def _result_name(path: Path) -> str:
+    """Keep the name; formats that are read but not written become PNG."""
+    return path.name if path.suffix.lower() in (".png", ".jpg", ".jpeg") else f"{path.name}.png"
