@@ -1,0 +1,150 @@
+"""Feed training batches from a few threads; a batch depends on seed, epoch and step alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import mindspore.dataset as ds
+import numpy as np
+
+from mindrestore.data.catalog import DatasetError
+from mindrestore.data.pairing import Pair
+from mindrestore.data.source import ImageCache, PatchSettings, PatchSource, Slot
+from mindrestore.data.transforms import check_augmentations
+
+if TYPE_CHECKING:
+    from mindrestore.recipes.schema import DataConfig
+
+DEFAULT_CACHE_BYTES = 512 << 20
+
+
+class Batch(NamedTuple):
+    """Hold one training batch.
+
+    Attributes:
+        input: Degraded patches (N, 3, P, P), float32 in [0, 1].
+        target: Clear patches, likewise.
+        index: Positions of the pairs in the loader's list, (N,) int64.
+    """
+
+    input: np.ndarray
+    target: np.ndarray
+    index: np.ndarray
+
+
+class TrainLoader:
+    """Give shuffled, cropped and augmented batches of image pairs, epoch by epoch.
+
+    Every epoch shuffles all pairs anew (`config.repeat` times, one permutation after the other), deals them out to
+    the ranks and drops what does not fill a batch. A rank with fewer images than one batch starts over with other
+    crops. Resuming in the middle of an epoch gives exactly the batches that an uninterrupted run sees.
+
+    Args:
+        pairs: The training pairs, as `find_pairs` gives them.
+        config: Uses `patch_size`, `augment`, `repeat` and `workers` (0 or 1: one background thread).
+        batch_size: Pairs per batch and rank.
+        seed: Decides order, crops and augmentations together with the epoch.
+        rank: This process among `world`, from 0.
+        world: Number of processes that train together.
+        cache_bytes: Memory for decoded images; 0 decodes each time anew.
+
+    Raises:
+        DatasetError: If there are no pairs.
+
+    Example:
+        >>> loader = TrainLoader(find_pairs("auto", root, "train"), config=recipe.data, batch_size=16, seed=666)
+        >>> for batch in loader.epoch(0):
+        ...     step(batch.input, batch.target)
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        *,
+        config: DataConfig,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        cache_bytes: int = DEFAULT_CACHE_BYTES,
+    ) -> None:
+        if not pairs:
+            raise DatasetError("there are no image pairs to train on; check data.root and data.train_split")
+        self.pairs = tuple(pairs)
+        self.batch_size = batch_size
+        self.rank, self.world = rank, world
+        self.repeat = config.repeat
+        # MindSpore refuses more workers than there are cores.
+        self.workers = max(1, min(config.workers, os.cpu_count() or 1))
+        self._settings = PatchSettings(config.patch_size, check_augmentations(config.augment), seed)
+        self._read = ImageCache(cache_bytes)
+        per_rank = -(-len(self.pairs) * self.repeat // world)
+        self.steps_per_epoch = max(1, per_rank // batch_size)
+
+    def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
+        """Give the batches of one epoch.
+
+        Args:
+            epoch: Number of the epoch, from 0.
+            start_step: Step of this epoch to begin with; earlier batches are not even read.
+
+        Yields:
+            `steps_per_epoch - start_step` batches.
+
+        Raises:
+            ImageError: If an image cannot be read or a pair's sizes differ; the message names the file.
+
+        Example:
+            >>> first = next(loader.epoch(0))
+        """
+        slots = self._plan(epoch)[start_step * self.batch_size :]
+        if not slots:
+            return
+        source = PatchSource(self.pairs, slots, epoch, self._settings, self._read)
+        # Threads, not processes: decoding and array copies release the interpreter lock, and errors keep their type.
+        samples = ds.GeneratorDataset(
+            source,
+            ["input", "target", "index"],
+            shuffle=False,
+            num_parallel_workers=self.workers,
+            python_multiprocessing=False,
+        ).batch(self.batch_size, drop_remainder=True)
+        try:
+            for columns in samples.create_tuple_iterator(num_epochs=1, output_numpy=True):
+                yield Batch(*columns)
+        except RuntimeError:
+            if source.failure is None:
+                raise
+            raise source.failure from None
+
+    def names(self, index: np.ndarray) -> list[str]:
+        """Name the degraded images of a batch.
+
+        Args:
+            index: `Batch.index`.
+
+        Returns:
+            File paths, for messages.
+
+        Example:
+            >>> loader.names(batch.index)
+            ['its/hazy/1_1_0.90179.png']
+        """
+        return [str(self.pairs[int(position)].input) for position in index]
+
+    def _plan(self, epoch: int) -> list[Slot]:
+        """List this rank's samples of an epoch, a whole number of batches."""
+        count = len(self.pairs)
+        order = np.concatenate(
+            [
+                np.random.default_rng((self._settings.seed, epoch, turn, count)).permutation(count)
+                for turn in range(self.repeat)
+            ]
+        )
+        length = self.steps_per_epoch * self.batch_size
+        # Strided shards: number n of rank r is r + n * world. Numbers past the end start over in the order but stay
+        # distinct themselves, so a pair that comes twice is cropped differently.
+        numbers = self.rank + self.world * np.arange(length)
+        return [Slot(int(number), int(order[number % len(order)])) for number in numbers]

@@ -1,0 +1,141 @@
+"""Give training samples by position, from a plan that says which pair comes when."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Callable, NamedTuple
+
+import numpy as np
+
+from mindrestore.data.images import ImageError, read_image, to_float
+from mindrestore.data.pairing import Pair
+from mindrestore.data.transforms import centre_crop, make_patch
+
+Reader = Callable[[Path], np.ndarray]
+
+
+class Slot(NamedTuple):
+    """Name one sample of an epoch: its number, from which its draws follow, and the pair it shows."""
+
+    number: int
+    pair: int
+
+
+class PatchSettings(NamedTuple):
+    """Say how a pair becomes a patch."""
+
+    size: int
+    augment: tuple[str, ...]
+    seed: int
+
+
+def read_pair(pair: Pair, read: Reader = read_image) -> tuple[np.ndarray, np.ndarray]:
+    """Read both images of a pair at one common size.
+
+    Args:
+        pair: The pair; with `crop_target` a larger clear image is centre-cropped to the degraded one, as RESIDE's
+            SOTS indoor asks for (clear 640x480, hazy 620x460).
+        read: Reader of one file; a caching one may be given.
+
+    Returns:
+        Degraded and clear image, (H, W, 3) each, uint8 or uint16 as stored.
+
+    Raises:
+        ImageError: If a file cannot be read or the sizes do not agree.
+
+    Example:
+        >>> hazy, clear = read_pair(find_pairs("auto", "SOTS/indoor", "test")[0])
+    """
+    image, target = read(pair.input), read(pair.target)
+    height, width = image.shape[:2]
+    if pair.crop_target and target.shape[0] >= height and target.shape[1] >= width:
+        target = centre_crop(target, height, width)
+    if image.shape != target.shape:
+        raise ImageError(
+            f"{pair.input} is {width}x{height} but {pair.target} is {target.shape[1]}x{target.shape[0]}; "
+            "both images of a pair must have one size: crop or replace one of them"
+        )
+    return image, target
+
+
+class ImageCache:
+    """Keep decoded images in memory up to a number of bytes, and drop those used longest ago.
+
+    Args:
+        max_bytes: Limit on the sum of the arrays; 0 keeps nothing.
+
+    Example:
+        >>> read = ImageCache(512 << 20)
+        >>> read(path) is read(path)
+        True
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.bytes = 0
+        self._images: OrderedDict[Path, np.ndarray] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __call__(self, path: Path) -> np.ndarray:
+        with self._lock:
+            if path in self._images:
+                self._images.move_to_end(path)
+                return self._images[path]
+        image = read_image(path)  # outside the lock, so that workers decode side by side
+        image.flags.writeable = False  # shared by every later caller
+        with self._lock:
+            if image.nbytes <= self.max_bytes and path not in self._images:
+                self._images[path] = image
+                self.bytes += image.nbytes
+            while self.bytes > self.max_bytes:
+                self.bytes -= self._images.popitem(last=False)[1].nbytes
+        return image
+
+
+class PatchSource:
+    """Give the samples of one epoch by position, the same ones whoever asks and in whatever order.
+
+    Args:
+        pairs: All pairs.
+        slots: The epoch's samples in order.
+        epoch: Number of the epoch; with the seed and the slot it decides crop and augmentation.
+        settings: Patch size, augmentations, seed.
+        read: Reader of one image file.
+
+    Example:
+        >>> source = PatchSource(pairs, [Slot(0, 3)], 0, PatchSettings(240, ("hflip",), 666))
+        >>> hazy, clear, index = source[0]  # (3, 240, 240) float32 each, and 3
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        slots: Sequence[Slot],
+        epoch: int,
+        settings: PatchSettings,
+        read: Reader = read_image,
+    ) -> None:
+        self.pairs, self.slots, self.epoch, self.settings, self.read = pairs, slots, epoch, settings, read
+        self.failure: Exception | None = None
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    def __getitem__(self, position: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        slot = self.slots[position]
+        try:
+            image, target = read_pair(self.pairs[slot.pair], self.read)
+            rng = np.random.default_rng((self.settings.seed, self.epoch, slot.number))
+            image, target = make_patch(image, target, self.settings.size, self.settings.augment, rng)
+            return _planar(image), _planar(target), np.int64(slot.pair)
+        except Exception as error:
+            # The data engine turns it into a long text of its own; the loader raises the original.
+            self.failure = self.failure or error
+            raise
+
+
+def _planar(patch: np.ndarray) -> np.ndarray:
+    return to_float(np.ascontiguousarray(patch.transpose(2, 0, 1)))  # (3, P, P)

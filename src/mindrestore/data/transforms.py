@@ -1,0 +1,127 @@
+"""Turn a pair of images into a pair of training patches; every draw is the same for both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Callable
+
+import numpy as np
+
+from mindrestore.errors import MindRestoreError
+
+# Each augmentation draws once and applies the result to both images.
+AUGMENTATIONS: dict[str, Callable[[np.random.Generator], Callable[[np.ndarray], np.ndarray]]] = {
+    "hflip": lambda rng: _flip(rng.random() < 0.5, axis=1),
+    "vflip": lambda rng: _flip(rng.random() < 0.5, axis=0),
+    "rot90": lambda rng: _rotate(int(rng.integers(4))),
+    "transpose": lambda rng: _transpose(rng.random() < 0.5),
+}
+
+
+def make_patch(
+    image: np.ndarray, target: np.ndarray, size: int, augment: Sequence[str], rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut the same random square out of both images and augment both alike.
+
+    Images smaller than the patch are filled by reflection first, see `fill_to`.
+
+    Args:
+        image: Degraded image (H, W, C) of any type.
+        target: Clear image of the same shape.
+        size: Side of the square in pixels.
+        augment: Names of `AUGMENTATIONS`, applied in this order; flips and the transpose with probability 1/2,
+            `rot90` by 0, 90, 180 or 270 degrees with equal probability.
+        rng: Source of every draw.
+
+    Returns:
+        Two arrays of shape (size, size, C).
+
+    Example:
+        >>> hazy, clear = make_patch(hazy, clear, 240, ("hflip", "rot90"), np.random.default_rng((666, 0, 7)))
+    """
+    image, target = fill_to(image, size), fill_to(target, size)
+    top = int(rng.integers(image.shape[0] - size + 1))
+    left = int(rng.integers(image.shape[1] - size + 1))
+    image, target = (array[top : top + size, left : left + size] for array in (image, target))
+    for name in augment:
+        change = AUGMENTATIONS[name](rng)
+        image, target = change(image), change(target)
+    return image, target
+
+
+def check_augmentations(names: Sequence[str]) -> tuple[str, ...]:
+    """Give the names back if all are known.
+
+    Args:
+        names: Names from a recipe.
+
+    Returns:
+        The same names as a tuple.
+
+    Raises:
+        MindRestoreError: If one is unknown.
+
+    Example:
+        >>> check_augmentations(["hflip"])
+        ('hflip',)
+    """
+    for name in names:
+        if name not in AUGMENTATIONS:
+            raise MindRestoreError(f"augmentation {name!r} is unknown; use some of {', '.join(AUGMENTATIONS)}")
+    return tuple(names)
+
+
+def fill_to(image: np.ndarray, size: int) -> np.ndarray:
+    """Extend an image at the bottom and right to at least `size` pixels a side.
+
+    Reflection gives up to side - 1 pixels; what is still missing repeats the last row or column.
+
+    Args:
+        image: Array (H, W, C).
+        size: Smallest side wanted.
+
+    Returns:
+        Array of at least (size, size, C); the image itself when it is large enough.
+
+    Example:
+        >>> fill_to(np.zeros((1, 300, 3)), 240).shape
+        (240, 300, 3)
+    """
+    lacking = [max(0, size - side) for side in image.shape[:2]]
+    if not any(lacking):
+        return image
+    mirrored = [min(lack, side - 1) for lack, side in zip(lacking, image.shape[:2])]
+    image = np.pad(image, [(0, mirrored[0]), (0, mirrored[1]), (0, 0)], mode="reflect")
+    repeated = [lack - mirror for lack, mirror in zip(lacking, mirrored)]
+    return np.pad(image, [(0, repeated[0]), (0, repeated[1]), (0, 0)], mode="edge")
+
+
+def centre_crop(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Cut the middle out of an image.
+
+    Args:
+        image: Array (H, W, C) with H >= height and W >= width.
+        height: Rows to keep.
+        width: Columns to keep.
+
+    Returns:
+        View of shape (height, width, C); an odd surplus loses its extra row or column at the end.
+
+    Example:
+        >>> centre_crop(np.zeros((480, 640, 3)), 460, 620).shape
+        (460, 620, 3)
+    """
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    return image[top : top + height, left : left + width]
+
+
+def _flip(do: bool, axis: int) -> Callable[[np.ndarray], np.ndarray]:
+    return (lambda array: np.flip(array, axis)) if do else (lambda array: array)
+
+
+def _rotate(quarters: int) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda array: np.rot90(array, quarters)
+
+
+def _transpose(do: bool) -> Callable[[np.ndarray], np.ndarray]:
+    return (lambda array: array.transpose(1, 0, 2)) if do else (lambda array: array)

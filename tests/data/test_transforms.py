@@ -1,0 +1,75 @@
+"""Crops, flips and fills: the same for both images, and decided by the generator alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mindrestore.data.transforms import centre_crop, check_augmentations, fill_to, make_patch
+from mindrestore.errors import MindRestoreError
+
+ALL = ("hflip", "vflip", "rot90", "transpose")
+
+
+def numbered(height, width):
+    """Give an image in which every pixel tells its own place."""
+    rows, columns = np.mgrid[:height, :width]
+    return np.stack([rows, columns, rows * width + columns], 2).astype(np.int32)
+
+
+def test_both_images_get_the_same_treatment():
+    image = numbered(40, 50)
+    for draw in range(20):
+        a, b = make_patch(image, image + 7, 16, ALL, np.random.default_rng((1, 2, draw)))
+        assert a.shape == (16, 16, 3)
+        assert np.array_equal(a + 7, b)
+
+
+def test_patches_are_reproducible_and_varied():
+    image = numbered(40, 50)
+    first = [make_patch(image, image, 16, ALL, np.random.default_rng((1, 0, i)))[0] for i in range(8)]
+    again = [make_patch(image, image, 16, ALL, np.random.default_rng((1, 0, i)))[0] for i in range(8)]
+    assert all(np.array_equal(a, b) for a, b in zip(first, again))
+    assert len({patch.tobytes() for patch in first}) == 8
+
+
+@pytest.mark.parametrize(
+    ("names", "count"), [((), 1), (("hflip",), 2), (("vflip",), 2), (("transpose",), 2), (("rot90",), 4), (ALL, 8)]
+)
+def test_reachable_orientations(names, count):
+    image = numbered(5, 5)
+    seen = {make_patch(image, image, 5, names, np.random.default_rng(i))[0].tobytes() for i in range(200)}
+    assert len(seen) == count
+
+
+def test_every_crop_position_is_reachable():
+    image = numbered(5, 4)
+    corners = {tuple(make_patch(image, image, 3, (), np.random.default_rng(i))[0][0, 0, :2]) for i in range(200)}
+    assert corners == {(y, x) for y in range(3) for x in range(2)}
+
+
+def test_fill_reflects_then_repeats():
+    line = np.arange(3).reshape(1, 3, 1)
+    assert fill_to(line, 7)[0, :, 0].tolist() == [0, 1, 2, 1, 0, 0, 0]
+    assert fill_to(line, 7).shape == (7, 7, 1)
+    one = np.full((1, 1, 3), 9, np.uint8)
+    assert fill_to(one, 4).tolist() == np.full((4, 4, 3), 9).tolist()
+    assert fill_to(line, 1) is line
+
+
+def test_odd_and_tiny_sizes_give_patches():
+    for shape in ((1, 1), (17, 23), (300, 5)):
+        a, b = make_patch(numbered(*shape), numbered(*shape), 24, ALL, np.random.default_rng(0))
+        assert a.shape == (24, 24, 3)
+        assert np.array_equal(a, b)
+
+
+def test_centre_crop_of_sots():
+    cut = centre_crop(numbered(480, 640), 460, 620)
+    assert cut.shape == (460, 620, 3)
+    assert cut[0, 0, :2].tolist() == [10, 10]
+
+
+def test_unknown_augmentation():
+    with pytest.raises(MindRestoreError, match="'blur' is unknown; use some of hflip"):
+        check_augmentations(["hflip", "blur"])
