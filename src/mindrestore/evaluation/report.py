@@ -1,0 +1,230 @@
+"""Write an evaluation down: text table, CSV, JSON and pictures; the protocol's name stands in each."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from mindrestore import __version__
+from mindrestore.data.images import PathLike, write_bytes, write_image
+from mindrestore.evaluation.protocol import DECIMALS, HIGHER_IS_BETTER
+
+if TYPE_CHECKING:
+    from mindrestore.evaluation.evaluator import Evaluation
+
+_TITLES = {"psnr": "PSNR", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "mae": "MAE", "ciede2000": "CIEDE2000"}
+_PANEL = 640  # longest side of a picture panel in pixels: larger images are averaged down, captions stay readable
+_LINE = 16  # height of a text line in a picture, in pixels
+
+
+def format_table(evaluation: Evaluation, max_rows: int | None = 40) -> str:
+    """Lay an evaluation out as aligned text, the input's score beside the restored one.
+
+    Args:
+        evaluation: Result of `evaluate_pairs`.
+        max_rows: Show at most this many images; None shows all. The means are over all of them.
+
+    Returns:
+        Several lines: protocol, one line per image, means, and the names of what was left out.
+
+    Example:
+        >>> print(format_table(evaluate_pairs(restore, pairs, "aecr")))  # doctest: +ELLIPSIS
+        protocol aecr: RGB; whole image; ...
+    """
+    names = evaluation.protocol.names
+    head = ["image", "size"]
+    for name in names:
+        head += [f"{_TITLES[name]} {'↑' if HIGHER_IS_BETTER[name] else '↓'} input", "restored"]
+    body = [head + ["seconds"]]
+    shown = evaluation.rows[:max_rows]
+    for row in shown:
+        body.append([row.name, f"{row.height}x{row.width}", *_cells(row.input, row.restored), f"{row.seconds:.2f}"])
+    seconds = sum(row.seconds for row in evaluation.rows) / len(evaluation.rows)
+    count = f"mean of {len(evaluation.rows)}"
+    body.append([count, "", *_cells(evaluation.input_mean, evaluation.mean), f"{seconds:.2f}"])
+
+    lines = [f"protocol {evaluation.protocol.name}: {evaluation.protocol.description}", ""]
+    aligned = _align(body)
+    lines += aligned[:-1]
+    if len(evaluation.rows) > len(shown):
+        lines.append(f"... {len(evaluation.rows) - len(shown)} more images")
+    lines += ["-" * len(aligned[0]), aligned[-1], *_notes(evaluation)]
+    return "\n".join(lines)
+
+
+def write_csv(evaluation: Evaluation, path: PathLike) -> None:
+    """Write one line per image; undefined scores are `n/a`, those of equal images `inf`.
+
+    Args:
+        evaluation: Result of `evaluate_pairs`.
+        path: File to write.
+
+    Raises:
+        ImageError: The folder or the disk does not allow it.
+
+    Example:
+        >>> write_csv(evaluation, "report/scores.csv")
+    """
+    names = evaluation.protocol.names
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    scores = [column for name in names for column in (name, f"{name}_input")]
+    writer.writerow(["protocol", "image", "key", "height", "width", "seconds", *scores])
+    for row in evaluation.rows:
+        values = [value for name in names for value in (row.restored[name], row.input[name])]
+        texts = ["n/a" if math.isnan(value) else f"{value:.6f}" for value in values]
+        place = [row.name, row.key, row.height, row.width, f"{row.seconds:.4f}"]
+        writer.writerow([evaluation.protocol.name, *place, *texts])
+    write_bytes(path, buffer.getvalue().encode())
+
+
+def write_json(evaluation: Evaluation, path: PathLike, settings: Mapping[str, Any] | None = None) -> None:
+    """Write means, rows, protocol, settings and versions; undefined scores are null, infinite ones "inf".
+
+    Args:
+        evaluation: Result of `evaluate_pairs`.
+        path: File to write.
+        settings: What was evaluated: model, weights, data folder and so on.
+
+    Raises:
+        ImageError: The folder or the disk does not allow it.
+
+    Example:
+        >>> write_json(evaluation, "report/scores.json", {"model": "aecrnet"})
+    """
+    protocol = evaluation.protocol
+    document = {
+        "protocol": {"name": protocol.name, "description": protocol.description, "used_by": protocol.used_by},
+        "settings": dict(settings or {}),
+        "versions": _versions(),
+        "means": {
+            "restored": _json_scores(evaluation.mean),
+            "input": _json_scores(evaluation.input_mean),
+            "images": evaluation.counts,
+        },
+        "images": [
+            {
+                "image": row.name,
+                "key": row.key,
+                "height": row.height,
+                "width": row.width,
+                "seconds": round(row.seconds, 4),
+                "restored": _json_scores(row.restored),
+                "input": _json_scores(row.input),
+            }
+            for row in evaluation.rows
+        ],
+        "not_measured": [{"image": failure.name, "reason": failure.reason} for failure in evaluation.failures],
+    }
+    text = json.dumps(document, indent=2, default=str, allow_nan=False, ensure_ascii=False)
+    write_bytes(path, (text + "\n").encode())
+
+
+def side_by_side(path: PathLike, panels: Sequence[tuple[str, np.ndarray]], title: str = "") -> None:
+    """Draw images next to each other with a caption above each.
+
+    Args:
+        path: PNG file to write.
+        panels: Caption and image (H, W, 3), float RGB in [0,1], of one size.
+        title: Line above all of them.
+
+    Raises:
+        ImageError: The folder or the disk does not allow it.
+
+    Example:
+        >>> side_by_side("report/1.png", [("input", hazy), ("restored", clean), ("target", clear)])
+    """
+    font = ImageFont.load_default()
+    pictures = [_shrink(image) for _, image in panels]
+    widths = [max(picture.shape[1], _text_width(font, caption)) for picture, (caption, _) in zip(pictures, panels)]
+    gap, top = 8, (2 if title else 1) * _LINE
+    width = max(sum(widths) + gap * (len(panels) - 1), _text_width(font, title))
+    canvas = Image.new("RGB", (width, top + max(picture.shape[0] for picture in pictures)), "white")
+    draw = ImageDraw.Draw(canvas)
+    if title:
+        draw.text((2, 1), title, fill="black", font=font)
+    left = 0
+    for (caption, _), picture, room in zip(panels, pictures, widths):
+        draw.text((left + 2, top - _LINE + 1), caption, fill="black", font=font)
+        canvas.paste(Image.fromarray(picture), (left, top))
+        left += room + gap
+    write_image(path, np.asarray(canvas))
+
+
+def caption(role: str, scores: Mapping[str, float]) -> str:
+    """Put PSNR and SSIM behind a word, for the line above a picture.
+
+    Example:
+        >>> caption("restored", {"psnr": 24.681, "ssim": 0.91234})
+        'restored: PSNR 24.68, SSIM 0.9123'
+    """
+    parts = [f"{_TITLES[name]} {_number(name, scores[name])}" for name in ("psnr", "ssim") if name in scores]
+    return f"{role}: {', '.join(parts)}"
+
+
+def _cells(before: Mapping[str, float], after: Mapping[str, float]) -> list[str]:
+    return [_number(name, scores[name]) for name in after for scores in (before, after)]
+
+
+def _number(name: str, value: float) -> str:
+    return "n/a" if math.isnan(value) else f"{value:.{DECIMALS[name]}f}"
+
+
+def _align(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) if place == 0 else cell.rjust(width) for place, (cell, width) in cells).rstrip()
+        for cells in (list(enumerate(zip(row, widths))) for row in rows)
+    ]
+
+
+def _notes(evaluation: Evaluation) -> list[str]:
+    notes = []
+    for name, count in evaluation.counts.items():
+        if count < len(evaluation.rows):
+            notes.append(f"{_TITLES[name]} is undefined for small images: mean over {count} of {len(evaluation.rows)}")
+    if evaluation.failures:
+        notes.append(f"not measured ({len(evaluation.failures)}):")
+        notes += [f"  {failure.name}: {failure.reason}" for failure in evaluation.failures]
+    return notes
+
+
+def _json_scores(scores: Mapping[str, float]) -> dict[str, Any]:
+    # JSON has neither NaN nor infinity
+    return {
+        name: None if math.isnan(value) else str(value) if math.isinf(value) else round(value, 6)
+        for name, value in scores.items()
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"mindrestore": __version__, "python": platform.python_version()}
+    for package in ("mindspore", "numpy", "opencv-python-headless"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # the desktop build of OpenCV goes by another name
+            found[package] = "unknown"
+    return found
+
+
+def _shrink(image: np.ndarray) -> np.ndarray:
+    pixels = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+    factor = _PANEL / max(pixels.shape[:2])
+    if factor >= 1:
+        return pixels
+    size = (max(1, round(pixels.shape[1] * factor)), max(1, round(pixels.shape[0] * factor)))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+
+
+def _text_width(font: Any, text: str) -> int:
+    return int(font.getlength(text)) + 4

@@ -1,0 +1,124 @@
+"""The evaluator: right scores beside the right names, bad files reported, the rest measured."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from mindrestore.data.images import read_rgb, write_image
+from mindrestore.data.pairing import Pair
+from mindrestore.evaluation import metrics
+from mindrestore.evaluation.evaluator import EvaluationError, evaluate_pairs, read_pair
+from mindrestore.evaluation.protocol import ProtocolError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two clear images of 24x20; three hazy ones, two of them of clear image 1."""
+    rng = np.random.default_rng(0)
+    for key in ("1", "2"):
+        smooth = cv2.resize(rng.random((4, 4, 3)), (20, 24))
+        write_image(tmp_path / f"clear/{key}.png", smooth)
+        for level in (1, 2) if key == "1" else (1,):
+            hazy = smooth * (1 - 0.2 * level) + 0.2 * level
+            write_image(tmp_path / f"hazy/{key}_{level}.png", hazy)
+    return tmp_path
+
+
+def pair(folder, name, **options):
+    key = name.split("_")[0]
+    return Pair(key, folder / f"hazy/{name}.png", folder / f"clear/{key}.png", **options)
+
+
+def dehaze(image):
+    """Undo the haze of level 1 exactly."""
+    return np.clip((image - 0.2) / 0.8, 0, 1)
+
+
+def test_rows_hold_restored_and_input_scores(folder):
+    pairs = [pair(folder, name) for name in ("1_1", "1_2", "2_1")]
+    result = evaluate_pairs(dehaze, pairs, "rgb", progress=False)
+    assert [(row.name, row.key, row.height, row.width) for row in result.rows] == [
+        ("1_1.png", "1", 24, 20),
+        ("1_2.png", "1", 24, 20),
+        ("2_1.png", "2", 24, 20),
+    ]
+    for row, entry in zip(result.rows, pairs):
+        hazy, clear = read_rgb(entry.input), read_rgb(entry.target)
+        assert row.input["psnr"] == pytest.approx(metrics.psnr(hazy, clear))
+        assert row.restored["psnr"] == pytest.approx(metrics.psnr(dehaze(hazy), clear))
+        assert row.restored["ssim"] == pytest.approx(metrics.ssim(dehaze(hazy), clear))
+        assert row.seconds >= 0
+    assert result.rows[0].restored["psnr"] > 45 > 25 > result.rows[0].input["psnr"]
+    assert result.mean["psnr"] == pytest.approx(np.mean([row.restored["psnr"] for row in result.rows]))
+    assert result.input_mean["mae"] == pytest.approx(np.mean([row.input["mae"] for row in result.rows]))
+    assert math.isnan(result.mean["ms_ssim"])
+    assert result.counts == {"psnr": 3, "ssim": 3, "ms_ssim": 0, "mae": 3, "ciede2000": 3}
+
+
+def test_bad_files_are_named_and_the_others_measured(folder):
+    (folder / "hazy/1_2.png").write_text("this is no image")
+    result = evaluate_pairs(dehaze, [pair(folder, name) for name in ("1_1", "1_2", "2_1", "2_9")], "aecr")
+    assert [row.name for row in result.rows] == ["1_1.png", "2_1.png"]
+    assert [failure.name for failure in result.failures] == ["1_2.png", "2_9.png"]
+    assert "not an image" in result.failures[0].reason
+    assert "no such file" in result.failures[1].reason
+
+
+def test_nothing_measured_is_an_error(folder):
+    with pytest.raises(EvaluationError, match=r"none of the 2 pairs could be measured[\s\S]*8_1\.png"):
+        evaluate_pairs(dehaze, [pair(folder, "9_1"), pair(folder, "8_1")], "rgb")
+    with pytest.raises(EvaluationError, match="no image pairs"):
+        evaluate_pairs(dehaze, [], "rgb")
+    with pytest.raises(ProtocolError, match="'rgb'"):
+        evaluate_pairs(dehaze, [pair(folder, "1_1")], "rbg")
+
+
+def test_limit_stops_early(folder):
+    calls = []
+
+    def restore(image):
+        calls.append(image.shape)
+        return image
+
+    pairs = [pair(folder, name) for name in ("1_1", "1_2", "2_1")]
+    result = evaluate_pairs(restore, pairs, "rgb", limit=2)
+    assert len(result.rows) == len(calls) == 2
+    assert result.mean == pytest.approx(result.input_mean, nan_ok=True)  # nothing restored, nothing gained
+
+
+def test_larger_targets_are_cropped_only_where_the_data_set_says_so(folder):
+    clear = read_rgb(folder / "clear/1.png")
+    write_image(folder / "clear/1.png", np.pad(clear, ((2, 3), (4, 4), (0, 0))))  # 29x28
+    with pytest.raises(EvaluationError, match=r"24x20 but its target .* is 29x28"):
+        read_pair(pair(folder, "1_1"))
+    hazy, cropped = read_pair(pair(folder, "1_1", crop_target=True))
+    assert hazy.shape == (24, 20, 3)
+    np.testing.assert_array_equal(cropped, clear)
+    result = evaluate_pairs(dehaze, [pair(folder, "1_1", crop_target=True), pair(folder, "1_2")], "rgb")
+    assert len(result.rows) == 1
+    assert result.rows[0].restored["psnr"] > 45
+    assert "target" in result.failures[0].reason
+
+
+def test_protocols_that_crop_restore_the_crop(folder):
+    shapes = []
+
+    def restore(image):
+        shapes.append(image.shape)
+        return image
+
+    result = evaluate_pairs(restore, [pair(folder, "1_1")], "dsrir-rgb")
+    assert shapes == [(24, 16, 3)]  # 24x20 to multiples of 8
+    assert (result.rows[0].height, result.rows[0].width) == (24, 16)
+
+
+def test_pictures_of_every_pair(folder, tmp_path):
+    evaluate_pairs(dehaze, [pair(folder, "1_1"), pair(folder, "1_1")], "rgb", save_dir=tmp_path / "pictures")
+    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == ["1_1.png", "1_1_2.png"]
+    picture = read_rgb(tmp_path / "pictures/1_1.png")
+    hazy = read_rgb(folder / "hazy/1_1.png")
+    np.testing.assert_allclose(picture[-24:, :20], hazy, atol=1e-6)  # the input's panel, pixel for pixel

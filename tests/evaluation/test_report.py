@@ -1,0 +1,112 @@
+"""Reports: the protocol's name and the input's score stand in every form."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+
+from mindrestore.data.images import read_rgb
+from mindrestore.evaluation.evaluator import Evaluation, Failure, Row
+from mindrestore.evaluation.protocol import get_protocol
+from mindrestore.evaluation.report import caption, format_table, side_by_side, write_csv, write_json
+
+
+@pytest.fixture
+def evaluation():
+    def scores(psnr, ssim, ms_ssim):
+        return {"psnr": psnr, "ssim": ssim, "ms_ssim": ms_ssim, "mae": 0.125, "ciede2000": 3.5}
+
+    rows = (
+        Row("a.png", "a", 32, 48, 0.5, scores(30.0, 0.9, math.nan), scores(20.0, 0.8, math.nan)),
+        Row("longer_name.png", "b", 200, 210, 1.5, scores(20.0, 0.7, 0.6), scores(10.0, 0.6, 0.5)),
+    )
+    return Evaluation(get_protocol("rgb"), rows, (Failure("c.png", "c.png: damaged image"),))
+
+
+def test_table(evaluation):
+    lines = format_table(evaluation).splitlines()
+    assert lines[0].startswith("protocol rgb: RGB; whole image; no rounding; SSIM: Gaussian 11x11")
+    words = [line.split() for line in lines]
+    assert words[3] == "a.png 32x48 20.00 30.00 0.8000 0.9000 n/a n/a 0.1250 0.1250 3.500 3.500 0.50".split()  # noqa: SIM905
+    assert words[6][:9] == ["mean", "of", "2", "15.00", "25.00", "0.7000", "0.8000", "0.5000", "0.6000"]
+    assert "MS-SSIM is undefined for small images: mean over 1 of 2" in lines
+    assert lines[-1] == "  c.png: c.png: damaged image"
+    assert lines[2].index("PSNR") < lines[2].index("SSIM")
+    ends = [
+        line.rindex(cell) + len(cell) for line, cell in ((lines[3], "0.50"), (lines[4], "1.50"), (lines[6], "1.00"))
+    ]
+    assert len(set(ends)) == 1  # columns are aligned
+
+
+def test_long_tables_are_cut_but_means_are_not(evaluation):
+    text = format_table(evaluation, max_rows=1)
+    assert "longer_name.png" not in text
+    assert "... 1 more images" in text
+    assert re.search(r"mean of 2\s+15\.00\s+25\.00", text)
+
+
+def test_equal_images(evaluation):
+    first = evaluation.rows[0]
+    perfect = Row(first.name, first.key, 32, 48, 0.5, {**first.restored, "psnr": math.inf}, first.input)
+    assert " inf " in format_table(Evaluation(evaluation.protocol, (perfect,)))
+
+
+def test_csv(evaluation, tmp_path):
+    write_csv(evaluation, tmp_path / "new/scores.csv")
+    with open(tmp_path / "new/scores.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 2
+    assert rows[0]["protocol"] == "rgb"
+    assert rows[0]["ms_ssim"] == "n/a"
+    assert float(rows[1]["psnr"]) == 20.0
+    assert float(rows[1]["psnr_input"]) == 10.0
+    assert (rows[1]["image"], rows[1]["key"], rows[1]["height"], rows[1]["width"]) == (
+        "longer_name.png",
+        "b",
+        "200",
+        "210",
+    )
+
+
+def test_json(evaluation, tmp_path):
+    rows = (*evaluation.rows, Row("d.png", "d", 8, 8, 0.1, {**evaluation.rows[0].restored, "psnr": math.inf}, {}))
+    write_json(Evaluation(evaluation.protocol, rows[:2], evaluation.failures), tmp_path / "s.json", {"model": "toy"})
+    document = json.loads((tmp_path / "s.json").read_text(), parse_constant=pytest.fail)  # strict JSON: no NaN
+    assert document["protocol"]["name"] == "rgb"
+    assert document["protocol"]["description"] == get_protocol("rgb").description
+    assert document["settings"] == {"model": "toy"}
+    assert document["means"]["restored"]["psnr"] == 25.0
+    assert document["means"]["input"]["ssim"] == pytest.approx(0.7)
+    assert document["means"]["images"]["ms_ssim"] == 1
+    assert document["images"][0]["restored"]["ms_ssim"] is None
+    assert document["not_measured"] == [{"image": "c.png", "reason": "c.png: damaged image"}]
+    assert document["versions"]["mindspore"][0] == "2"
+
+
+def test_side_by_side(tmp_path):
+    images = [np.full((30, 200, 3), value) for value in (0.2, 0.4, 0.6)]
+    side_by_side(tmp_path / "s.png", list(zip(("input", "restored", "target"), images)), title="name")
+    picture = read_rgb(tmp_path / "s.png")
+    assert picture.shape == (30 + 32, 3 * 200 + 2 * 8, 3)
+    for place, value in enumerate((0.2, 0.4, 0.6)):
+        np.testing.assert_allclose(picture[32:, place * 208 : place * 208 + 200], value, atol=1 / 255)
+    assert picture[:16].min() < 0.5 < picture[:16].max()  # black title on white
+    assert picture[16:32].min() < 0.5
+
+
+def test_large_pictures_are_averaged_down_and_tiny_ones_get_room(tmp_path):
+    side_by_side(tmp_path / "l.png", [("input", np.ones((1280, 320, 3)))])
+    assert read_rgb(tmp_path / "l.png").shape[:2] == (640 + 16, 160)
+    side_by_side(tmp_path / "t.png", [("restored: PSNR 24.68", np.ones((1, 1, 3)))])
+    height, width = read_rgb(tmp_path / "t.png").shape[:2]
+    assert height == 17
+    assert width > 60
+
+
+def test_caption():
+    assert caption("input", {"psnr": math.inf, "ssim": math.nan}) == "input: PSNR inf, SSIM n/a"
