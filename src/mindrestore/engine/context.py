@@ -1,0 +1,119 @@
+"""Device, mode, seed and ranks: the only place that talks to MindSpore's global context."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import mindspore as ms
+
+from mindrestore.errors import MindRestoreError
+
+_DEVICES = ("Ascend", "GPU", "CPU")  # in order of preference
+_MODES = ("graph", "pynative")
+
+
+class DeviceError(MindRestoreError):
+    """Report a device that this machine or this MindSpore cannot use."""
+
+
+def setup(device: str = "auto", mode: str = "graph", seed: int | None = None, device_id: int | None = None) -> str:
+    """Choose the device, seed MindSpore and join the other ranks; call it before the first network is made.
+
+    PyNative stays the ambient mode; "graph" is a promise of the callers that they compile their step with `ms.jit`.
+    Under several processes (RANK_SIZE > 1) this also starts the communication.
+
+    Args:
+        device: "auto", "CPU", "GPU" or "Ascend". "auto" takes MINDRESTORE_DEVICE when set, else the best there is.
+        mode: "graph" or "pynative".
+        seed: seed of MindSpore's weight initialisation and random operators; None leaves it alone.
+        device_id: card number; None lets MindSpore choose.
+
+    Returns:
+        The device in use: "CPU", "GPU" or "Ascend".
+
+    Raises:
+        DeviceError: the device is unknown or absent, or another one is in use already.
+
+    Example:
+        >>> setup("CPU", seed=1)
+        'CPU'
+    """
+    if mode not in _MODES:
+        raise DeviceError(f"mode {mode!r} is not one of {', '.join(_MODES)}")
+    target = _choose(device)
+    if target == "CPU":
+        from mindrestore.models.layers import prepare_cpu  # before the first operator runs
+
+        prepare_cpu()
+    _select(target, device_id)
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    if rank_and_world()[1] > 1:
+        _join_ranks()
+    if seed is not None:
+        ms.set_seed(seed)
+    return target
+
+
+def available_devices() -> list[str]:
+    """List the devices that MindSpore can use here.
+
+    Returns:
+        A sub-list of ["Ascend", "GPU", "CPU"], the best first.
+
+    Example:
+        >>> "CPU" in available_devices()
+        True
+    """
+    previous = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # a missing driver is an answer here, not five warnings
+    try:
+        return [name for name in _DEVICES if ms.hal.is_available(name)]
+    finally:
+        logging.disable(previous)
+
+
+def rank_and_world() -> tuple[int, int]:
+    """Give this process's rank and the number of processes, as the launcher set them.
+
+    Returns:
+        (rank, world); (0, 1) for a single process.
+
+    Example:
+        >>> rank_and_world()
+        (0, 1)
+    """
+    return int(os.environ.get("RANK_ID", "0")), int(os.environ.get("RANK_SIZE", "1"))
+
+
+def _choose(device: str) -> str:
+    if device == "auto":
+        device = os.environ.get("MINDRESTORE_DEVICE", "auto")
+    if device == "auto":
+        return available_devices()[0]
+    names = {name.lower(): name for name in _DEVICES}
+    if device.lower() not in names:
+        raise DeviceError(f"device {device!r} is not one of auto, {', '.join(_DEVICES)}")
+    return names[device.lower()]
+
+
+def _select(target: str, device_id: int | None) -> None:
+    if target not in available_devices():
+        found = ", ".join(available_devices())
+        raise DeviceError(f"device {target} is not available here, found: {found}; choose one, or install its driver")
+    try:
+        ms.set_device(target) if device_id is None else ms.set_device(target, device_id)
+    except RuntimeError as error:  # the target can be set only once per process
+        now = ms.get_context("device_target")
+        raise DeviceError(f"device {target} cannot be used ({now} was chosen earlier): {_one_line(error)}") from error
+
+
+def _join_ranks() -> None:
+    from mindspore import communication
+
+    if not communication.GlobalComm.INITED:
+        communication.init()
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

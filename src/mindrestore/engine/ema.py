@@ -1,0 +1,54 @@
+"""Exponential moving average of the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
+
+from mindrestore.engine.values import read_values, write_values
+
+
+class Ema(nn.Cell):
+    """Average the weights: average <- decay * average + (1 - decay) * weight after every update.
+
+    The averages start as copies of the weights, so they are never biased towards zero.
+
+    Args:
+        params: parameters to average.
+        decay: in (0, 1), such as 0.999.
+
+    Example:
+        >>> ema = Ema(net.trainable_params(), 0.999)
+        >>> ema()                       # after each update
+        >>> with ema.in_place():        # measure with the averages
+        ...     scores = validate(net)
+    """
+
+    def __init__(self, params: Sequence[Parameter], decay: float) -> None:
+        super().__init__(auto_prefix=False)
+        self.params = ParameterTuple(params)
+        self.average = self.params.clone("ema", init="same")
+        self.decay = decay
+
+    @property
+    def state(self) -> list[Parameter]:
+        """The averages, named ema.*."""
+        return list(self.average)
+
+    def construct(self) -> Tensor:
+        for i in range(len(self.params)):
+            average, param = self.average[i], self.params[i]
+            ops.assign(average, average * self.decay + param * (1.0 - self.decay))
+        return self.average[0]
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Let the network use the averages inside a `with` block; the weights come back bit for bit."""
+        weights = read_values(self.params)
+        try:
+            write_values(self.params, read_values(self.average))
+            yield
+        finally:
+            write_values(self.params, weights)

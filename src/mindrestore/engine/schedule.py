@@ -1,0 +1,108 @@
+"""The learning rate as a pure function of the step, so that nothing about it needs to be saved."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from mindrestore.recipes.schema import OptimConfig, ScheduleConfig, TrainConfig
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Relate updates, batches and epochs of one run.
+
+    Steps count updates from 1; one update takes `accumulate` batches, and batches run on across the end of an epoch.
+
+    Args:
+        total_steps: number of updates.
+        batches_per_epoch: batches in one pass over the data.
+        accumulate: batches per update.
+
+    Example:
+        >>> Plan(total_steps=10, batches_per_epoch=4).epoch_of(5)
+        1
+    """
+
+    total_steps: int
+    batches_per_epoch: int
+    accumulate: int = 1
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs that the run touches."""
+        return self.epoch_of(self.total_steps) + 1
+
+    def epoch_of(self, step: int) -> int:
+        """Give the epoch (from 0) that the last batch of an update (from 1) belongs to."""
+        return (max(step, 1) * self.accumulate - 1) // self.batches_per_epoch
+
+    def ends_epoch(self, step: int) -> bool:
+        """Tell whether an update (from 1) uses the last batch of an epoch."""
+        return step * self.accumulate // self.batches_per_epoch > (step - 1) * self.accumulate // self.batches_per_epoch
+
+    def is_due(self, step: int, every: int, unit: str) -> bool:
+        """Tell whether something that happens `every` steps or epochs (0: never) happens after this update."""
+        if every == 0:
+            return False
+        if unit == "step":
+            return step % every == 0
+        finished = step * self.accumulate // self.batches_per_epoch
+        return self.ends_epoch(step) and finished % every == 0
+
+
+def make_plan(train: TrainConfig, batches_per_epoch: int, accumulate: int = 1) -> Plan:
+    """Count the updates of a run from its epochs or its steps.
+
+    Args:
+        train: section of the recipe with `epochs` or `max_steps`.
+        batches_per_epoch: batches in one pass over the data, > 0.
+        accumulate: batches per update.
+
+    Returns:
+        The plan.
+
+    Example:
+        >>> make_plan(TrainConfig(epochs=3), batches_per_epoch=10).total_steps
+        30
+    """
+    steps = train.max_steps if train.max_steps is not None else train.epochs * batches_per_epoch // accumulate
+    return Plan(max(steps, 1), batches_per_epoch, accumulate)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Learning rate of every update.
+
+    With unit "step" the position is t / T with t = 1..T, so that cosine reaches its end at the last step
+    (AECR-Net: 0.5 (1 + cos(pi t / T)) lr). With unit "epoch" it is e / E with e = 0..E-1, constant within an epoch.
+    During warm-up the rate grows linearly, and the main curve starts after it.
+
+    Example:
+        >>> Schedule(OptimConfig(lr=1.0), ScheduleConfig(), Plan(4, 2)).lr_at(2)
+        0.5
+    """
+
+    optim: OptimConfig
+    config: ScheduleConfig
+    plan: Plan
+
+    def lr_at(self, step: int) -> float:
+        """Give the learning rate of update `step` (from 1)."""
+        by_epoch = self.config.unit == "epoch"
+        position = self.plan.epoch_of(step) if by_epoch else step
+        length = self.plan.epochs if by_epoch else self.plan.total_steps
+        warmup = self.config.warmup
+        ordinal = position + 1 if by_epoch else position  # how many units have begun, this one included
+        if ordinal <= warmup:
+            return self.optim.lr * ordinal / warmup
+        return self._curve(position - warmup, max(length - warmup, 1), position)
+
+    def _curve(self, position: int, length: int, absolute: int) -> float:
+        top, low = self.optim.lr, self.config.min_lr
+        if self.config.name == "cosine":
+            return low + 0.5 * (1.0 + math.cos(math.pi * position / length)) * (top - low)
+        if self.config.name == "step":
+            passed = sum(absolute >= milestone for milestone in self.config.milestones)
+            return max(top * self.config.gamma**passed, low)
+        return top

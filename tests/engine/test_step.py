@@ -1,0 +1,196 @@
+"""The training step: formulas against numpy, overflow, clipping, accumulation, averaging."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from mindspore import Parameter, Tensor, amp, nn, ops
+from tiny import TinyLoader, TinyNet, l1_objective
+
+from mindrestore.engine.context import DeviceError
+from mindrestore.engine.optim import build_optimizer
+from mindrestore.engine.precision import build_loss_scale, cast_network
+from mindrestore.engine.step import StepOptions, SupervisedStep
+from mindrestore.recipes.schema import LossScaleConfig, OptimConfig
+
+BATCHES = [(Tensor(batch.input), Tensor(batch.target)) for batch in TinyLoader().epoch(0)]
+
+
+def make(optim=None, net=None, **options):
+    net = (net or TinyNet()).set_train(True)
+    optimizer = build_optimizer(optim or OptimConfig(lr=1e-2), net.trainable_params())
+    return net, SupervisedStep(net, l1_objective(), optimizer, options=StepOptions(**options))
+
+
+def weights(net):
+    return {param.name: param.asnumpy().copy() for param in net.get_parameters()}
+
+
+def largest_difference(a, b):
+    return max(float(np.abs(a[name] - b[name]).max()) for name in a)
+
+
+class Affine(nn.Cell):
+    """y = w x + b on one number per image: gradients can be worked out by hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = Parameter(Tensor([0.5], dtype=BATCHES[0][0].dtype), name="w")
+        self.b = Parameter(Tensor([2.0], dtype=BATCHES[0][0].dtype), name="b")
+
+    def construct(self, x):
+        return self.w * x + self.b
+
+
+def torch_adam(config, weight, gradient, state, t, lr):
+    """PyTorch's Adam and AdamW in float64, written from their documentation."""
+    m, v = state
+    if config.name == "adamw":
+        weight = weight * (1 - lr * config.weight_decay)
+    else:
+        gradient = gradient + config.weight_decay * weight
+    m = config.betas[0] * m + (1 - config.betas[0]) * gradient
+    v = config.betas[1] * v + (1 - config.betas[1]) * gradient**2
+    m_hat, v_hat = m / (1 - config.betas[0] ** t), v / (1 - config.betas[1] ** t)
+    return weight - lr * m_hat / (np.sqrt(v_hat) + config.eps), (m, v)
+
+
+@pytest.mark.parametrize("mode", ["graph", "pynative"])
+@pytest.mark.parametrize(
+    "config",
+    [OptimConfig(eps=1e-2), OptimConfig(weight_decay=0.1), OptimConfig(name="adamw", weight_decay=0.1, eps=1e-3)],
+    ids=["adam", "adam-l2", "adamw"],
+)
+def test_optimizer_equals_pytorchs_formula(config, mode):
+    net, step = make(config, Affine(), mode=mode)
+    expected = {"w": np.array([0.5]), "b": np.array([2.0])}
+    state = dict.fromkeys(expected, (0.0, 0.0))
+    for t, (x, y) in enumerate(BATCHES, start=1):
+        lr = 0.1 / t
+        inputs, target = x.asnumpy().astype(np.float64), y.asnumpy()
+        sign = np.sign(expected["w"] * inputs + expected["b"] - target)
+        gradients = {"w": (sign * inputs).mean(), "b": sign.mean()}
+        step(x, y, lr)
+        for name in expected:
+            expected[name], state[name] = torch_adam(config, expected[name], gradients[name], state[name], t, lr)
+        for name, value in weights(net).items():
+            np.testing.assert_allclose(value, expected[name], rtol=2e-6)
+
+
+def test_graph_and_pynative_agree():
+    results = []
+    for mode in ("graph", "pynative"):
+        net, step = make(mode=mode)
+        losses = [step(x, y, 1e-2).terms["l1"] for x, y in BATCHES]
+        results.append((losses, weights(net)))
+    np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-5)
+    assert largest_difference(results[0][1], results[1][1]) < 1e-5
+    assert results[0][0][-1] < results[0][0][0]
+
+
+def test_overflow_lowers_the_scale_and_skips_the_update():
+    manager = amp.DynamicLossScaleManager(init_loss_scale=2.0**130, scale_factor=2, scale_window=3)
+    net, step = make(loss_scale=manager)
+    before = weights(net)
+    first = step(*BATCHES[0], 1e-2)
+    assert (first.finite, first.updated, first.scale, manager.get_loss_scale()) == (False, False, 2.0**130, 2.0**129)
+    assert largest_difference(before, weights(net)) == 0.0  # the running mean included
+    results = [step(*BATCHES[i % 5], 1e-2) for i in range(12)]
+    finite = [result.finite for result in results]
+    assert finite.index(True) >= 1
+    assert any(later.scale > earlier.scale for earlier, later in zip(results, results[1:]))  # grew after 3 good steps
+    assert largest_difference(before, weights(net)) > 1e-3
+    assert all(math.isfinite(result.total) for result in results)
+
+
+def test_fixed_scale_does_not_change_the_result():
+    plain, plain_step = make()
+    scaled, scaled_step = make(loss_scale=build_loss_scale(LossScaleConfig(kind="fixed", value=1024)))
+    for x, y in BATCHES:
+        a, b = plain_step(x, y, 1e-2), scaled_step(x, y, 1e-2)
+        assert (b.total, b.norm) == (pytest.approx(a.total, rel=1e-6), pytest.approx(a.norm, rel=1e-5))
+        assert b.scale == 1024.0
+    assert largest_difference(weights(plain), weights(scaled)) < 1e-6
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_bad_batch_leaves_no_trace(value):
+    net, step = make(ema_decay=0.9)
+    step(*BATCHES[0], 1e-2)
+    before, count = weights(net), step.optimizer.count
+    result = step(Tensor(np.full((2, 3, 8, 8), value, np.float32)), BATCHES[0][1], 1e-2)
+    assert (result.finite, result.updated, step.optimizer.count) == (False, False, count)
+    assert largest_difference(before, weights(net)) == 0.0
+    assert step(*BATCHES[1], 1e-2).updated
+    clean, clean_step = make(ema_decay=0.9)  # the run that never met the bad batch
+    for x, y in BATCHES[:2]:
+        clean_step(x, y, 1e-2)
+    assert largest_difference(weights(clean), weights(net)) == 0.0
+
+
+def test_accumulated_batches_equal_one_large_batch():
+    class Plain(TinyNet):
+        def construct(self, x):
+            return self.second(ops.tanh(self.first(x)))
+
+    one, one_step = make(net=Plain(), clip_norm=0.01)
+    many, many_step = make(net=Plain(), clip_norm=0.01, accumulate=4)
+    large = tuple(Tensor(np.concatenate([pair[i].asnumpy() for pair in BATCHES[:4]])) for i in range(2))
+    for _ in range(2):
+        whole = one_step(*large, 1e-2)
+        parts = [many_step(x, y, 1e-2) for x, y in BATCHES[:4]]
+    assert [part.updated for part in parts] == [False, False, False, True]
+    assert parts[-1].total == pytest.approx(whole.total, rel=1e-6)
+    assert parts[-1].norm == pytest.approx(whole.norm, rel=1e-5)
+    assert largest_difference(weights(one), weights(many)) < 1e-5
+
+
+def test_clipping_limits_the_gradient_norm():
+    config = OptimConfig(betas=(0.0, 0.0), eps=1e6)  # then the update is lr * gradient / 1e6
+    net, step = make(config, clip_norm=0.01)
+    before = weights(net)
+    assert step(*BATCHES[0], 1e6).norm > 0.1
+    moved = [before[p.name] - p.asnumpy() for p in net.trainable_params()]
+    assert math.sqrt(sum(float((m**2).sum()) for m in moved)) == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("mode", ["graph", "pynative"])
+def test_average_follows_the_weights_and_steps_aside(mode):
+    net, step = make(ema_decay=0.5, mode=mode)
+    expected = [param.asnumpy().copy() for param in net.trainable_params()]
+    for i, (x, y) in enumerate(BATCHES):
+        if i == 2:
+            weights_now = weights(net)
+            with step.ema.in_place():
+                shown = [param.asnumpy().copy() for param in net.trainable_params()]
+                net.set_train(False)
+                net(x)
+                net.set_train(True)
+            np.testing.assert_allclose(shown[0], expected[0], rtol=1e-6, atol=1e-7)
+            assert largest_difference(weights_now, weights(net)) == 0.0
+        step(x, y, 1e-2)
+        expected = [0.5 * e + 0.5 * param.asnumpy() for e, param in zip(expected, net.trainable_params())]
+    for e, average in zip(expected, step.ema.average):
+        np.testing.assert_allclose(average.asnumpy(), e, rtol=1e-5, atol=1e-7)
+    plain, plain_step = make(mode=mode)
+    for x, y in BATCHES:
+        plain_step(x, y, 1e-2)
+    assert largest_difference(weights(plain), weights(net)) == 0.0  # the excursion changed nothing
+
+
+def test_half_precision_trains_close_to_float32():
+    _full, full_step = make()
+    half = TinyNet()
+    cast = cast_network(half, "float16", "CPU").set_train(True)
+    optimizer = build_optimizer(OptimConfig(lr=1e-2), half.trainable_params())
+    step = SupervisedStep(cast, l1_objective(), optimizer, options=StepOptions())
+    for x, y in BATCHES[:3]:
+        assert step(x, y, 1e-2).total == pytest.approx(full_step(x, y, 1e-2).total, rel=1e-2)
+    assert all(param.asnumpy().dtype == np.float32 for param in half.get_parameters())
+
+
+def test_bfloat16_is_refused_where_there_is_no_kernel():
+    with pytest.raises(DeviceError, match="bfloat16"):
+        cast_network(TinyNet(), "bfloat16", "CPU")
