@@ -12,8 +12,9 @@ from typing import Callable
 import numpy as np
 from tqdm import tqdm
 
-from mindrestore.data.images import PathLike, read_rgb
+from mindrestore.data.images import PathLike, to_float
 from mindrestore.data.pairing import Pair
+from mindrestore.data.source import read_pair
 from mindrestore.errors import MindRestoreError
 from mindrestore.evaluation.protocol import Protocol, get_protocol
 from mindrestore.evaluation.report import caption, side_by_side
@@ -22,7 +23,7 @@ Restore = Callable[[np.ndarray], np.ndarray]
 
 
 class EvaluationError(MindRestoreError):
-    """Report pairs that do not fit together, or that nothing could be measured."""
+    """Report that there is nothing to measure, or that nothing could be measured."""
 
 
 @dataclass(frozen=True)
@@ -131,39 +132,8 @@ def evaluate_pairs(
     return Evaluation(protocol, tuple(rows), tuple(failures))
 
 
-def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """Read both images of a pair; a larger target is centre-cropped when the data set is made that way.
-
-    Args:
-        pair: Pair of files.
-
-    Returns:
-        Input and target, (H, W, 3) float32 RGB in [0,1], of one size.
-
-    Raises:
-        ImageError: A file cannot be read.
-        EvaluationError: The sizes differ and the data set does not allow it.
-
-    Example:
-        >>> hazy, clear = read_pair(pairs[0])
-        >>> hazy.shape == clear.shape
-        True
-    """
-    degraded, target = read_rgb(pair.input), read_rgb(pair.target)
-    spare = [long - short for long, short in zip(target.shape[:2], degraded.shape[:2])]
-    if spare == [0, 0]:
-        return degraded, target
-    if not pair.crop_target or min(spare) < 0:
-        raise EvaluationError(
-            f"{pair.input} is {_size(degraded)} but its target {pair.target} is {_size(target)}; "
-            "give files of one size or remove the pair"
-        )
-    top, left = spare[0] // 2, spare[1] // 2
-    return degraded, target[top : top + degraded.shape[0], left : left + degraded.shape[1]]
-
-
 def _measure_pair(restore: Restore, pair: Pair, protocol: Protocol) -> tuple[Row, tuple[np.ndarray, ...]]:
-    degraded, target = (protocol.prepare(image) for image in read_pair(pair))
+    degraded, target = (protocol.prepare(to_float(image)) for image in read_pair(pair))
     start = time.perf_counter()
     restored = restore(np.ascontiguousarray(degraded))
     seconds = time.perf_counter() - start
@@ -201,7 +171,3 @@ def _mean(values: Iterable[float]) -> float:
 
 def _hidden(progress: bool | None) -> bool | None:
     return None if progress is None else not progress  # None: tqdm looks whether stderr is a terminal
-
-
-def _size(image: np.ndarray) -> str:
-    return f"{image.shape[0]}x{image.shape[1]}"
