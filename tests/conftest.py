@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 # Before the first operator: the reference convolutions of oneDNN are 40 times slower on AVX-512 machines.
@@ -27,3 +28,29 @@ def golden_dir() -> Path:
     """Give the folder of golden files: the one beside the checkout, else the project's own copies."""
     beside = SHARED / "golden"
     return beside if beside.is_dir() else ROOT / "tests" / "golden"
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder with 6 training pairs and 2 test pairs of smooth 48x48 images, hazy and clear."""
+    import cv2
+
+    from mindrestore.data.images import write_image
+
+    root = tmp_path_factory.mktemp("tiny")
+    rng = np.random.default_rng(1)
+    for split, count in (("train", 6), ("test", 2)):
+        for folder in ("hazy", "clear"):
+            (root / split / folder).mkdir(parents=True)
+        for i in range(count):
+            clear = cv2.resize(rng.random((6, 6, 3), np.float32), (48, 48))
+            transmission = cv2.resize(0.3 + 0.4 * rng.random((3, 3), np.float32), (48, 48))[..., None]
+            write_image(root / split / "clear" / f"{i}.png", clear)
+            write_image(root / split / "hazy" / f"{i}.png", clear * transmission + 0.9 * (1 - transmission))
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_overrides() -> list[str]:
+    """Give overrides that shrink the recipe `quickstart` to three steps of two 32x32 patches."""
+    return ["data.patch_size=32", "train.batch_size=2", "train.max_steps=3", "train.log_every=1", "data.workers=1"]

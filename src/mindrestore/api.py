@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Union
 
 from mindrestore.data.catalog import DatasetError, find_pairs
-from mindrestore.data.images import ImageError, list_images, read_image, write_image
 from mindrestore.data.pairing import Pair
 from mindrestore.data.pipeline import TrainLoader
 from mindrestore.engine import context
@@ -18,10 +17,11 @@ from mindrestore.evaluation.evaluator import Evaluation, evaluate_pairs
 from mindrestore.evaluation.protocol import get_protocol
 from mindrestore.evaluation.report import format_table, write_csv, write_json
 from mindrestore.inference.exporter import ExportReport, export_model
+from mindrestore.inference.files import RestoreSummary, restore_files
 from mindrestore.inference.restorer import Restorer
 from mindrestore.losses.objective import build_objective
 from mindrestore.models.registry import create_model
-from mindrestore.recipes.load import load_recipe
+from mindrestore.recipes.load import list_recipes, load_recipe
 from mindrestore.recipes.schema import Recipe
 from mindrestore.weights.convert import load_weights
 
@@ -74,6 +74,13 @@ class Trained:
         recipe = load_recipe(folder)
         return cls(recipe.model.name, weights, recipe.model.hyper, folder, recipe)
 
+    def usual_protocol(self) -> str:
+        """Give the protocol of the run, else of the first packaged recipe for this network, else `rgb`."""
+        if self.recipe:
+            return self.recipe.validation.protocol
+        recipes = (load_recipe(name) for name in list_recipes())
+        return next((recipe.validation.protocol for recipe in recipes if recipe.model.name == self.model), "rgb")
+
     def restorer(self, device: str = "auto", tile: int | None = None) -> Restorer:
         """Load the network, ready for images of any size."""
         return Restorer(self.model, weights=self.weights, device=device, tile=tile, hyper=dict(self.hyper))
@@ -119,15 +126,6 @@ class EvalReport:
     evaluation: Evaluation
     table: str
     folder: Path
-
-
-@dataclass(frozen=True)
-class Restored:
-    """Hold what became of the files: written, kept because they were there, and why others failed."""
-
-    written: tuple[Path, ...]
-    kept: tuple[Path, ...]
-    failed: tuple[str, ...]
 
 
 def train(recipe: Recipe | PathLike, *, resume: bool | str = "auto", run_dir: PathLike | None = None) -> TrainResult:
@@ -205,7 +203,7 @@ def evaluate(
     Args:
         source: A run folder, or `Trained(model, weights)`.
         test_set: Folder or `TestSet`; by default the test pairs of the run's recipe.
-        protocol: How scores are measured; by default that of the run, else `rgb`.
+        protocol: How scores are measured; by default that of the run, else of the network's packaged recipes.
         out: Folder of the report; by default RUN_FOLDER/report, else `report`.
         limit: Number of pairs, all when `None`.
         device: "auto", "CPU", "GPU" or "Ascend".
@@ -223,14 +221,15 @@ def evaluate(
     """
     trained = source if isinstance(source, Trained) else Trained.of_run(source)
     tests = test_set if isinstance(test_set, TestSet) else TestSet(test_set)
-    measure = get_protocol(protocol or (trained.recipe.validation.protocol if trained.recipe else "rgb"))
+    measure = get_protocol(protocol or trained.usual_protocol())
     pairs = tests.pairs(trained.recipe)
     folder = Path(out) if out else (trained.folder or Path()) / "report"
     folder.mkdir(parents=True, exist_ok=True)
     restorer = trained.restorer(device, tile)
-    evaluation = evaluate_pairs(restorer.restore_float, pairs, measure, save_dir=folder, limit=limit)
+    evaluation = evaluate_pairs(restorer.restore_float, pairs, measure, save_dir=folder / "pictures", limit=limit)
     write_csv(evaluation, folder / "scores.csv")
-    write_json(evaluation, folder / "scores.json")
+    settings = {"model": trained.model, "weights": str(trained.weights), "data": str(Path(pairs[0].input).parent)}
+    write_json(evaluation, folder / "scores.json", settings)
     return EvalReport(evaluation, format_table(evaluation), folder)
 
 
@@ -274,7 +273,7 @@ def restore(
     overwrite: bool = False,
     tile: int | None = None,
     device: str = "auto",
-) -> Restored:
+) -> RestoreSummary:
     """Restore a photograph or a folder of them.
 
     Args:
@@ -296,38 +295,5 @@ def restore(
         >>> restore("runs/quickstart", "photos", "clean").written
         (PosixPath('clean/a.png'), PosixPath('clean/b.jpg'))
     """
-    photos, out = Path(photos), Path(out)
-    jobs = [(path, out / _result_name(path)) for path in _photos(photos)]
-    clash = next((path for path, target in jobs if target.resolve() == path.resolve()), None)
-    if clash:
-        raise MindRestoreError(f"{clash}: the result would replace the photograph; choose another folder with --out")
-    out.mkdir(parents=True, exist_ok=True)
     trained = source if isinstance(source, Trained) else Trained.of_run(source)
-    restorer = trained.restorer(device, tile)
-    written, kept, failed = [], [], []
-    for path, target in jobs:
-        if target.exists() and not overwrite:
-            kept.append(target)
-            continue
-        try:
-            write_image(target, restorer(read_image(path)))
-            written.append(target)
-        except ImageError as error:
-            failed.append(str(error))
-    return Restored(tuple(written), tuple(kept), tuple(failed))
-
-
-def _photos(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise MindRestoreError(f"{path}: no such file or folder")
-    found = list_images(path)
-    if not found:
-        raise MindRestoreError(f"{path}: no image in this folder")
-    return found
-
-
-def _result_name(path: Path) -> str:
-    """Keep the name; formats that are read but not written become PNG."""
-    return path.name if path.suffix.lower() in (".png", ".jpg", ".jpeg") else f"{path.name}.png"
+    return restore_files(trained.restorer(device, tile), photos, out, overwrite=overwrite)

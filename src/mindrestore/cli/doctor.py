@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     asked_isa = os.environ.get(ISA)  # before MindRestore sets its own value
     print(f"mindrestore {__version__}, Python {platform.python_version()}, {platform.platform()}")
     versions = {name: installed(name) for name in (*PACKAGES, *OPTIONAL)}
+    versions["opencv-python-headless"] = versions["opencv-python-headless"] or installed("opencv-python")
     print("packages:  " + ", ".join(f"{name} {version}" for name, version in versions.items() if version))
     flags = cpu_flags()
     widest = next((name for name in ("avx512f", "avx2", "avx") if name in flags), "no AVX")

@@ -28,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--split", metavar="NAME", help="part of the data set (default: test)")
     parser.add_argument(
-        "--protocol", metavar="NAME", help="how scores are measured (default: that of the run, else rgb)"
+        "--protocol", metavar="NAME", help="how scores are measured (default: that of the run, else of the paper)"
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of the report (default: RUN_FOLDER/report, else report)"
@@ -40,7 +40,11 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate and print the table."""
+    """Evaluate and print the table.
+
+    Returns:
+        0 when every pair was measured, 1 when some were left out; the table names them.
+    """
     take_published_flags(args)
     source = read_source(args)
     from mindrestore import api
@@ -57,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     )
     print(report.table)
     print(f"report and pictures: {report.folder}")
-    return 0
+    return int(bool(report.evaluation.failures))
 
 
 def take_published_flags(args: argparse.Namespace) -> None:
