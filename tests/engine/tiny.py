@@ -66,9 +66,9 @@ class TinyLoader:
 
 def tiny_recipe(**sections) -> Recipe:
     """Build a short recipe; keyword arguments are sections laid over its defaults."""
-    values = {"name": "tiny", "train": {"batch_size": 2, "max_steps": 12, "log_every": 2, "val_every": 0}}
-    values["train"].update(checkpoint_every=0, **sections.pop("train", {}))
-    values.update(optim={"lr": 1e-2, **sections.pop("optim", {})}, **sections)
+    train = {"batch_size": 2, "max_steps": 12, "log_every": 2, "val_every": 0, "checkpoint_every": 0}
+    train.update(sections.pop("train", {}))
+    values = {"name": "tiny", "train": train, "optim": {"lr": 1e-2, **sections.pop("optim", {})}, **sections}
     return build(Recipe, values)
 
 

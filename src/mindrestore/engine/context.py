@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import mindspore as ms
+from mindspore import Parameter, ops
 
 from mindrestore.errors import MindRestoreError
 
@@ -65,10 +68,17 @@ def available_devices() -> list[str]:
         >>> "CPU" in available_devices()
         True
     """
-    previous = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # a missing driver is an answer here, not five warnings
-    try:
+    with muted_mindspore():  # a missing driver is an answer here, not five warnings
         return [name for name in _DEVICES if ms.hal.is_available(name)]
+
+
+@contextmanager
+def muted_mindspore() -> Iterator[None]:
+    """Silence log lines inside a `with` block whose caller reports every problem itself."""
+    previous = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
     finally:
         logging.disable(previous)
 
@@ -84,6 +94,20 @@ def rank_and_world() -> tuple[int, int]:
         (0, 1)
     """
     return int(os.environ.get("RANK_ID", "0")), int(os.environ.get("RANK_SIZE", "1"))
+
+
+def broadcast_parameters(params: Iterable[Parameter]) -> None:
+    """Give every rank the values of rank 0; all ranks must call it.
+
+    Args:
+        params: the same parameters in the same order on every rank.
+
+    Example:
+        >>> broadcast_parameters(net.get_parameters())
+    """
+    broadcast = ops.Broadcast(0)
+    for param in params:
+        ops.assign(param, broadcast((param.value(),))[0])
 
 
 def _choose(device: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
@@ -43,6 +43,10 @@ class Ema(nn.Cell):
             ops.assign(average, average * self.decay + param * (1.0 - self.decay))
         return self.average[0]
 
+    def reset(self) -> None:
+        """Start averaging anew from the present weights."""
+        write_values(self.average, read_values(self.params))
+
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Let the network use the averages inside a `with` block; the weights come back bit for bit."""
@@ -52,3 +56,23 @@ class Ema(nn.Cell):
             yield
         finally:
             write_values(self.params, weights)
+
+
+@contextmanager
+def evaluating(cell: nn.Cell, ema: Ema | None) -> Iterator[None]:
+    """Put a cell into evaluation mode, with the averages where there are any; training mode comes back after.
+
+    Args:
+        cell: cell in training mode.
+        ema: averages of its weights, or None.
+
+    Example:
+        >>> with evaluating(net, ema):
+        ...     scores = validate(net)
+    """
+    cell.set_train(False)
+    try:
+        with nullcontext() if ema is None else ema.in_place():
+            yield
+    finally:
+        cell.set_train(True)

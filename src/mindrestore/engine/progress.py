@@ -1,0 +1,124 @@
+"""Where a run stands: the small facts of the state file."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mindrestore.engine.meter import Meter
+from mindrestore.recipes.load import to_dict
+from mindrestore.recipes.schema import Recipe
+
+_LOWER_IS_BETTER = ("loss", "mae", "mse", "rmse", "ciede", "ciede2000", "lpips", "niqe", "dists")
+
+# Keys that a resumed run may change without changing what it learns.
+_HARMLESS = (
+    "name", "output", "validation", "train.epochs", "train.max_steps", "train.device", "train.log_every",
+    "train.val_every", "train.val_unit", "train.checkpoint_every", "train.checkpoint_unit", "train.tensorboard",
+    "train.nonfinite_patience", "data.root", "data.val_root", "data.val_dataset", "data.val_split", "data.workers",
+    "model.weights", "loss.terms.contrastive.vgg_weights",
+)  # fmt: skip
+
+
+@dataclass
+class Progress:
+    """Counters of a run.
+
+    Args:
+        step: finished updates.
+        validated: step of the last validation.
+        best: score of the best validation, None before the first.
+        best_step: its step.
+        bad_in_row: non-finite updates in a row that a smaller loss scale cannot cure.
+        interval: means since the last log record.
+        epoch: means since the epoch began.
+    """
+
+    step: int = 0
+    validated: int = 0
+    best: float | None = None
+    best_step: int = 0
+    bad_in_row: int = 0
+    interval: Meter = field(default_factory=Meter)
+    epoch: Meter = field(default_factory=Meter)
+
+    def to_facts(self) -> dict[str, Any]:
+        """Give plain values for the state file."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> Progress:
+        """Undo `to_facts`."""
+        values = dict(facts)
+        return cls(**{**values, "interval": Meter(**values["interval"]), "epoch": Meter(**values["epoch"])})
+
+
+class Stopwatch:
+    """Time an interval: all of it, the part that waited for data, and the images it saw.
+
+    Timing is not part of the state: a resumed run has other times and the same numbers.
+    """
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin a new interval."""
+        self.began, self.waited, self.images = time.perf_counter(), 0.0, 0
+
+    def read(self) -> dict[str, float]:
+        """Give seconds, images per second and the share of time that waited for data."""
+        seconds = max(time.perf_counter() - self.began, 1e-9)
+        return {
+            "images_per_second": round(self.images / seconds, 3),
+            "data_share": round(self.waited / seconds, 4),
+            "seconds": round(seconds, 3),
+        }
+
+
+def is_better(metric: str, score: float, best: float | None) -> bool:
+    """Tell whether a score beats the best so far; mae, ciede and other errors count downwards.
+
+    Example:
+        >>> is_better("psnr", 21.0, 20.0), is_better("mae", 0.2, 0.1)
+        (True, False)
+    """
+    if math.isnan(score):
+        return False
+    if best is None:
+        return True
+    return score < best if metric.lower() in _LOWER_IS_BETTER else score > best
+
+
+def changed_keys(before: Mapping[str, Any], recipe: Recipe) -> list[str]:
+    """Name the recipe keys whose change may alter the result of a resumed run.
+
+    Args:
+        before: recipe of the state file, as plain values.
+        recipe: recipe of this start.
+
+    Returns:
+        Lines such as "train.batch_size was 16, is now 8".
+
+    Example:
+        >>> changed_keys(to_dict(recipe), recipe)
+        []
+    """
+    old, new = _flat(before, ""), _flat(to_dict(recipe), "")
+    return [
+        f"{key} was {old.get(key)}, is now {new.get(key)}"
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key) and not any(key == name or key.startswith(f"{name}.") for name in _HARMLESS)
+    ]
+
+
+def _flat(values: Mapping[str, Any], path: str) -> dict[str, Any]:
+    flat = {}
+    for key, value in values.items():
+        name = f"{path}.{key}" if path else key
+        flat.update(_flat(value, name) if isinstance(value, Mapping) and value else {name: value})
+    return flat

@@ -1,0 +1,352 @@
+"""The training loop of every recipe."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mindspore as ms
+import numpy as np
+from mindspore import Parameter, Tensor, nn
+
+from mindrestore.engine import precision
+from mindrestore.engine.context import broadcast_parameters, rank_and_world
+from mindrestore.engine.ema import evaluating
+from mindrestore.engine.log import RunLog, describe_environment, write_text
+from mindrestore.engine.meter import Meter
+from mindrestore.engine.optim import build_optimizer
+from mindrestore.engine.progress import Progress, Stopwatch, changed_keys, is_better
+from mindrestore.engine.schedule import Schedule, make_plan
+from mindrestore.engine.signals import StopRequest
+from mindrestore.engine.state import (
+    CheckpointError,
+    State,
+    check_network,
+    has_state,
+    load_state,
+    restore,
+    save_state,
+    set_aside,
+)
+from mindrestore.engine.step import StepOptions, StepResult, SupervisedStep
+from mindrestore.errors import MindRestoreError
+from mindrestore.recipes.load import recipe_to_yaml, to_dict
+from mindrestore.recipes.schema import Recipe
+from mindrestore.weights.convert import save_weights
+
+if TYPE_CHECKING:
+    from mindrestore.data.pipeline import Batch, TrainLoader
+
+
+class DivergenceError(MindRestoreError):
+    """Report a training whose losses are not finite any more."""
+
+
+class Interrupted(MindRestoreError):
+    """Report a stop by Ctrl-C or SIGTERM; the state is saved."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a training ended.
+
+    Args:
+        run_dir: run folder.
+        step: finished updates.
+        best: best validation score, None without validation.
+        best_step: step of that score.
+    """
+
+    run_dir: Path
+    step: int
+    best: float | None
+    best_step: int
+
+
+class Trainer:
+    """Train a network as a recipe says, into a run folder, from the start or from where an earlier run stopped.
+
+    Args:
+        recipe: everything that defines the run.
+        net: network to train.
+        objective: see `losses.objective`.
+        loader: training batches.
+        run_dir: run folder; it is created.
+        validate: measures the network (in evaluation mode) on whole images, returns scores by name.
+
+    Example:
+        >>> trainer = Trainer(recipe, net=net, objective=objective, loader=loader, run_dir="runs/first")
+        >>> trainer.fit().step
+        500000
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        net: nn.Cell,
+        objective: nn.Cell,
+        loader: TrainLoader,
+        run_dir: str | Path,
+        validate: Callable[[nn.Cell], Mapping[str, float]] | None = None,
+    ) -> None:
+        self.recipe, self.net, self.objective, self.loader = recipe, net, objective, loader
+        self.run_dir, self.validate = Path(run_dir), validate
+        self.rank, self.world = rank_and_world()
+        self.plan = make_plan(recipe.train, loader.steps_per_epoch, recipe.optim.accumulate)
+        self.schedule = Schedule(recipe.optim, recipe.schedule, self.plan)
+        self.scaler = precision.build_loss_scale(recipe.loss_scale)
+        self.cell = precision.cast_network(net, recipe.train.amp, ms.get_context("device_target"))
+        self.cell.set_train(True)
+        options = StepOptions(
+            loss_scale=self.scaler,
+            clip_norm=recipe.optim.clip_norm,
+            accumulate=recipe.optim.accumulate,
+            ema_decay=recipe.ema.decay,
+            mode=recipe.train.mode,
+            world=self.world,
+        )
+        self.optimizer = build_optimizer(recipe.optim, net.trainable_params())
+        self.train_step = SupervisedStep(self.cell, objective, self.optimizer, options=options)
+        self.progress = Progress()
+        self.watch = Stopwatch()
+        self.saved_step = -1
+
+    def fit(self, resume: str | bool = "auto") -> TrainResult:
+        """Train to the end of the recipe.
+
+        Args:
+            resume: "auto" goes on when the run folder holds a state, True insists on one, False starts anew and
+                sets an earlier run's files aside.
+
+        Returns:
+            Where the run stands.
+
+        Raises:
+            CheckpointError: the folder cannot be written, or its state cannot be used.
+            DivergenceError: losses stayed non-finite; the message names the images.
+            Interrupted: Ctrl-C or SIGTERM; the state is saved.
+        """
+        self._prepare_folder(resume)
+        with RunLog(self.run_dir, self.rank == 0, self.recipe.train.tensorboard) as self.log, StopRequest() as stop:
+            self._resume_or_begin(resume)
+            self.log.start_bar(self.progress.step, self.plan.total_steps)
+            with closing(self._batches()) as batches:
+                self._loop(stop, batches)
+            if stop.requested and self.progress.step < self.plan.total_steps:
+                raise Interrupted(
+                    f"stopped at step {self.progress.step} of {self.plan.total_steps}, everything is saved; "
+                    f"go on with: mindrestore train --run-dir {self.run_dir}"
+                )
+            self.log.message(f"finished {self.progress.step} steps{self._best_text()}; results in {self.run_dir}")
+        return TrainResult(self.run_dir, self.progress.step, self.progress.best, self.progress.best_step)
+
+    def _loop(self, stop: StopRequest, batches: Iterator[Batch]) -> None:
+        train = self.recipe.train
+        while True:
+            step = self.progress.step
+            last = step >= self.plan.total_steps
+            if self._is_due(train.val_every, train.val_unit, last) and not stop.requested:
+                self._validate(stop)
+            if last or stop.requested or self._is_due(train.checkpoint_every, train.checkpoint_unit):
+                self._save()
+            if last or stop.requested:
+                return
+            self._advance(batches)
+
+    def _is_due(self, every: int, unit: str, last: bool = False) -> bool:
+        step = self.progress.step
+        return step > 0 and every > 0 and (last or self.plan.is_due(step, every, unit))
+
+    def _advance(self, batches: Iterator[Batch]) -> None:
+        """Make one update from `accumulate` batches, and log it."""
+        step = self.progress.step + 1
+        lr = self.schedule.lr_at(step)
+        for _ in range(self.plan.accumulate):
+            began = time.perf_counter()
+            batch = next(batches)
+            self.watch.waited += time.perf_counter() - began
+            self.watch.images += len(batch.index) * self.world
+            result = self.train_step(Tensor(batch.input), Tensor(batch.target), lr)
+        self.progress.step = step
+        self.progress.interval.add(result)
+        self.progress.epoch.add(result)
+        self._check_divergence(result, batch)
+        self.log.advance_bar(loss=f"{result.total:.4f}", lr=f"{lr:.2e}")
+        if step % self.recipe.train.log_every == 0 or step == self.plan.total_steps:
+            self._log_interval(lr, result.scale)
+        if self.plan.ends_epoch(step):
+            self._log_epoch(lr)
+
+    def _batches(self) -> Iterator[Batch]:
+        """Give batches without end, from where the run stands."""
+        epoch, position = divmod(self.progress.step * self.plan.accumulate, self.plan.batches_per_epoch)
+        while True:
+            yield from self.loader.epoch(epoch, position)
+            epoch, position = epoch + 1, 0
+
+    def _check_divergence(self, result: StepResult, batch: Batch) -> None:
+        hopeless = not result.finite and precision.at_smallest_scale(self.scaler)
+        self.progress.bad_in_row = self.progress.bad_in_row + 1 if hopeless else 0
+        if not result.finite:
+            self.log.warn(f"step {self.progress.step}: not finite at loss scale {result.scale:g}, update skipped")
+        if self.progress.bad_in_row < self.recipe.train.nonfinite_patience:
+            return
+        terms = ", ".join(f"{name}={value:g}" for name, value in result.terms.items())
+        saved = f"the state of step {self.saved_step} is kept" if self.saved_step >= 0 else "no state was saved"
+        raise DivergenceError(
+            f"losses or gradients were not finite {self.progress.bad_in_row} times in a row, last at step "
+            f"{self.progress.step} ({terms}, gradient norm {result.norm:g}); last batch: "
+            f"{', '.join(self.loader.names(batch.index))}. Check these files, or lower optim.lr "
+            f"(now {self.schedule.lr_at(self.progress.step):g}); {saved}"
+        )
+
+    def _log_interval(self, lr: float, scale: float) -> None:
+        step, means, times = self.progress.step, self.progress.interval.means(), self.watch.read()
+        facts = {"kind": "train", "step": step, "epoch": self.plan.epoch_of(step) + 1, "lr": lr, "scale": scale}
+        self.log.record({**facts, **means, "skipped": self.progress.interval.skipped, **times})
+        speed = f"{times['images_per_second']:.1f} images/s, waiting for data {times['data_share']:.0%}"
+        line = f"step {step}/{self.plan.total_steps}  {_describe(means)}  lr {lr:.2e}  {speed}"
+        self.log.message(line, console=not self.log.has_bar)
+        self.progress.interval = Meter()
+        self.watch.restart()
+
+    def _log_epoch(self, lr: float) -> None:
+        epoch, meter = self.plan.epoch_of(self.progress.step) + 1, self.progress.epoch
+        skipped = f"  {meter.skipped} skipped" if meter.skipped else ""
+        self.log.message(f"epoch {epoch}/{self.plan.epochs}  {_describe(meter.means())}  lr {lr:.2e}{skipped}")
+        self.progress.epoch = Meter()
+
+    def _validate(self, stop: StopRequest) -> None:
+        """Measure whole images, and keep the weights when they are the best so far."""
+        step = self.progress.step
+        if self.validate is None or self.rank != 0 or self.progress.validated >= step:
+            return
+        began = time.perf_counter()
+        with evaluating(self.cell, self.train_step.ema):
+            try:
+                with stop.at_once():
+                    scores = {name: float(value) for name, value in self.validate(self.cell).items()}
+            except KeyboardInterrupt:
+                return  # the resumed run repeats it
+            self._show_samples()
+            self._keep_best(scores)
+        self.progress.validated = step
+        seconds = round(time.perf_counter() - began, 3)
+        facts = {"step": step, "epoch": self.plan.epoch_of(step) + 1, "protocol": self.recipe.validation.protocol}
+        best = self.progress.best_step == step
+        self.log.record({"kind": "validation", **facts, "scores": scores, "best": best, "seconds": seconds})
+        listed = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
+        self.log.message(f"validation at step {step} ({facts['protocol']})  {listed}{'  best so far' if best else ''}")
+        self.watch.restart()
+
+    def _keep_best(self, scores: Mapping[str, float]) -> None:
+        metric = self.recipe.validation.best_metric
+        if metric not in scores:
+            raise MindRestoreError(
+                f"validation.best_metric={metric} is not among the scores of protocol "
+                f"{self.recipe.validation.protocol}: {', '.join(scores)}; choose one of these"
+            )
+        if is_better(metric, scores[metric], self.progress.best):
+            save_weights(self.net, self.run_dir / "best.ckpt")
+            self.progress.best, self.progress.best_step = scores[metric], self.progress.step
+
+    def _show_samples(self) -> None:
+        if not self.log.shows_images:
+            return
+        with closing(self.loader.epoch(0)) as batches:
+            batch = next(batches)
+        output = self.cell(Tensor(batch.input[:4])).asnumpy()
+        rows = np.concatenate([batch.input[:4], output, batch.target[:4]], axis=3)  # (N, 3, P, 3 P)
+        self.log.images("input, output, target", rows, self.progress.step)
+
+    def _named_params(self) -> dict[str, Parameter]:
+        """Give everything that the state file holds, by its name there."""
+        named = {f"net.{param.name}": param for param in self.net.get_parameters()}
+        extra = [*self.optimizer.state, *(self.train_step.ema.state if self.train_step.ema else [])]
+        return {**named, **{param.name: param for param in extra}}
+
+    def _save(self) -> None:
+        if self.rank != 0 or self.saved_step == self.progress.step:
+            return
+        facts = {
+            "model": self.recipe.model.name,
+            "hyper": dict(self.recipe.model.hyper),
+            "step": self.progress.step,
+            "progress": self.progress.to_facts(),
+            "updates": self.optimizer.count,
+            "loss_scale": precision.scale_state(self.scaler),
+            "batches_per_epoch": self.plan.batches_per_epoch,
+            "recipe": to_dict(self.recipe),
+        }
+        save_state(self.run_dir, self._named_params(), facts)
+        self.saved_step = self.progress.step
+        if self.train_step.ema is not None:
+            with self.train_step.ema.in_place():
+                save_weights(self.net, self.run_dir / "ema.ckpt")
+
+    def _prepare_folder(self, resume: str | bool) -> None:
+        if self.rank != 0:
+            return
+        try:
+            self.run_dir.mkdir(parents=True, exist_ok=True)
+            if resume is False:
+                set_aside(self.run_dir)
+        except OSError as error:
+            raise CheckpointError(
+                f"run folder {self.run_dir} cannot be written ({error.strerror}); choose another output.root"
+            ) from error
+
+    def _resume_or_begin(self, resume: str | bool) -> None:
+        state = None
+        if resume is True or (resume == "auto" and has_state(self.run_dir)):
+            state = load_state(self.run_dir, self.log.warn)
+            self._restore(state)
+        if self.world > 1:
+            broadcast_parameters(self._named_params().values())
+        self.log.forget_after(self.progress.step)
+        if self.rank == 0:
+            environment = describe_environment(ms.get_context("device_target"), self.recipe.train.mode, self.world)
+            write_text(self.run_dir / "recipe.yaml", recipe_to_yaml(self.recipe))
+            write_text(self.run_dir / "env.json", json.dumps(environment, indent=2) + "\n")
+        for note in self.objective.notes:
+            self.log.message(note)
+        size = sum(math.prod(param.shape) for param in self.net.trainable_params())
+        length = f"{self.plan.total_steps} steps ({self.plan.epochs} epochs of {self.plan.batches_per_epoch} batches)"
+        origin = f"resuming after step {state.facts['step']} from {state.path}" if state else "starting"
+        self.log.message(f"{origin}: {self.recipe.model.name}, {size:,} parameters, {length}, into {self.run_dir}")
+
+    def _restore(self, state: State) -> None:
+        check_network(state, self.recipe.model.name)
+        for change in changed_keys(state.facts["recipe"], self.recipe):
+            self.log.warn(f"resuming with another recipe: {change}")
+        if state.facts["batches_per_epoch"] != self.plan.batches_per_epoch:
+            before = state.facts["batches_per_epoch"]
+            self.log.warn(f"an epoch had {before} batches, now it has {self.plan.batches_per_epoch}")
+        restore(state, self._named_params(), self.recipe.model.name)
+        if self.train_step.ema is not None and not state.holds("ema."):
+            self.train_step.ema.reset()
+        self.progress = Progress.from_facts(state.facts["progress"])
+        self.optimizer.count = state.facts["updates"]
+        precision.restore_scale(self.scaler, state.facts["loss_scale"])
+        self.saved_step = self.progress.step
+
+    def _best_text(self) -> str:
+        if self.progress.best is None:
+            return ""
+        metric = self.recipe.validation.best_metric
+        return f", best {metric} {self.progress.best:.4f} at step {self.progress.best_step}"
+
+
+def _describe(means: Mapping[str, Any]) -> str:
+    if means["loss"] is None:
+        return "no finite loss"
+    return "  ".join(f"{name} {value:.5f}" for name, value in {"loss": means["loss"], **means["terms"]}.items())

@@ -1,0 +1,293 @@
+"""The loop: what a run folder holds, when things happen, how a run stops, and what resuming says."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+from tiny import TinyLoader, TinyNet, l1_objective, tiny_recipe
+
+from mindrestore.engine.log import RunLog
+from mindrestore.engine.progress import is_better
+from mindrestore.engine.state import CheckpointError, read_state
+from mindrestore.engine.trainer import DivergenceError, Interrupted, Trainer
+from mindrestore.errors import MindRestoreError
+from mindrestore.losses.objective import build_objective
+from mindrestore.recipes.load import load_recipe
+from mindrestore.weights.convert import load_weights
+
+
+def trainer(folder, recipe=None, *, net=None, loader=None, validate=None, objective=None):
+    recipe = recipe or tiny_recipe(train={"mode": "pynative"})
+    return Trainer(
+        recipe,
+        net=net or TinyNet(),
+        objective=objective or l1_objective(),
+        loader=loader or TinyLoader(),
+        run_dir=folder,
+        validate=validate,
+    )
+
+
+def pynative(**sections):
+    return tiny_recipe(train={"mode": "pynative", **sections.pop("train", {})}, **sections)
+
+
+def records(folder, kind=None):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in lines if kind in (None, line["kind"])]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One whole run in graph mode, with validation and averaged weights."""
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    scores = iter([20.0, 22.0, 21.0])
+    modes = []
+
+    def validate(net):
+        modes.append(net.training)
+        return {"psnr": next(scores), "ssim": 0.5}
+
+    recipe = tiny_recipe(
+        train={"val_every": 1, "checkpoint_every": 4, "checkpoint_unit": "step"}, ema={"decay": 0.5}
+    )
+    loader = TinyLoader()
+    run = trainer(folder, recipe, validate=validate, loader=loader)
+    result = run.fit()
+    return folder, run, result, modes
+
+
+def test_run_folder_is_complete(finished):
+    folder, run, result, modes = finished
+    names = {"recipe.yaml", "env.json", "metrics.jsonl", "log.txt", "last.ckpt", "best.ckpt", "ema.ckpt"}
+    assert names <= set(os.listdir(folder))
+    assert load_recipe(folder) == run.recipe
+    assert json.loads((folder / "env.json").read_text())["device"] == "CPU"
+    assert modes == [False, False, False]
+    assert run.net.training
+    assert (result.step, result.best, result.best_step) == (12, 22.0, 10)
+
+
+def test_metrics_hold_each_interval_and_validation(finished):
+    folder, run, _, _ = finished
+    train = records(folder, "train")
+    assert [line["step"] for line in train] == [2, 4, 6, 8, 10, 12]
+    assert [line["epoch"] for line in train] == [1, 1, 2, 2, 2, 3]
+    assert train[0]["lr"] == run.schedule.lr_at(2)
+    assert all(line["terms"]["l1"] == line["loss"] for line in train)
+    assert train[-1]["loss"] < train[0]["loss"]
+    assert {"scale", "grad_norm", "skipped", "images_per_second", "data_share", "seconds"} <= set(train[0])
+    validation = records(folder, "validation")
+    assert [(line["step"], line["scores"]["psnr"], line["best"]) for line in validation] == [
+        (5, 20.0, True),
+        (10, 22.0, True),
+        (12, 21.0, False),
+    ]
+    text = (folder / "log.txt").read_text()
+    assert all(f"epoch {n}/3" in text for n in (1, 2))
+
+
+def test_last_weights_and_averages_are_plain_files(finished):
+    folder, run, _, _ = finished
+    fresh = TinyNet(seed=9)
+    load_weights(fresh, folder / "ema.ckpt")
+    for ours, average in zip(fresh.trainable_params(), run.train_step.ema.average):
+        assert np.array_equal(ours.asnumpy(), average.asnumpy())
+    load_weights(fresh, folder / "best.ckpt")
+    state = read_state(folder / "last.ckpt")
+    assert state.facts["step"] == 12
+    for param in run.net.get_parameters():
+        assert np.array_equal(state.arrays[f"net.{param.name}"], param.asnumpy())
+
+
+def test_a_finished_run_has_nothing_left_to_do(finished):
+    folder, run, _, _ = finished
+    before = (folder / "metrics.jsonl").read_text()
+    result = trainer(folder, run.recipe).fit()
+    assert result.step == 12
+    assert (folder / "metrics.jsonl").read_text() == before
+
+
+def test_longer_training_goes_on_and_other_changes_are_named(tmp_path):
+    trainer(tmp_path, pynative(train={"max_steps": 3})).fit()
+    longer = pynative(train={"max_steps": 6, "batch_size": 3}, optim={"lr": 2e-2})
+    assert trainer(tmp_path, longer).fit().step == 6
+    text = (tmp_path / "log.txt").read_text()
+    assert "train.batch_size was 2, is now 3" in text
+    assert "optim.lr was 0.01, is now 0.02" in text
+    assert "max_steps was" not in text
+
+
+def test_averaging_can_be_switched_on_and_off_between_starts(tmp_path):
+    trainer(tmp_path, pynative(train={"max_steps": 2})).fit()
+    run = trainer(tmp_path, pynative(train={"max_steps": 3}, ema={"decay": 0.5}))
+    run.fit()
+    moved = [np.abs(a.asnumpy() - p.asnumpy()).max() for a, p in zip(run.train_step.ema.average, run.optimizer.params)]
+    assert 0 < max(moved) < 0.01  # half an update away: the average began at the restored weights
+    assert trainer(tmp_path, pynative(train={"max_steps": 4})).fit().step == 4
+
+
+def test_resume_true_needs_a_state_and_false_sets_it_aside(tmp_path):
+    with pytest.raises(CheckpointError, match="holds no training state"):
+        trainer(tmp_path).fit(resume=True)
+    trainer(tmp_path, pynative(train={"max_steps": 2})).fit()
+    trainer(tmp_path, pynative(train={"max_steps": 2})).fit(resume=False)
+    assert [line["step"] for line in records(tmp_path)] == [2]
+    assert read_state(tmp_path / "former-1" / "last.ckpt").facts["step"] == 2
+
+
+def test_another_network_is_refused_by_name(tmp_path):
+    trainer(tmp_path, pynative(train={"max_steps": 1}, model={"name": "first"})).fit()
+    with pytest.raises(CheckpointError, match="network 'first', but the recipe trains 'second'"):
+        trainer(tmp_path, pynative(model={"name": "second"})).fit()
+    with pytest.raises(CheckpointError, match=r"net\.first\.weight has shape \(4, 3, 3, 3\) in the file, \(5, 3"):
+        trainer(tmp_path, pynative(model={"name": "first"}), net=TinyNet(width=5)).fit()
+
+
+def test_repeated_bad_losses_stop_with_the_names_of_the_files(tmp_path):
+    loader = TinyLoader(poison={2: np.nan, 4: np.nan, 5: np.inf, 6: np.nan})
+    run = trainer(tmp_path, pynative(train={"checkpoint_every": 1, "checkpoint_unit": "step"}), loader=loader)
+    with pytest.raises(DivergenceError) as caught:
+        run.fit()
+    message = str(caught.value)
+    assert "3 times in a row, last at step 7" in message
+    assert "image_12.png, image_13.png" in message
+    assert "optim.lr" in message
+    assert run.progress.step == 7
+    assert all(np.isfinite(param.asnumpy()).all() for param in run.net.get_parameters())
+    assert [line["skipped"] for line in records(tmp_path, "train")] == [0, 1, 2]
+
+
+def test_ctrl_c_finishes_the_step_saves_and_says_how_to_resume(tmp_path):
+    class Interrupting(TinyLoader):
+        def epoch(self, epoch, start_step=0):
+            for step, batch in enumerate(super().epoch(epoch, start_step), start=start_step):
+                if (epoch, step) == (1, 1):
+                    os.kill(os.getpid(), signal.SIGINT)
+                yield batch
+
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Interrupted, match=f"step 7 of 12.*--run-dir {tmp_path}") as caught:
+        trainer(tmp_path, loader=Interrupting()).fit()
+    assert caught.value.exit_code == 130
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert read_state(tmp_path / "last.ckpt").facts["step"] == 7
+    assert trainer(tmp_path).fit().step == 12
+
+
+def test_ctrl_c_breaks_off_a_validation_which_the_resumed_run_repeats(tmp_path):
+    def interrupted(net):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return {"psnr": 1.0}
+
+    recipe = pynative(train={"val_every": 1})
+    with pytest.raises(Interrupted, match="step 5"):
+        trainer(tmp_path, recipe, validate=interrupted).fit()
+    assert records(tmp_path, "validation") == []
+    trainer(tmp_path, recipe, validate=lambda net: {"psnr": 1.0}).fit()
+    assert [line["step"] for line in records(tmp_path, "validation")] == [5, 10, 12]
+
+
+def test_validation_does_not_touch_training(tmp_path):
+    def nosy(net):
+        net(ms_tensor())
+        return {"mae": 1.0}
+
+    recipe = {"train": {"max_steps": 8, "val_every": 2, "val_unit": "step"}, "ema": {"decay": 0.9}}
+    runs = []
+    for name, validate in (("with", nosy), ("without", None)):
+        settings = {key: dict(value) for key, value in recipe.items()}
+        run = trainer(
+            tmp_path / name, tiny_recipe(**settings, validation={"best_metric": "mae"}), validate=validate
+        )
+        run.fit()
+        runs.append(run)
+    for a, b in zip(runs[0].net.get_parameters(), runs[1].net.get_parameters()):
+        assert np.array_equal(a.asnumpy(), b.asnumpy())
+
+
+def ms_tensor():
+    from mindspore import Tensor
+
+    return Tensor(np.random.default_rng(0).random((1, 3, 12, 16)).astype(np.float32))
+
+
+def test_best_metric_knows_its_direction():
+    assert is_better("psnr", 2.0, 1.0)
+    assert not is_better("mae", 2.0, 1.0)
+    assert is_better("ciede2000", 1.0, 2.0)
+    assert is_better("psnr", -5.0, None)
+    assert not is_better("psnr", float("nan"), None)
+
+
+def test_unknown_best_metric_names_the_known(tmp_path):
+    recipe = pynative(train={"val_every": 1, "val_unit": "step"}, validation={"best_metric": "lpips"})
+    with pytest.raises(MindRestoreError, match="best_metric=lpips is not among the scores of protocol aecr: psnr"):
+        trainer(tmp_path, recipe, validate=lambda net: {"psnr": 1.0}).fit()
+
+
+def test_switched_off_terms_are_said_once(tmp_path):
+    objective = build_objective(load_recipe("quickstart").loss)
+    trainer(tmp_path, pynative(train={"max_steps": 1}), objective=objective).fit()
+    assert (tmp_path / "log.txt").read_text().count("contrastive term is off") == 1
+
+
+def test_dynamic_scale_survives_a_restart(tmp_path):
+    scale = {"kind": "dynamic", "value": 2.0**130, "window": 2}
+    trainer(tmp_path / "a", pynative(loss_scale=scale)).fit()
+    trainer(tmp_path / "b", pynative(loss_scale=scale, train={"max_steps": 5})).fit()
+    trainer(tmp_path / "b", pynative(loss_scale=scale)).fit()
+    scales = [[line["scale"] for line in records(tmp_path / name, "train") if line["step"] > 5] for name in "ab"]
+    assert scales[0] == scales[1]
+    assert records(tmp_path / "a", "train")[0]["skipped"] > 0
+
+
+def test_unwritable_folder_is_reported(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CheckpointError, match=r"cannot be written.*output\.root"):
+        trainer(tmp_path / "file" / "run").fit()
+
+
+def test_records_after_the_state_and_torn_lines_are_dropped(tmp_path):
+    lines = ['{"kind": "train", "step": 2}', '{"kind": "train", "step": 4}', '{"kind": "tr']
+    (tmp_path / "metrics.jsonl").write_text("\n".join(lines))
+    with RunLog(tmp_path) as log:
+        log.forget_after(2)
+        log.record({"kind": "train", "step": 3, "loss": float("nan")})
+    assert records(tmp_path) == [{"kind": "train", "step": 2}, {"kind": "train", "step": 3, "loss": None}]
+
+
+def test_tensorboard_without_its_package_is_a_clear_error(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "tensorboardX", None)
+    with pytest.raises(MindRestoreError, match=r"pip install mindrestore\[tensorboard\]"):
+        trainer(tmp_path, pynative(train={"tensorboard": True})).fit()
+
+
+def test_tensorboard_gets_scalars_and_images(tmp_path, monkeypatch):
+    calls = []
+
+    class Writer:
+        def __init__(self, folder):
+            calls.append(("open", folder))
+
+        def add_scalar(self, name, value, step):
+            calls.append((name, step))
+
+        def add_images(self, name, rows, step):
+            calls.append((name, rows.shape))
+
+        def close(self):
+            calls.append(("close",))
+
+    module = type("tensorboardX", (), {"SummaryWriter": Writer})
+    monkeypatch.setitem(__import__("sys").modules, "tensorboardX", module)
+    recipe = pynative(train={"max_steps": 2, "tensorboard": True, "val_every": 1})
+    trainer(tmp_path, recipe, validate=lambda net: {"psnr": 1.0}).fit()
+    assert ("train/terms/l1", 2) in calls
+    assert ("validation/scores/psnr", 2) in calls
+    assert ("input, output, target", (2, 3, 8, 24)) in calls
+    assert calls[-1] == ("close",)
