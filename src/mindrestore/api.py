@@ -134,7 +134,7 @@ def train(recipe: Recipe | PathLike, *, resume: bool | str = "auto", run_dir: Pa
     Args:
         recipe: A recipe, its packaged name, a YAML file or a run folder.
         resume: "auto" goes on where the run folder has a state, True insists on one, False starts anew.
-        run_dir: Run folder; by default output.root/output.name of the recipe.
+        run_dir: Run folder; by default output.root/output.name, named after the recipe when it has no output.name.
 
     Returns:
         The number of steps, the best metric and the run folder.
@@ -161,7 +161,8 @@ def train(recipe: Recipe | PathLike, *, resume: bool | str = "auto", run_dir: Pa
     if recipe.model.weights:
         load_weights(net, recipe.model.weights)
     objective = build_objective(recipe.loss)
-    trainer = Trainer(recipe, net=net, objective=objective, loader=loader, run_dir=run_dir, validate=validate)
+    folder = run_dir or Path(recipe.output.root) / (recipe.output.name or recipe.name.replace("/", "_"))
+    trainer = Trainer(recipe, net=net, objective=objective, loader=loader, run_dir=folder, validate=validate)
     return trainer.fit(resume=resume)
 
 
