@@ -82,7 +82,7 @@ class Stopped(MindRestoreError):
     ("raised", "code", "err"),
     [
         (MindRestoreError("x.png: broken"), 2, "error: x.png: broken\n"),
-        (Stopped("stopped"), 130, "error: stopped\n"),
+        (Stopped("stopped"), 130, "stopped\n"),
         (KeyboardInterrupt(), 130, ""),
         (PermissionError(13, "Permission denied", "runs"), 2, "error: runs: Permission denied\n"),
     ],

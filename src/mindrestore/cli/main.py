@@ -64,8 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse leaves this way after --help and after usage errors
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except MindRestoreError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return getattr(error, "exit_code", USAGE_ERROR)
+        code = getattr(error, "exit_code", USAGE_ERROR)
+        print(error if code == INTERRUPTED else f"error: {error}", file=sys.stderr)
+        return code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # `mindrestore recipes | head`: the reader has seen enough
