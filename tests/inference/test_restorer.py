@@ -1,0 +1,134 @@
+"""The restorer: every size and pixel type comes back as it went in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from mindspore import nn, ops
+
+from mindrestore.inference.restorer import RestoreError, Restorer, pad_to
+from mindrestore.inference.tiles import TileError
+
+
+class Halve(nn.Cell):
+    """Average 4x4 cells and bring the size back: insists on multiples of 4, as a strided network does."""
+
+    def __init__(self):
+        super().__init__()
+        self.shapes = []
+
+    def construct(self, x):
+        self.shapes.append(x.shape)
+        assert x.shape[2] % 4 == x.shape[3] % 4 == 0
+        assert not self.training
+        return x * 0.5
+
+
+class Blur(nn.Cell):
+    """A 5x5 mean with zeros beyond the border."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 5, pad_mode="pad", padding=2, group=3, has_bias=False, weight_init=1 / 25)
+
+    def construct(self, x):
+        return self.conv(x)
+
+
+@pytest.fixture
+def halve(spec_of):
+    net = Halve()
+    return Restorer(spec_of(), net=net)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (17, 23), (8, 8), (3, 40), (64, 4)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64, np.float16])
+def test_size_and_type_are_kept(halve, shape, dtype):
+    peak = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1
+    photo = (np.random.default_rng(0).random((*shape, 3)) * peak).astype(dtype)
+    restored = halve(photo)
+    assert (restored.shape, restored.dtype) == (photo.shape, photo.dtype)
+    expected = photo.astype(np.float64) / 2
+    np.testing.assert_allclose(restored.astype(np.float64), expected, atol=0.51 if peak > 1 else 1e-3)
+
+
+def test_padding_reaches_multiple_and_minimum(halve):
+    halve(np.zeros((17, 3, 3), np.uint8))
+    assert halve.net.shapes[-1] == (1, 3, 20, 8)
+
+
+def test_grey_and_alpha(halve):
+    grey = np.random.default_rng(0).integers(0, 256, (9, 12), np.uint8)
+    assert halve(grey).shape == (9, 12)
+    np.testing.assert_allclose(halve(grey).astype(int), grey / 2, atol=0.51)
+    rgba = np.random.default_rng(1).integers(0, 256, (9, 12, 4), np.uint8)
+    restored = halve(rgba)
+    np.testing.assert_array_equal(restored[..., 3], rgba[..., 3])
+    np.testing.assert_array_equal(restored[..., :3], halve(rgba[..., :3]))
+
+
+def test_what_is_no_image_is_refused(halve):
+    for photo, words in (
+        (np.zeros((4, 4, 2), np.uint8), "no image"),
+        (np.zeros((0, 4, 3), np.uint8), "no image"),
+        (np.zeros((4, 4, 3), np.int64), "int64"),
+        (np.full((4, 4, 3), np.nan), "NaN"),
+    ):
+        with pytest.raises(RestoreError, match=words):
+            halve(photo)
+
+
+def test_wrong_output_is_reported(spec_of):
+    class Crop(nn.Cell):
+        def construct(self, x):
+            return x[:, :, 1:]
+
+    with pytest.raises(RestoreError, match=r"\(1, 3, 7, 8\) of \(1, 3, 8, 8\)"):
+        Restorer(spec_of(), net=Crop())(np.zeros((8, 8, 3), np.uint8))
+
+
+def test_training_goes_on_as_before(halve):
+    names = [parameter.name for parameter in halve.net.get_parameters()]
+    halve.net.set_train(True)
+    halve(np.zeros((8, 8, 3), np.uint8))
+    assert halve.net.training
+    assert [parameter.name for parameter in halve.net.get_parameters()] == names
+
+
+def test_wrapping_leaves_parameter_names_alone(spec_of):
+    net = Blur()
+    before = [parameter.name for parameter in net.get_parameters()]
+    Restorer(spec_of(), net=net)
+    assert [parameter.name for parameter in net.get_parameters()] == before == ["conv.weight"]
+
+
+def test_tiles_equal_the_whole_image(spec_of):
+    photo = np.random.default_rng(0).random((90, 131, 3), np.float32)
+    whole = Restorer(spec_of(), net=Blur())(photo)
+    tiled = Restorer(spec_of(), net=Blur(), tile=48)(photo)
+    np.testing.assert_allclose(tiled, whole, atol=1e-6)
+    assert np.abs(whole - photo).max() > 0.1
+
+
+def test_tile_sizes_are_checked_and_statistics_named(spec_of):
+    with pytest.raises(TileError, match="8 pixels"):
+        Restorer(spec_of(), net=Blur(), tile=8)
+    with pytest.warns(UserWarning, match="toy averages over the whole image"):
+        Restorer(spec_of(tiling="statistics"), net=Blur(), tile=48)
+
+
+def test_pad_to_reflects_then_repeats():
+    row = np.arange(3.0).reshape(1, 3, 1)
+    np.testing.assert_array_equal(pad_to(row, 2, 7)[:, :, 0], [[0, 1, 2, 1, 0, 0, 0]] * 2)
+    assert pad_to(row, 1, 3) is row
+
+
+def test_outputs_do_not_share_memory(spec_of):
+    class Same(nn.Cell):
+        def construct(self, x):
+            return ops.relu(x)
+
+    restorer = Restorer(spec_of(), net=Same())
+    first = restorer.restore_float(np.full((8, 8, 3), 0.25, np.float32))
+    restorer.restore_float(np.full((8, 8, 3), 0.75, np.float32))
+    assert first.min() == first.max() == 0.25

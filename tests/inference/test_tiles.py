@@ -1,0 +1,76 @@
+"""Tiles: exact for the identity and for networks that look no further than a third of the overlap."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from mindrestore.inference.tiles import TileError, Tiling, run_tiled
+
+
+@pytest.mark.parametrize("shape", [(100, 75), (64, 64), (64, 200), (20, 30), (129, 65)])
+def test_identity_comes_back_exactly(shape):
+    image = np.random.default_rng(0).random((*shape, 3), np.float32)
+    result = run_tiled(lambda tile: tile, image, Tiling.of(48))
+    assert result.dtype == np.float32
+    np.testing.assert_array_equal(result, image)
+
+
+@pytest.mark.parametrize("radius", [1, 3, 5])
+def test_local_filters_equal_the_whole_image(radius):
+    image = np.random.default_rng(1).random((150, 131, 3), np.float32)
+    side = 2 * radius + 1
+
+    def blur(tile):
+        return cv2.blur(np.ascontiguousarray(tile), (side, side), borderType=cv2.BORDER_CONSTANT)
+
+    tiling = Tiling.of(64)  # overlap 16: exact up to a radius of 5
+    assert tiling.overlap // 3 == 5
+    np.testing.assert_allclose(run_tiled(blur, image, tiling), blur(image), atol=1e-6)
+
+
+def test_filters_that_look_further_leave_no_jump():
+    image = np.linspace(0, 1, 200, dtype=np.float32)[None, :, None] * np.ones((64, 1, 3), np.float32)
+
+    def statistics(tile):
+        return tile + 0.2 * tile.mean()  # differs from tile to tile
+
+    result = run_tiled(statistics, image, Tiling.of(64))
+    assert np.abs(np.diff(result[32, :, 0])).max() < 0.02  # a hard edge would jump by about 0.05
+
+
+def test_tiles_have_full_size_and_start_on_the_grid():
+    seen = []
+
+    def run(tile):
+        seen.append(tile.shape[:2])
+        return tile
+
+    tiling = Tiling.of(62, multiple=8)
+    assert (tiling.size, tiling.overlap) == (64, 16)
+    run_tiled(run, np.zeros((104, 200, 3), np.float32), tiling)
+    assert set(seen) == {(64, 64)}
+    for length in (104, 200, 72, 64, 40):
+        starts = tiling.starts(length)
+        assert all(start % 8 == 0 for start in starts)
+        assert starts[-1] == max(0, length - 64)
+        assert all(later - earlier <= 64 - tiling.overlap for earlier, later in zip(starts, starts[1:]))
+
+
+def test_strided_networks_fall_on_the_same_grid():
+    image = np.random.default_rng(2).random((96, 160, 3), np.float32)
+
+    def pool_and_repeat(tile):
+        height, width = tile.shape[:2]
+        pooled = tile.reshape(height // 8, 8, width // 8, 8, 3).mean(axis=(1, 3), keepdims=True)
+        return np.broadcast_to(pooled, (height // 8, 8, width // 8, 8, 3)).reshape(tile.shape)
+
+    np.testing.assert_allclose(run_tiled(pool_and_repeat, image, Tiling.of(64, 8)), pool_and_repeat(image), atol=1e-6)
+
+
+def test_tiny_tiles_are_refused():
+    with pytest.raises(TileError, match="tiles of 16 pixels are too small"):
+        Tiling.of(16, multiple=8)
+    with pytest.raises(TileError, match="at least 64"):
+        Tiling.of(32, multiple=4, min_size=64)
