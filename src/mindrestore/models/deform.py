@@ -1,0 +1,187 @@
+"""Modulated deformable convolution (DCNv2) in two forms with equal numbers.
+
+`operator` calls MindSpore's DeformableOffsets, made for Ascend and GPU. `gather` is written in elementary operators:
+it is several times faster on CPU, exports to MINDIR with dynamic size, and has the same gradients.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import mindspore as ms
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
+from mindspore.common.initializer import HeUniform, initializer
+
+from mindrestore.errors import MindRestoreError
+from mindrestore.models.layers import conv, on_cpu
+
+PATHS = ("gather", "operator")
+
+
+@dataclass(frozen=True)
+class Window:
+    """The sampling window of a convolution, each value as (vertical, horizontal) in pixels."""
+
+    kernel: tuple[int, int] = (3, 3)
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+
+    @property
+    def taps(self) -> int:
+        """Positions that the kernel reads for one output pixel."""
+        return self.kernel[0] * self.kernel[1]
+
+    def tap_offsets(self) -> tuple[np.ndarray, np.ndarray]:
+        """Give the (taps,) vertical and horizontal position of every tap, row by row, from the first output pixel."""
+        ky, kx = np.divmod(np.arange(self.taps), self.kernel[1])
+        return (
+            (ky * self.dilation[0] - self.padding[0]).astype(np.float32),
+            (kx * self.dilation[1] - self.padding[1]).astype(np.float32),
+        )
+
+
+class DeformSample(nn.Cell):
+    """Convolve at displaced positions: the DCNv2 sum for given offsets, mask and weights.
+
+    For output (r, q): sum over channels c and taps t of weight[o, c, t] * mask[t, r, q] * B(x[c], position + offset),
+    with B the bilinear value, zero outside (-1, H) x (-1, W) (Zhu et al., Deformable ConvNets v2, equation 1).
+
+    Args:
+        window: kernel, stride, padding and dilation.
+        path: `gather`, `operator`, or None for the faster one on this device.
+
+    Inputs:
+        x: (N, C, H, W).
+        dy, dx: (N, taps, Ho, Wo) vertical and horizontal offsets (pixels), taps in row-major kernel order.
+        mask: (N, taps, Ho, Wo) modulation, used as it is.
+        weight: (O, C, kernel, kernel).
+
+    Returns:
+        (N, O, Ho, Wo), without bias.
+
+    Raises:
+        MindRestoreError: the path has another name.
+
+    Example:
+        >>> DeformSample(Window())(x, dy, dx, mask, weight)
+    """
+
+    def __init__(self, window: Window, path: str | None = None) -> None:
+        super().__init__()
+        self.window = window
+        self.tap_y, self.tap_x = (Tensor(v.reshape(1, -1, 1, 1)) for v in window.tap_offsets())
+        (kh, kw), (sh, sw) = window.kernel, window.stride
+        (ph, pw), (dh, dw) = window.padding, window.dilation
+        self.sample = ops.operations.nn_ops.DeformableOffsets(
+            (1, 1, sh, sw), (ph, ph, pw, pw), (kh, kw), (1, 1, dh, dw), "NCHW", 1, True
+        )
+        self.taps, self.stride = window.taps, window.stride
+        self.use_path(path)
+
+    def use_path(self, path: str | None) -> None:
+        """Choose the form: `gather`, `operator`, or None for the faster one on this device."""
+        if path is not None and path not in PATHS:
+            raise MindRestoreError(f"deformable convolution path {path!r} is not one of {', '.join(PATHS)}")
+        self.path = path or ("gather" if on_cpu() else "operator")
+
+    def construct(self, x: Tensor, dy: Tensor, dx: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
+        if self.path == "operator":
+            columns = self.sample(x, ops.concat((dx, dy, mask), 1))  # (N, C, Ho*kh, Wo*kw)
+            return ops.conv2d(columns, weight, stride=self.window.kernel, pad_mode="valid")
+        n, c = x.shape[:2]
+        index, fy, fx = self.positions(x, dy, dx)
+        table = _corner_table(x)
+        corners = ops.gather(table, index.reshape(-1), 0).reshape(-1, 4, c)  # (N*Ho*Wo*taps, 4, C)
+        columns = ops.matmul(_corner_weights(fy, fx, mask), corners)  # (N*Ho*Wo*taps, 1, C)
+        rows = ops.transpose(weight.reshape(weight.shape[0], c, -1), (2, 1, 0)).reshape(-1, weight.shape[0])
+        out = ops.matmul(columns.reshape(-1, self.taps * c), rows)  # (N*Ho*Wo, O)
+        out = ops.transpose(out.reshape(n, -1, weight.shape[0]), (0, 2, 1))
+        return out.reshape(n, weight.shape[0], *dy.shape[2:])
+
+    def positions(self, x: Tensor, dy: Tensor, dx: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Give the row of the upper left corner in the corner table and the distances to it, each (N, Ho, Wo, taps)."""
+        n, _, h, w = x.shape
+        one = ops.ones_like(dy[:1, :1])  # counting with a sum keeps the size free in an exported graph
+        row = (ops.cumsum(one, 2) - 1) * self.stride[0]
+        col = (ops.cumsum(one, 3) - 1) * self.stride[1]
+        y = ops.clip_by_value(dy + (row + self.tap_y), -1.0, float(h))  # both ends read only zeros
+        x = ops.clip_by_value(dx + (col + self.tap_x), -1.0, float(w))
+        y0 = ops.stop_gradient(ops.minimum(ops.floor(y), float(h - 1)))
+        x0 = ops.stop_gradient(ops.minimum(ops.floor(x), float(w - 1)))
+        index = (y0 + 1) * (w + 2) + (x0 + 1)  # exact in float32 up to 16 million positions
+        if n > 1:
+            index = index + ops.arange(n).astype(index.dtype).reshape(n, 1, 1, 1) * ((h + 2) * (w + 2))
+        return _taps_last(index.astype(ms.int32)), _taps_last(y - y0), _taps_last(x - x0)
+
+
+class DeformConv2d(nn.Cell):
+    """Convolve at positions that the input itself displaces: the DCNv2 layer.
+
+    A 3x3 convolution predicts, per output pixel, nine (dy, dx) pairs and nine mask values (after a sigmoid). Both it
+    and the bias start at zero, so that the fresh layer is half an ordinary convolution (DCNv2, section 4.2).
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+
+    Inputs:
+        x: (N, in_channels, H, W).
+
+    Returns:
+        (N, out_channels, H, W).
+
+    Example:
+        >>> DeformConv2d(256, 256)(x)
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        init = HeUniform(negative_slope=math.sqrt(5))
+        self.weight = Parameter(initializer(init, (out_channels, in_channels, 3, 3)), name="weight")
+        self.bias = Parameter(initializer("zeros", (out_channels,)), name="bias")
+        self.conv_offset_mask = conv(in_channels, 27, 3, padding=1)
+        for parameter in self.conv_offset_mask.get_parameters():
+            parameter.set_data(initializer("zeros", parameter.shape, parameter.dtype))
+        self.sample = DeformSample(Window())
+
+    def construct(self, x: Tensor) -> Tensor:
+        om = self.conv_offset_mask(x)  # (N, 27, H, W)
+        n, _, h, w = om.shape
+        pairs = ops.transpose(om[:, :18].reshape(n, 9, 2, -1), (0, 2, 1, 3))  # published order: dy0, dx0, dy1, ...
+        dy, dx = (pairs[:, k].reshape(n, 9, h, w) for k in (0, 1))
+        y = self.sample(x, dy, dx, ops.sigmoid(om[:, 18:]), self.weight)
+        return y + self.bias.reshape(1, -1, 1, 1)
+
+
+def _taps_last(x: Tensor) -> Tensor:
+    return ops.transpose(x, (0, 2, 3, 1))
+
+
+def _corner_table(x: Tensor) -> Tensor:
+    """Lay the four neighbours of every position side by side: (N, C, H, W) -> (rows, 4C).
+
+    Around the image stands one ring of zeros; then the neighbour to the right is the next row, the one below lies W + 2
+    rows on. One gather of 4C values in a row replaces four gathers, and needs no tests at the border.
+    """
+    n, c, h, w = x.shape
+    x = ops.transpose(x, (0, 2, 3, 1))  # (N, H, W, C)
+    zeros = ops.zeros_like(x[:, :1])
+    x = ops.concat((zeros, x, zeros), 1)
+    zeros = ops.zeros_like(x[:, :, :1])
+    x = ops.concat((zeros, x, zeros), 2).reshape(-1, c)
+    wide = w + 2
+    rows = n * (h + 2) * wide - wide - 1
+    return ops.concat((x[:rows], x[1 : rows + 1], x[wide : rows + wide], x[wide + 1 : rows + wide + 1]), 1)
+
+
+def _corner_weights(fy: Tensor, fx: Tensor, mask: Tensor) -> Tensor:
+    """Give the bilinear weights of the four corners times the mask: (N*Ho*Wo*taps, 1, 4)."""
+    mask = _taps_last(mask)
+    lower = mask * fy
+    upper = mask - lower
+    right = upper * fx
+    lower_right = lower * fx
+    return ops.stack((upper - right, right, lower - lower_right, lower_right), -1).reshape(-1, 1, 4)

@@ -1,0 +1,100 @@
+"""The table of networks: name -> builder and spec. Adding a network means adding a row."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mindrestore.errors import MindRestoreError
+
+if TYPE_CHECKING:
+    from mindspore import nn
+
+    from mindrestore.models.spec import ModelSpec
+
+# name -> (module, class, spec); the module is imported when the network is first asked for.
+_NETWORKS = {
+    "aecrnet": ("mindrestore.models.aecrnet", "AECRNet", "AECRNET"),
+}
+
+
+class ModelError(MindRestoreError):
+    """Report an unknown network or hyper-parameter."""
+
+
+def list_models() -> list[str]:
+    """List the registered networks by name.
+
+    Returns:
+        The names in alphabetical order.
+
+    Example:
+        >>> "aecrnet" in list_models()
+        True
+    """
+    return sorted(_NETWORKS)
+
+
+def model_spec(name: str) -> ModelSpec:
+    """Describe a registered network: size rule, range, tasks, parameter count.
+
+    Args:
+        name: one of `list_models()`.
+
+    Returns:
+        The network's `ModelSpec`.
+
+    Raises:
+        ModelError: the name is unknown; the message names the closest one.
+
+    Example:
+        >>> model_spec("aecrnet").size_multiple
+        4
+    """
+    module, _, spec = _row(name)
+    return getattr(import_module(module), spec)
+
+
+def create_model(name: str, **hyper: Any) -> nn.Cell:
+    """Build a registered network with fresh weights.
+
+    The weights come from MindSpore's seed (`mindspore.set_seed`); a new network is in inference mode.
+
+    Args:
+        name: one of `list_models()`.
+        **hyper: hyper-parameters of the network's constructor; the published ones are the defaults.
+
+    Returns:
+        The network. Called directly it returns what the published network returns, in its own value range.
+
+    Raises:
+        ModelError: unknown name or hyper-parameter; the message names the closest valid one.
+
+    Example:
+        >>> net = create_model("aecrnet")
+        >>> net(hazy)          # (N, 3, H, W) in [0, 1]; H and W multiples of 4
+    """
+    from mindrestore.models.layers import prepare_cpu
+
+    module, network, _ = _row(name)
+    builder: Callable[..., nn.Cell] = getattr(import_module(module), network)
+    known = [p for p in inspect.signature(builder).parameters if p != "self"]
+    for key in hyper:
+        if key not in known:
+            raise ModelError(f"model {name}: unknown hyper-parameter {key!r}; {_closest(key, known)}")
+    prepare_cpu()
+    return builder(**hyper)
+
+
+def _row(name: str) -> tuple[str, str, str]:
+    if name not in _NETWORKS:
+        raise ModelError(f"unknown model {name!r}; {_closest(name, list_models())}")
+    return _NETWORKS[name]
+
+
+def _closest(word: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.3)
+    return f"did you mean {near[0]!r}? " * bool(near) + f"known: {', '.join(known)}"

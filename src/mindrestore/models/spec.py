@@ -1,0 +1,38 @@
+"""What callers need to know about a network; nobody asks for its name to decide what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Describe a registered network to everything outside its own file.
+
+    Attributes:
+        name: registered name, such as `aecrnet`.
+        tasks: what it removes: `dehaze`, `derain`, `deblur`, `denoise`.
+        size_multiple: height and width of the input must be multiples of it (pixels).
+        min_size: smallest height and width after padding (pixels).
+        parameters: trainable parameters with the published hyper-parameters.
+        paper: title, venue and year.
+        licence: what is known about published weights.
+        value_range: the network's own image range; callers always use [0, 1].
+        output_index: which output is the restored image; None when there is only one.
+        tiling: `exact` when a tile gives the same pixels as the whole image (beyond the network's reach), `statistics`
+            when the network pools over the whole image, so that tiles differ a little.
+        aliases: parameter names found in published files -> the name used here.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    size_multiple: int
+    min_size: int
+    parameters: int
+    paper: str
+    licence: str
+    value_range: tuple[float, float] = (0.0, 1.0)
+    output_index: int | None = None
+    tiling: str = "statistics"
+    aliases: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,62 @@
+"""One contract for every network: [0, 1] images in, one [0, 1] image out."""
+
+from __future__ import annotations
+
+from mindspore import Tensor, nn, ops
+
+from mindrestore.models.spec import ModelSpec
+
+
+class ImageModel(nn.Cell):
+    """Wrap a network so that callers see one image in [0, 1], whatever the network returns.
+
+    Args:
+        net: a registered network.
+        spec: its description.
+
+    Inputs:
+        x: (N, 3, H, W) float32 RGB in [0, 1]; H and W multiples of `spec.size_multiple`, at least `spec.min_size`.
+
+    Returns:
+        (N, 3, H, W) the restored image, clipped to [0, 1].
+
+    Example:
+        >>> restored = ImageModel(create_model("aecrnet"), model_spec("aecrnet"))(hazy)
+    """
+
+    def __init__(self, net: nn.Cell, spec: ModelSpec) -> None:
+        super().__init__(auto_prefix=False)  # the network's parameters keep their names
+        self.net = net
+        low, high = spec.value_range
+        self.scale, self.low = float(high - low), float(low)
+        self.output_index = -1 if spec.output_index is None else spec.output_index
+
+    def construct(self, x: Tensor) -> Tensor:
+        if self.scale != 1.0 or self.low != 0.0:
+            x = x * self.scale + self.low
+        y = self.net(x)
+        if self.output_index >= 0:
+            y = y[self.output_index]
+        if self.scale != 1.0 or self.low != 0.0:
+            y = (y - self.low) / self.scale
+        return ops.clip_by_value(y, 0.0, 1.0)
+
+
+def exportable(net: nn.Cell, spec: ModelSpec) -> ImageModel:
+    """Give the wrapped network in the form that MINDIR with dynamic size needs.
+
+    Args:
+        net: a registered network; it is switched to inference mode. One that has a `for_export` method is told
+            to replace operators that cannot be exported by pure forms with equal numbers.
+        spec: its description.
+
+    Returns:
+        The cell to export, (N, 3, H, W) in [0, 1] to the same.
+
+    Example:
+        >>> cell = exportable(create_model("aecrnet"), model_spec("aecrnet"))
+    """
+    net.set_train(False)
+    if hasattr(net, "for_export"):
+        net.for_export()
+    return ImageModel(net, spec).set_train(False)
