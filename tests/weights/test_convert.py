@@ -132,6 +132,19 @@ def test_training_state_gives_its_network(tmp_path, official):
     assert_loaded(net, official)
 
 
+def test_last_checkpoint_of_a_run_gives_its_network(tmp_path, official):
+    trained = Toy()
+    load_weights(trained, official)
+    entries = []
+    for name, value in trained.parameters_and_names():
+        entries += [{"name": f"{section}.{name}", "data": value.value()} for section in ("net", "optim.m", "ema")]
+    path = tmp_path / "last.ckpt"
+    ms.save_checkpoint(entries, str(path), crc_check=True, append_dict={"facts": '{"step": 12}'})
+    net = Toy()
+    assert load_weights(net, path).extra == ()
+    assert_loaded(net, official)
+
+
 def test_every_misfit_is_listed_and_nothing_changes(official):
     net = Toy()
     before = values_of(net)

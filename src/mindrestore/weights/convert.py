@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import threading
 import zipfile
@@ -25,7 +26,8 @@ SUFFIXES = (".ckpt", ".safetensors", ".npz")
 _LISTED = 8  # names per kind in an error message
 _WEIGHT_SECTIONS = ("state_dict", "model", "params", "net")  # where published checkpoints keep their weights
 _WRAPPERS = ("module.", "net.", "network.", "model.")  # put before every name by data-parallel and training wrappers
-# Left behind by optimizers and loss scalers in files that hold a whole training state
+_STATE_FACTS, _STATE_NET = "facts", "net."  # last.ckpt of a run: one JSON text beside the arrays, the network's first
+# Left behind by optimizers and loss scalers in other people's training states
 _STATE_SECTIONS = ("moment1.", "moment2.", "moments.", "accum.", "exp_avg.", "exp_avg_sq.", "ema.", "optimizer.")
 _STATE_SCALARS = (
     *("global_step", "learning_rate", "beta1_power", "beta2_power", "momentum", "weight_decay"),
@@ -192,7 +194,12 @@ def _read_ckpt(path: Path) -> dict[str, Any]:
     with path.open("rb") as stream:
         stream.seek(max(path.stat().st_size - 17, 0))
         has_checksum = stream.read(7) == b"crc_num"  # asking for an absent one makes MindSpore warn about every file
-    return ms.load_checkpoint(str(path), crc_check=has_checksum)
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)  # MindSpore logs what the caller reports in its own words
+    try:
+        return ms.load_checkpoint(str(path), crc_check=has_checksum)
+    finally:
+        logging.disable(level)
 
 
 def _read_npz(path: Path) -> dict[str, Any]:
@@ -203,6 +210,8 @@ def _read_npz(path: Path) -> dict[str, Any]:
 
 
 def _unwrap_sections(entries: Mapping[str, Any]) -> Mapping[str, Any]:
+    if isinstance(entries.get(_STATE_FACTS), str):
+        return {name[len(_STATE_NET) :]: value for name, value in entries.items() if name.startswith(_STATE_NET)}
     for section in _WEIGHT_SECTIONS:
         if isinstance(entries.get(section), Mapping):
             return _unwrap_sections(entries[section])
@@ -230,9 +239,7 @@ def _strip_wrapper(entries: Mapping[str, Any], parameters: Mapping[str, Any]) ->
     best, matches = entries, _matches(entries, parameters)
     for prefix in _WRAPPERS:
         stripped = {
-            (name[len(prefix) :] if name.startswith(prefix) else name): value
-            for name, value in entries.items()
-            if name.startswith(prefix) or _only_for_training(name)
+            (name[len(prefix) :] if name.startswith(prefix) else name): value for name, value in entries.items()
         }
         count = _matches(stripped, parameters)
         if count > matches:
