@@ -37,6 +37,12 @@ def test_many_to_one_ignores_sort_order(tmp_path):
     ]
 
 
+def test_version_after_the_last_underscore(tmp_path):
+    hazy = fill(tmp_path / "hazy", "img_01_1.png", "img_01_2.png", "img_02_1.png")
+    pairing = pair_folders(hazy, fill(tmp_path / "clear", "img_01.png", "img_02.png"))
+    assert (pairing.rule, [pair.key for pair in pairing.pairs]) == ("version", ["img_01", "img_01", "img_02"])
+
+
 def test_role_words_in_two_folders(tmp_path):
     pairing = pair_folders(
         fill(tmp_path / "hazy", "46_hazy.png", "01_outdoor_hazy.jpg"),

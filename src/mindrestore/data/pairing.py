@@ -58,6 +58,8 @@ RULES: dict[str, PairRule] = {
         rf"(?:(?:{_INPUT_WORDS})[-_])?(.+?)(?:[-_](?:{_INPUT_WORDS}))?",
         rf"(?:(?:{_TARGET_WORDS})[-_])?(.+?)(?:[-_](?:{_TARGET_WORDS}))?",
     ),
+    # scene_01_3.png -> scene_01.png: a version number after the last underscore, many to one
+    "version": PairRule(r"(.+)_[0-9]+", r"(.+)"),
     # 1_1_0.90179.png, 1_2_0.97842.png -> 1.png: the text before the first underscore, many to one
     "prefix": PairRule(r"([^_]+)(?:_.*)?", r"(.+)"),
 }

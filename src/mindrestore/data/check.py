@@ -1,0 +1,141 @@
+"""Look through a data folder and list everything that training would stumble over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mindrestore.data.catalog import SPLITS, DatasetError, Found, find_split
+from mindrestore.data.images import ImageError, PathLike, read_image
+from mindrestore.data.pairing import PairingError
+
+Progress = Callable[[Iterable], Iterable]
+
+
+@dataclass
+class Report:
+    """Hold what a check found.
+
+    Attributes:
+        sections: One line per part of the data set: what it is, where, how many pairs.
+        problems: One line per problem, with the file's name.
+        notes: What is worth knowing but not wrong.
+    """
+
+    sections: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def clean(self) -> bool:
+        """Tell whether nothing is wrong."""
+        return not self.problems
+
+    def format(self) -> str:
+        """Give the report as text."""
+        lines = list(self.sections)
+        lines += [f"  wrong: {problem}" for problem in self.problems]
+        lines += [f"  note: {note}" for note in self.notes]
+        lines.append("nothing wrong" if self.clean else f"{len(self.problems)} problem(s)")
+        return "\n".join(lines)
+
+
+def check_folder(root: PathLike, dataset: str = "auto", min_size: int = 8, progress: Progress = iter) -> Report:
+    """Check a data folder: partners, readable files, sizes, counts. Every image is decoded.
+
+    Args:
+        root: Folder of the data set.
+        dataset: Name in the catalogue; named, a count other than the published one is a problem, recognised by
+            "auto" it is a note.
+        min_size: Smallest side an image may have, in pixels.
+        progress: Wraps the iteration over pairs, for example `tqdm.tqdm`.
+
+    Returns:
+        The report.
+
+    Raises:
+        DatasetError: If the folder is missing, empty or of no known layout.
+
+    Example:
+        >>> check_folder("SOTS/indoor").clean
+        True
+    """
+    report = Report()
+    sections = _find_sections(root, dataset, report)
+    for splits, found in sections:
+        pairing = found.pairing
+        report.sections.append(
+            f"{found.spec.title} ({'/'.join(splits)}): {len(pairing.pairs)} pairs, "
+            f"{len({pair.target for pair in pairing.pairs})} clear images, rule {pairing.rule}, {found.input_dir}"
+        )
+        report.problems += [f"{path}: has no clear partner" for path in pairing.missing_targets]
+        report.problems += [f"{path}: no degraded image belongs to it" for path in pairing.unused_targets]
+        _check_counts(found, named=dataset != "auto", report=report)
+        _check_images(found, min_size, progress, report)
+    return report
+
+
+def _find_sections(root: PathLike, dataset: str, report: Report) -> list[tuple[list[str], Found]]:
+    """Find the splits; several that hold the same images become one section."""
+    sections: dict[tuple, tuple[list[str], Found]] = {}
+    refusal: DatasetError | None = None
+    for split in SPLITS:
+        try:
+            found = find_split(dataset, root, split)
+        except DatasetError as error:
+            refusal = refusal or error
+        except PairingError as error:
+            if str(error) not in report.problems:
+                report.problems.append(str(error))
+        else:
+            inputs = tuple(pair.input for pair in found.pairing.pairs) + tuple(found.pairing.missing_targets)
+            if inputs:
+                sections.setdefault((inputs, found.spec.crop_target), ([], found))[0].append(split)
+    named = [key for key, (_, found) in sections.items() if found.dataset != "folders"]
+    for key in list(sections):  # what a published data set covers need not be listed again as plain folders
+        if sections[key][1].dataset == "folders" and any(key[0] == other[0] for other in named):
+            del sections[key]
+    if not sections and not report.problems:
+        raise refusal or DatasetError(f"{root}: no image belongs to any split; see docs/datasets.md")
+    return list(sections.values())
+
+
+def _check_counts(found: Found, named: bool, report: Report) -> None:
+    expected = found.spec.counts.get(found.split, ())
+    pairs = found.pairing.pairs
+    actual = (len(pairs) + len(found.pairing.missing_targets), len({pair.target for pair in pairs}))
+    if not expected or actual in expected:
+        return
+    published = " or ".join(f"{inputs} degraded and {targets} clear images" for inputs, targets in expected)
+    message = f"{found.input_dir}: {actual[0]} degraded and {actual[1]} clear images, published are {published}"
+    (report.problems if named else report.notes).append(message)
+
+
+def _check_images(found: Found, min_size: int, progress: Progress, report: Report) -> None:
+    shapes: dict[Path, tuple[int, int] | None] = {}
+    pairing = found.pairing
+    for pair in progress(pairing.pairs):
+        image, target = (_shape(path, shapes, min_size, report) for path in (pair.input, pair.target))
+        larger = image and target and target[0] >= image[0] and target[1] >= image[1]
+        if image and target and image != target and not (pair.crop_target and larger):
+            report.problems.append(
+                f"{pair.input}: {image[1]}x{image[0]}, but its partner {pair.target} is {target[1]}x{target[0]}"
+            )
+    for path in (*pairing.missing_targets, *pairing.unused_targets):
+        _shape(path, shapes, min_size, report)
+
+
+def _shape(path: Path, known: dict, min_size: int, report: Report) -> tuple[int, int] | None:
+    """Give height and width, or None for a file that cannot be read; report each file once."""
+    if path not in known:
+        try:
+            known[path] = read_image(path).shape[:2]
+        except ImageError as error:
+            known[path] = None
+            report.problems.append(str(error))
+        else:
+            height, width = known[path]
+            if min(height, width) < min_size:
+                report.problems.append(f"{path}: {width}x{height} is smaller than {min_size} pixels a side")
+    return known[path]
