@@ -174,7 +174,7 @@ def time_convolution(rounds: int = 7) -> float:
 
     from mindrestore.models.layers import conv
 
-    layer, image = conv(32, 32, 3), Tensor(np.ones((1, 32, 128, 128), np.float32))
+    layer, image = conv(32, 32, 3, padding=1), Tensor(np.ones((1, 32, 128, 128), np.float32))
     times = []
     for _ in range(rounds + 1):
         start = time.perf_counter()
