@@ -1,5 +1,6 @@
-"""AECR-Net: a compact dehazing network (Wu et al., "Contrastive Learning for Compact Single Image Dehazing", CVPR 2021).
+"""AECR-Net, a compact dehazing network.
 
+Wu et al., "Contrastive Learning for Compact Single Image Dehazing", CVPR 2021.
 Parameter names, shapes and order of channels are those of the published PyTorch network.
 """
 

@@ -37,8 +37,10 @@ def on_cpu() -> bool:
     return ms.get_context("device_target") == "CPU"
 
 
-def conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: int = 0) -> nn.Conv2d:
-    """Make a convolution with bias and zero padding, initialised as PyTorch does (uniform in +-1/sqrt(fan_in)).
+def conv(
+    in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: int = 0, bias: bool = True
+) -> nn.Conv2d:
+    """Make a convolution with zero padding, initialised as PyTorch does (uniform in +-1/sqrt(fan_in)).
 
     Args:
         in_channels: channels of the input.
@@ -46,6 +48,7 @@ def conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1, padd
         kernel: side of the square kernel (pixels).
         stride: step between output positions (pixels).
         padding: rows and columns of zeros on each side (pixels).
+        bias: add a learnt constant per output channel.
 
     Returns:
         The layer; parameters `weight` (out, in, kernel, kernel) and `bias` (out).
@@ -62,7 +65,7 @@ def conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1, padd
         padding=padding,
         dilation=1,
         group=1,
-        has_bias=True,
+        has_bias=bias,
         weight_init=_he_uniform(),
         bias_init=Uniform(1 / math.sqrt(in_channels * kernel * kernel)),
         data_format="NCHW",

@@ -73,6 +73,8 @@ class ContrastiveTerm:
     weight: float = _value(0.1, minimum=0)
     vgg: str = _value("vgg19", choices=("vgg16", "vgg19"))
     vgg_weights: Optional[str] = None
+    vgg_bias: bool = True  # False: for a file without biases, such as the model zoo's
+    normalise: bool = False  # True: ImageNet mean and spread before VGG, which the published code leaves out
     negatives: int = _value(1, minimum=1)
     form: str = _value("own", choices=("own", "batch_mean", "batch_sum"))
     ablation: bool = False
