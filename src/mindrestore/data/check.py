@@ -77,25 +77,26 @@ def check_folder(root: PathLike, dataset: str = "auto", min_size: int = 8, progr
 
 
 def _find_sections(root: PathLike, dataset: str, report: Report) -> list[tuple[list[str], Found]]:
-    """Find the splits; several that hold the same images become one section."""
-    sections: dict[tuple, tuple[list[str], Found]] = {}
+    """Find the splits; several that hold the same images become one section, under the name of a published set."""
+    sections: dict[tuple[Path, ...], tuple[list[str], Found]] = {}
     refusal: DatasetError | None = None
     for split in SPLITS:
         try:
             found = find_split(dataset, root, split)
         except DatasetError as error:
             refusal = refusal or error
+            continue
         except PairingError as error:
             if str(error) not in report.problems:
                 report.problems.append(str(error))
-        else:
-            inputs = tuple(pair.input for pair in found.pairing.pairs) + tuple(found.pairing.missing_targets)
-            if inputs:
-                sections.setdefault((inputs, found.spec.crop_target), ([], found))[0].append(split)
-    named = [key for key, (_, found) in sections.items() if found.dataset != "folders"]
-    for key in list(sections):  # what a published data set covers need not be listed again as plain folders
-        if sections[key][1].dataset == "folders" and any(key[0] == other[0] for other in named):
-            del sections[key]
+            continue
+        inputs = tuple(pair.input for pair in found.pairing.pairs) + tuple(found.pairing.missing_targets)
+        splits, earlier = sections.get(inputs, ([], found))
+        if earlier.dataset == found.dataset:
+            sections[inputs] = ([*splits, split], found)
+        elif earlier.dataset == "folders":
+            sections[inputs] = ([split], found)
+    sections.pop((), None)
     if not sections and not report.problems:
         raise refusal or DatasetError(f"{root}: no image belongs to any split; see docs/datasets.md")
     return list(sections.values())

@@ -166,8 +166,8 @@ def smooth_noise(shape: tuple[int, int], rng: np.random.Generator, octaves: int 
         cells = 3 * 2**octave
         coarse = rng.standard_normal((cells, cells)).astype(np.float32)
         total += 0.55**octave * cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    deviation = total.std()
-    return (total - total.mean()) / deviation if deviation > 0 else total
+    total -= total.mean()
+    return total / max(float(total.std()), 1e-6)
 
 
 def plausible_depth(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:

@@ -62,6 +62,7 @@ def synthesize(clear_dir: PathLike, out: PathLike, options: SynthOptions) -> Ite
     images = list_images(clear_dir)
     if not images:
         raise DatasetError(f"{clear_dir}: no images; give the folder that holds the clear images themselves")
+    _refuse_double(images)
     if not options.overwrite:
         _refuse_existing(images, clear_dir, out, options.per_image)
     depth_dir = options.depth_dir or clear_dir.parent / "depth"
@@ -70,7 +71,7 @@ def synthesize(clear_dir: PathLike, out: PathLike, options: SynthOptions) -> Ite
     for number, path in enumerate(images):
         clear = read_image(path)
         found = _find_depth(depth_dir, path.stem)
-        if out / "clear" != clear_dir:
+        if not _is_same_folder(out / "clear", clear_dir):
             write_image(out / "clear" / f"{path.stem}.png", clear)
         for version in range(1, options.per_image + 1):
             rng = np.random.default_rng((options.seed, number, version))
@@ -84,17 +85,25 @@ def synthesize(clear_dir: PathLike, out: PathLike, options: SynthOptions) -> Ite
 
 def _refuse_existing(images: list[Path], clear_dir: Path, out: Path, per_image: int) -> None:
     planned = [out / "hazy" / f"{path.stem}_{k}.png" for path in images for k in range(1, per_image + 1)]
-    if out / "clear" != clear_dir:
+    if not _is_same_folder(out / "clear", clear_dir):
         planned += [out / "clear" / f"{path.stem}.png" for path in images]
     existing = [path for path in planned if path.exists()]
     if existing:
         raise DatasetError(
             f"{existing[0]} exists already ({len(existing)} such); choose another folder or pass --overwrite"
         )
-    stems = [path.stem for path in images]
-    double = next((stem for stem in stems if stems.count(stem) > 1), None) if len(set(stems)) < len(stems) else None
-    if double is not None:
-        raise DatasetError(f"{clear_dir}: two images are called {double!r}; rename one of them")
+
+
+def _refuse_double(images: list[Path]) -> None:
+    seen: dict[str, Path] = {}
+    for path in images:
+        other = seen.setdefault(path.stem, path)
+        if other is not path:
+            raise DatasetError(f"{other} and {path.name} would give hazy images of one name; rename one of them")
+
+
+def _is_same_folder(one: Path, two: Path) -> bool:
+    return one.resolve() == two.resolve()
 
 
 def _find_depth(folder: Path, stem: str) -> Path | None:
