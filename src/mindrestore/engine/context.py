@@ -127,8 +127,10 @@ def _select(target: str, device_id: int | None) -> None:
         raise DeviceError(f"device {target} is not available here, found: {found}; choose one, or install its driver")
     try:
         ms.set_device(target) if device_id is None else ms.set_device(target, device_id)
-    except RuntimeError as error:  # the target can be set only once per process
+    except RuntimeError as error:  # the target can be set only before the first operator
         now = ms.get_context("device_target")
+        if now == target and device_id in (None, ms.get_context("device_id")):
+            return  # the caller has computed on this very device already
         raise DeviceError(f"device {target} cannot be used ({now} was chosen earlier): {_one_line(error)}") from error
 
 
