@@ -20,7 +20,7 @@ class HazeRanges(NamedTuple):
 
     Attributes:
         beta: Scattering coefficient per unit of depth, or None to draw it such that the transmission at the scene's
-            median distance lies in `median_transmission`: equally thick haze in a room and in a street.
+            median distance (sky left out) lies in `median_transmission`: equally thick haze in a room and a street.
         airlight: Mean airlight, 0 to 1.
         tint: Largest deviation of a channel's airlight from the mean.
         nonhomogeneous: Share of images whose haze is patchy, 0 to 1.
@@ -65,11 +65,16 @@ def draw_haze(ranges: HazeRanges, depth: np.ndarray, rng: np.random.Generator) -
     if ranges.beta is not None:
         beta = rng.uniform(*ranges.beta)
     else:
-        beta = -np.log(rng.uniform(*ranges.median_transmission)) / max(float(np.median(depth)), 1e-6)
+        beta = -np.log(rng.uniform(*ranges.median_transmission)) / _typical_distance(depth)
     airlight = rng.uniform(*ranges.airlight) + rng.uniform(-ranges.tint, ranges.tint, 3)
     patchy = rng.random() < ranges.nonhomogeneous
     patchiness = rng.uniform(0.5, 1.0)
     return Haze(float(beta), tuple(np.clip(airlight, 0, 1).tolist()), float(patchiness) if patchy else 0.0)
+
+
+def _typical_distance(depth: np.ndarray) -> float:
+    objects = depth[depth < depth.max()]  # the largest value stands for the sky
+    return max(float(np.median(objects if objects.size else depth)), 1e-6)
 
 
 def add_haze(clear: np.ndarray, depth: np.ndarray, haze: Haze, rng: np.random.Generator) -> np.ndarray:
