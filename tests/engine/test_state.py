@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+from pathlib import Path
 
 import mindspore as ms
 import numpy as np
@@ -98,9 +99,7 @@ def test_no_usable_state_is_an_error_that_names_the_files(tmp_path):
 
 
 def test_plain_weights_are_not_a_state(tmp_path):
-    ms.save_checkpoint(
-        [{"name": "a", "data": params()["net.a"].value()}], str(tmp_path / "last.ckpt"), crc_check=True
-    )
+    ms.save_checkpoint([{"name": "a", "data": params()["net.a"].value()}], str(tmp_path / "last.ckpt"), crc_check=True)
     with pytest.raises(CheckpointError, match="not a training state"):
         read_state(tmp_path / "last.ckpt")
 
@@ -143,10 +142,7 @@ def test_a_disk_that_keeps_half_is_noticed(tmp_path, monkeypatch):
 
     def half(entries, path, **options):
         real(entries, path, **options)
-        raw = open(path, "rb").read()
-        os.remove(path)
-        with open(path, "wb") as file:
-            file.write(raw[: len(raw) // 2])
+        damage(Path(path), "truncated")
 
     monkeypatch.setattr(state_module.ms, "save_checkpoint", half)
     with pytest.raises(CheckpointError, match="cannot be saved"):

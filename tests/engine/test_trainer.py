@@ -52,9 +52,7 @@ def finished(tmp_path_factory):
         modes.append(net.training)
         return {"psnr": next(scores), "ssim": 0.5}
 
-    recipe = tiny_recipe(
-        train={"val_every": 1, "checkpoint_every": 4, "checkpoint_unit": "step"}, ema={"decay": 0.5}
-    )
+    recipe = tiny_recipe(train={"val_every": 1, "checkpoint_every": 4, "checkpoint_unit": "step"}, ema={"decay": 0.5})
     loader = TinyLoader()
     run = trainer(folder, recipe, validate=validate, loader=loader)
     result = run.fit()
@@ -123,8 +121,9 @@ def test_longer_training_goes_on_and_other_changes_are_named(tmp_path):
 
 
 def test_averaging_can_be_switched_on_and_off_between_starts(tmp_path):
-    trainer(tmp_path, pynative(train={"max_steps": 2})).fit()
-    run = trainer(tmp_path, pynative(train={"max_steps": 3}, ema={"decay": 0.5}))
+    constant = {"schedule": {"name": "constant"}}
+    trainer(tmp_path, pynative(train={"max_steps": 2}, **constant)).fit()
+    run = trainer(tmp_path, pynative(train={"max_steps": 3}, ema={"decay": 0.5}, **constant))
     run.fit()
     moved = [np.abs(a.asnumpy() - p.asnumpy()).max() for a, p in zip(run.train_step.ema.average, run.optimizer.params)]
     assert 0 < max(moved) < 0.01  # half an update away: the average began at the restored weights
@@ -201,9 +200,7 @@ def test_validation_does_not_touch_training(tmp_path):
     runs = []
     for name, validate in (("with", nosy), ("without", None)):
         settings = {key: dict(value) for key, value in recipe.items()}
-        run = trainer(
-            tmp_path / name, tiny_recipe(**settings, validation={"best_metric": "mae"}), validate=validate
-        )
+        run = trainer(tmp_path / name, tiny_recipe(**settings, validation={"best_metric": "mae"}), validate=validate)
         run.fit()
         runs.append(run)
     for a, b in zip(runs[0].net.get_parameters(), runs[1].net.get_parameters()):

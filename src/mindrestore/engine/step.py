@@ -119,9 +119,8 @@ class SupervisedStep:
 
     def _decide(self, scale: float, lr: float) -> StepResult:
         """Use the gathered gradients, or skip them when anything is not finite."""
-        share = 1.0 / (self._batches * self.options.world)
-        factors = (Tensor(share, mstype.float32), Tensor(share / scale, mstype.float32))
-        values, norm, *gradients = self._finish(*factors, *self._pending)
+        factors = (1.0 / (self._batches * self.options.world), scale)
+        values, norm, *gradients = self._finish(*(Tensor(f, mstype.float32) for f in factors), *self._pending)
         self._pending, self._batches = [], 0
         total, terms = self._named(values.asnumpy())
         norm = float(norm.asnumpy())
@@ -183,7 +182,7 @@ class _Add(nn.Cell):
 
 
 class _Finish(nn.Cell):
-    """(value factor, gradient factor, values, *gradients) -> (values, norm, *gradients): reduced, unscaled, clipped."""
+    """(share of one batch, loss scale, sums of values and gradients) -> (values, norm, *gradients) ready for use."""
 
     def __init__(self, clip_norm: float, world: int) -> None:
         super().__init__(auto_prefix=False)
@@ -191,7 +190,7 @@ class _Finish(nn.Cell):
         self.world = world
         self.all_reduce = ops.AllReduce() if world > 1 else None
 
-    def construct(self, share: Tensor, unscale: Tensor, values: Tensor, *gradients: Tensor) -> tuple[Tensor, ...]:
+    def construct(self, share: Tensor, scale: Tensor, values: Tensor, *gradients: Tensor) -> tuple[Tensor, ...]:
         if self.world > 1:
             values = self.all_reduce(values)
         ready = ()
@@ -199,7 +198,7 @@ class _Finish(nn.Cell):
         for gradient in gradients:
             if self.world > 1:
                 gradient = self.all_reduce(gradient)
-            gradient = gradient * unscale
+            gradient = gradient / scale * share  # the reciprocal of a huge scale would be flushed to zero
             squares = squares + ops.square(gradient).sum()
             ready = (*ready, gradient)
         norm = ops.sqrt(squares)

@@ -1,0 +1,70 @@
+"""Choosing the device: what is asked for, what is there, and clear words when they differ."""
+
+from __future__ import annotations
+
+import mindspore as ms
+import pytest
+
+from mindrestore.engine import context
+from mindrestore.engine.context import DeviceError, available_devices, rank_and_world, setup
+
+
+@pytest.fixture(autouse=True)
+def without_a_preference(monkeypatch):
+    monkeypatch.delenv("MINDRESTORE_DEVICE", raising=False)
+
+
+@pytest.fixture
+def cpu_only(monkeypatch):
+    monkeypatch.setattr(context, "available_devices", lambda: ["CPU"])
+
+
+def test_cpu_is_found_and_set_up_quietly(capfd):
+    assert "CPU" in available_devices()
+    assert setup("CPU", seed=3) == "CPU"
+    assert setup("cpu") == "CPU"  # again, and in small letters
+    assert ms.get_context("mode") == ms.PYNATIVE_MODE
+    assert "WARNING" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.usefixtures("cpu_only")
+def test_auto_takes_what_is_there():
+    assert setup("auto") == "CPU"
+
+
+@pytest.mark.usefixtures("cpu_only")
+def test_absent_device_lists_what_exists():
+    with pytest.raises(DeviceError, match="device Ascend is not available here, found: CPU"):
+        setup("Ascend")
+
+
+@pytest.mark.usefixtures("cpu_only")
+def test_the_environment_decides_only_for_auto(monkeypatch):
+    monkeypatch.setenv("MINDRESTORE_DEVICE", "GPU")
+    with pytest.raises(DeviceError, match="device GPU is not available"):
+        setup("auto")
+    assert setup("CPU") == "CPU"
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(DeviceError, match="'TPU' is not one of auto, Ascend, GPU, CPU"):
+        setup("TPU")
+    with pytest.raises(DeviceError, match="mode 'eager' is not one of graph, pynative"):
+        setup("CPU", mode="eager")
+
+
+def test_seed_makes_initialisation_repeatable():
+    from mindspore.common.initializer import Normal, initializer
+
+    def draw():
+        setup("CPU", seed=11)
+        return initializer(Normal(), (4,), ms.float32).init_data().asnumpy()
+
+    assert (draw() == draw()).all()
+
+
+def test_rank_and_world_come_from_the_launcher(monkeypatch):
+    assert rank_and_world() == (0, 1)
+    monkeypatch.setenv("RANK_ID", "3")
+    monkeypatch.setenv("RANK_SIZE", "8")
+    assert rank_and_world() == (3, 8)
