@@ -35,6 +35,8 @@ def test_table(evaluation):
     assert words[3] == "a.png 32x48 20.00 30.00 0.8000 0.9000 n/a n/a 0.1250 0.1250 3.500 3.500 0.50".split()  # noqa: SIM905
     assert words[6][:9] == ["mean", "of", "2", "15.00", "25.00", "0.7000", "0.8000", "0.5000", "0.6000"]
     assert "MS-SSIM is undefined for small images: mean over 1 of 2" in lines
+    assert "MAE, CIEDE2000: lower is better" in lines
+    assert "\n".join(lines).isascii()  # a terminal without UTF-8 must show it
     assert lines[-1] == "  c.png: c.png: damaged image"
     assert lines[2].index("PSNR") < lines[2].index("SSIM")
     ends = [

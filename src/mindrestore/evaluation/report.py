@@ -44,7 +44,7 @@ def format_table(evaluation: Evaluation, max_rows: int | None = 40) -> str:
     names = evaluation.protocol.names
     head = ["image", "size"]
     for name in names:
-        head += [f"{_TITLES[name]} {'↑' if HIGHER_IS_BETTER[name] else '↓'} input", "restored"]
+        head += [f"{_TITLES[name]} input", "restored"]
     body = [head + ["seconds"]]
     shown = evaluation.rows[:max_rows]
     for row in shown:
@@ -190,6 +190,9 @@ def _align(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _notes(evaluation: Evaluation) -> list[str]:
     notes = []
+    falling = [_TITLES[name] for name in evaluation.protocol.names if not HIGHER_IS_BETTER[name]]
+    if falling:
+        notes.append(f"{', '.join(falling)}: lower is better")
     for name, count in evaluation.counts.items():
         if count < len(evaluation.rows):
             notes.append(f"{_TITLES[name]} is undefined for small images: mean over {count} of {len(evaluation.rows)}")
