@@ -153,7 +153,7 @@ def test_every_misfit_is_listed_and_nothing_changes(official):
     with pytest.raises(WeightError) as caught:
         load_weights(net, official)
     message = str(caught.value)
-    assert "the given weights does not fit Toy: 9 of its 10 names match" in message
+    assert "this set of weights does not fit Toy: 9 of its 10 names match" in message
     assert "missing (1): norm.moving_mean" in message
     assert "extra (1): stranger.weight" in message
     assert "wrong shape (1): conv1.bias (5,) instead of (4,)" in message

@@ -77,7 +77,7 @@ def load_weights(net: nn.Cell, source: Source, strict: bool = True) -> LoadRepor
         >>> report.missing
         ()
     """
-    label = "the given weights" if isinstance(source, Mapping) else str(source)
+    label = "this set of weights" if isinstance(source, Mapping) else str(source)
     entries = source if isinstance(source, Mapping) else read_weights(source)
     parameters = dict(net.parameters_and_names())
     entries = _to_network_names(_unwrap_sections(entries), net, parameters)
