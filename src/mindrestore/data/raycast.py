@@ -233,11 +233,11 @@ def _surface(shape: Shape, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     half = np.float32(shape.half)
     if shape.kind == "ball":
         normal = local.copy()
-        u, v = np.arctan2(local[:, 0], local[:, 2]) * half[0], np.arcsin(np.clip(local[:, 1], -1, 1)) * half[1]
+        u, v = np.arctan2(local[:, 0], -local[:, 2]) * half[0], np.arcsin(np.clip(local[:, 1], -1, 1)) * half[1]
     elif shape.kind == "cylinder":
         cap = np.abs(local[:, 1]) > 1 - 1e-3
         normal = np.where(cap[:, None], local * np.float32([0, 1, 0]), local * np.float32([1, 0, 1]))
-        u = np.where(cap, local[:, 0] * half[0], np.arctan2(local[:, 0], local[:, 2]) * half[0])
+        u = np.where(cap, local[:, 0] * half[0], np.arctan2(local[:, 0], -local[:, 2]) * half[0])
         v = np.where(cap, local[:, 2] * half[2], local[:, 1] * half[1])
     else:
         axis = np.argmax(np.abs(local), axis=1)
