@@ -47,6 +47,11 @@ def test_free_size(net, spec_of, tmp_path):
     assert "reloaded and compared at 44x40: largest difference" in str(report)
 
 
+def test_blanks_and_accents_in_the_path(net, spec_of, tmp_path):
+    report = export_cell(net, spec_of(), tmp_path / "my é folder" / "tiny model.mindir", size=(8, 8))
+    assert report.path.stat().st_size > 1000
+
+
 def test_fixed_size(net, spec_of, tmp_path):
     report = export_cell(net, spec_of(), tmp_path / "tiny.mindir", size=(16, 24))
     assert list(report.differences) == [(16, 24)]

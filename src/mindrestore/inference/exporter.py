@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn
 
-from mindrestore.data.images import PathLike
+from mindrestore.data.images import PathLike, write_bytes
 from mindrestore.errors import MindRestoreError
 from mindrestore.models.registry import create_model, model_spec
 from mindrestore.models.spec import ModelSpec
@@ -140,8 +140,8 @@ def export_cell(
     reference = cell if reference is None else reference
     cell.set_train(False)
     reference.set_train(False)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.mindir")
-    try:
+    with tempfile.TemporaryDirectory() as scratch:  # MindSpore refuses blanks and accents in the path of its file
+        temporary = Path(scratch) / "model.mindir"
         _write(cell, size, temporary, path)
         sizes = [size] if size else _compared_sizes(spec)
         differences = _compare(temporary, reference, sizes, path)
@@ -150,10 +150,7 @@ def export_cell(
             raise ExportError(
                 f"{path}: the exported file differs by {found}, more than {tolerance:.0e}; it was deleted"
             )
-        temporary.chmod(0o644)  # MindSpore leaves 0400
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        write_bytes(path, temporary.read_bytes())
     megabytes = path.stat().st_size / 1e6
     return ExportReport(path, size, spec.size_multiple, differences, megabytes, time.perf_counter() - start)
 
