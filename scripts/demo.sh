@@ -16,15 +16,15 @@ read -r -a OVERRIDES <<<"${DEMO_OVERRIDES:-}"
 
 # make_pairs SPLIT COUNT SEED: rendered scenes and two kinds of haze over them, once.
 make_pairs() {
-  local folder="$OUT/data/$1" done_mark="$OUT/data/$1/.complete-$2-$3"
+  local folder="$OUT/data/$1" scenes="$OUT/scenes/$1" done_mark="$OUT/data/$1/.complete-$2-$3"
   if [ -f "$done_mark" ]; then
     say "keeping the $1 scenes in $folder"
     return
   fi
   say "rendering $2 $1 scenes and their haze into $folder"
-  rm -rf "$folder"
-  python "$ROOT/haze_data.py" scenes "$folder" --count "$2" --size 160x120 --seed "$3"
-  python "$ROOT/haze_data.py" synth "$folder" "$folder" --seed "$3"
+  rm -rf "$folder" "$scenes"
+  python "$ROOT/haze_data.py" scenes "$scenes" --count "$2" --size 160x120 --seed "$3"
+  python "$ROOT/haze_data.py" synth "$scenes/clear" "$folder" --seed "$3"
   touch "$done_mark"
 }
 

@@ -215,7 +215,8 @@ def test_output_folders_that_cannot_be_written_are_named(finished, tiny_data, ti
 def test_ctrl_c_saves_and_says_how_to_go_on(tiny_data, tiny_overrides, tmp_path):
     run = tmp_path / "run"
     words = ["--recipe", "quickstart", f"data.root={tiny_data}", *tiny_overrides, "train.max_steps=100000"]
-    command = [sys.executable, str(ROOT / "train.py"), *words, "train.val_every=0", "train.mode=pynative", "--run-dir", str(run)]
+    words += ["train.val_every=0", "train.mode=pynative"]
+    command = [sys.executable, str(ROOT / "train.py"), *words, "--run-dir", str(run)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment

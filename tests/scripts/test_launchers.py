@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from mindrestore.engine.context import available_devices
-
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 DEVICES = {"ascend": "Ascend", "gpu": "GPU", "cpu": "CPU"}
 LAUNCHERS = sorted(path.name for path in SCRIPTS.glob("run_*.sh"))
@@ -98,6 +96,8 @@ def test_defaults(tmp_path, echo_python):
 
 @pytest.mark.parametrize("device", ["ascend", "gpu"])
 def test_an_absent_device_ends_with_one_line(device, tmp_path):
+    from mindrestore.engine.context import available_devices
+
     if DEVICES[device] in available_devices():
         pytest.skip(f"{DEVICES[device]} is here")
     (tmp_path / "data").mkdir()
@@ -118,20 +118,20 @@ def test_without_mindspore_the_fix_is_named(tmp_path):
     assert "pip install -r" in done.stderr
 
 
-def test_train_evaluate_and_export_on_the_cpu(tiny_data, tiny_overrides, tmp_path):
-    settings = {"MINDRESTORE_DEVICE": "CPU", "RECIPE": "quickstart"}
-    trained = launch(
-        "run_standalone_train_ascend.sh", tiny_data, "first", "--", *tiny_overrides, cwd=tmp_path, **settings
-    )
-    assert trained.returncode == 0, trained.stderr
-    assert (tmp_path / "runs" / "first" / "best.ckpt").is_file()
+def test_a_real_run_with_the_device_overridden(tiny_data, tiny_overrides, tmp_path):
+    def succeed(name, *arguments):
+        done = launch(name, *arguments, cwd=tmp_path, MINDRESTORE_DEVICE="CPU", RECIPE="quickstart")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    settings = ["--", *tiny_overrides, "train.mode=pynative"]
+    succeed("run_standalone_train_ascend.sh", tiny_data, "first", *settings)
+    assert "resuming after step 3" in succeed("run_standalone_train_gpu.sh", tiny_data, "first", *settings)
     weights = "runs/first/best.ckpt"
-    evaluated = launch("run_eval_gpu.sh", tiny_data, weights, "--", "--out", "report", cwd=tmp_path, **settings)
-    assert evaluated.returncode == 0, evaluated.stderr
-    assert "protocol aecr" in evaluated.stdout
+    assert "protocol rgb" in succeed("run_eval_ascend.sh", tiny_data, weights, "--", "--protocol", "rgb")
     assert (tmp_path / "report" / "scores.json").is_file()
-    exported = launch("run_export.sh", weights, "first.mindir", cwd=tmp_path, **settings)
-    assert exported.returncode == 0, exported.stderr
+    assert "protocol aecr" in succeed("run_eval_gpu.sh", tiny_data, "runs/first")
+    succeed("run_export.sh", weights, "first.mindir")
     assert (tmp_path / "first.mindir").stat().st_size > 10_000_000  # 2.6 M float32 parameters
 
 

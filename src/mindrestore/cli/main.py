@@ -60,7 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         args = parse(build_parser(), sys.argv[1:] if argv is None else list(argv))
-        return args.run(args)
+        code = args.run(args)
+        sys.stdout.flush()  # here, where a closed pipe is understood, not when the interpreter ends
+        return code
     except SystemExit as stop:  # argparse leaves this way after --help and after usage errors
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except MindRestoreError as error:

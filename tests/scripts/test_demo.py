@@ -1,0 +1,45 @@
+"""The demo script, small: its steps, its floor for the gain, and a second run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+OVERRIDES = "train.max_steps=4 train.batch_size=2 data.patch_size=32 train.mode=pynative"
+
+
+def demo(out: Path, least_gain: int) -> subprocess.CompletedProcess:
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "VIRTUAL_ENV": sys.prefix,
+        "PYTHONPATH": str(ROOT / "src"),
+        "MINDRESTORE_SKIP_INSTALL": "1",
+        "DEMO_OUT": str(out),
+        "DEMO_SCENES": "4",
+        "DEMO_TEST_SCENES": "1",
+        "DEMO_LEAST_GAIN": str(least_gain),
+        "DEMO_OVERRIDES": OVERRIDES,
+    }
+    return subprocess.run(["bash", str(ROOT / "scripts" / "demo.sh")], capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.slow
+def test_the_demo_goes_from_nothing_to_a_mindir_file_and_can_be_repeated(tmp_path):
+    out = tmp_path / "my demo"
+    first = demo(out, least_gain=-100)
+    assert first.returncode == 0, first.stderr
+    assert "PSNR on unseen scenes: hazy" in first.stdout
+    for name in ("best.ckpt", "model.mindir", "report/scores.csv", "report/scores.json"):
+        assert (out / name).is_file(), name
+    assert len(list((out / "report" / "pictures").glob("*.png"))) == 1
+    assert len(list((out / "restored").glob("*.png"))) == 1
+    again = demo(out, least_gain=100)
+    assert again.returncode != 0
+    assert "error: the gain is below 100" in again.stderr
+    assert "keeping the train scenes" in again.stdout
