@@ -104,6 +104,15 @@ def upsample_conv(in_channels: int, out_channels: int) -> nn.Conv2dTranspose:
     )
 
 
+def max_pool_2x2() -> nn.MaxPool2d:
+    """Make the 2x2 maximum with stride 2; an odd last row or column is left out.
+
+    Example:
+        >>> max_pool_2x2()                          # (N, C, H, W) -> (N, C, H/2, W/2)
+    """
+    return nn.MaxPool2d(kernel_size=2, stride=2, pad_mode="valid", data_format="NCHW")
+
+
 def reflect_pad(x: Tensor, width: int) -> Tensor:
     """Mirror the border without repeating the edge, as `ReflectionPad2d` does.
 

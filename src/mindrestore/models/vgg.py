@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mindspore import Tensor, nn
 
 from mindrestore.errors import MindRestoreError
-from mindrestore.models.layers import conv
+from mindrestore.models.layers import conv, max_pool_2x2
 
 # Convolutions per stage, and their channels; a 2x2 max-pool ends each stage (Simonyan and Zisserman, table 1).
 _STAGES = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -69,6 +69,6 @@ def _layers(layout: str, bias: bool) -> tuple[list[nn.Cell], list[str]]:
             layers += [conv(channels_in, channels, 3, padding=1, bias=bias), nn.ReLU()]
             names += ["", f"relu{stage}_{number}"]
             channels_in = channels
-        layers.append(nn.MaxPool2d(kernel_size=2, stride=2, pad_mode="valid", data_format="NCHW"))
+        layers.append(max_pool_2x2())
         names.append("")
     return layers, names
