@@ -89,7 +89,7 @@ class SupervisedStep:
         self._before: list[np.ndarray] = []  # what the forward pass may overwrite, such as running statistics
         self._backward = self._compiled(_Backward(net, objective, optimizer.params))
         self._add = self._compiled(_Add())
-        self._finish = self._compiled(_Finish(self.options.clip_norm or 0.0, self.options.world))
+        self._finish = self._compiled(_Finish(self.options))
         self._update = self._compiled(optimizer)
         self._average = self._compiled(self.ema) if self.ema else None
         self._pending: list[tuple[Tensor, ...]] = []  # values and summed gradients of the batches so far
@@ -184,22 +184,25 @@ class _Add(nn.Cell):
 class _Finish(nn.Cell):
     """(share of one batch, loss scale, sums of values and gradients) -> (values, norm, *gradients) ready for use."""
 
-    def __init__(self, clip_norm: float, world: int) -> None:
+    def __init__(self, options: StepOptions) -> None:
         super().__init__(auto_prefix=False)
-        self.clip_norm = clip_norm
-        self.world = world
-        self.all_reduce = ops.AllReduce() if world > 1 else None
+        self.clip_norm = options.clip_norm or 0.0
+        self.shared = options.world > 1
+        self.scaled = options.loss_scale is not None or options.accumulate > 1 or self.shared
+        self.all_reduce = ops.AllReduce() if self.shared else None
+        self.half_squares = ops.L2Loss()
 
     def construct(self, share: Tensor, scale: Tensor, values: Tensor, *gradients: Tensor) -> tuple[Tensor, ...]:
-        if self.world > 1:
+        if self.shared:
             values = self.all_reduce(values)
         ready = ()
         squares = ops.zeros((), mstype.float32)
         for gradient in gradients:
-            if self.world > 1:
+            if self.shared:
                 gradient = self.all_reduce(gradient)
-            gradient = gradient / scale * share  # the reciprocal of a huge scale would be flushed to zero
-            squares = squares + ops.square(gradient).sum()
+            if self.scaled:
+                gradient = gradient / scale * share  # the reciprocal of a huge scale would be flushed to zero
+            squares = squares + 2.0 * self.half_squares(gradient)
             ready = (*ready, gradient)
         norm = ops.sqrt(squares)
         if self.clip_norm > 0:
