@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Union
 import mindspore as ms
 import numpy as np
 import safetensors.numpy
-from mindspore import nn
+from mindspore import nn, ops
 from safetensors import SafetensorError
 
 from mindrestore.data.images import ImageError, write_bytes
@@ -94,7 +94,8 @@ def load_weights(net: nn.Cell, source: Source, strict: bool = True) -> LoadRepor
         raise WeightError(_misfit_message(label, net, entries, missing, extra, misshapen))
     for name, array in arrays.items():
         parameter = parameters[name]
-        parameter.set_data(ms.Tensor(array.reshape(parameter.shape), parameter.dtype))
+        # Not set_data: it gives the parameter new storage, and a graph compiled earlier goes on with the old values.
+        ops.assign(parameter, ms.Tensor(array.reshape(parameter.shape), parameter.dtype))
     return LoadReport(tuple(arrays), tuple(missing), tuple(extra))
 
 
