@@ -96,7 +96,7 @@ def test_eval_takes_the_published_flags_and_names_those_that_change_nothing(caps
     args = parse(build_parser(), words)
     take_published_flags(args)
     assert (args.model, str(args.weights), str(args.data), args.dataset) == ("aecrnet", "x.ckpt", "/data", "nh_haze")
-    assert args.device == "CPU"
+    assert (args.device, args.protocol) == ("CPU", "aecr-zoo")
     assert "--lr concern training" in capsys.readouterr().err
 
 

@@ -82,7 +82,7 @@ def test_weights_alone_give_the_same_scores_as_the_run_folder(finished, tiny_dat
 def test_the_published_evaluation_command(finished, tiny_data, tmp_path, capsys):
     words = ["--dir_data", str(tiny_data), "--ckpt_path", str(finished / "best.ckpt"), "--train_url", str(tmp_path)]
     assert main(["eval", *words]) == 0
-    assert "protocol aecr" in capsys.readouterr().out
+    assert "protocol aecr-zoo:" in capsys.readouterr().out
     assert (tmp_path / "scores.csv").is_file()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from mindrestore.cli import aliases
 from mindrestore.cli.source import add_source, read_source
+from mindrestore.recipes.load import load_recipe
 
 _EXAMPLES = """examples:
   eval.py runs/quickstart                               the recipe's own test pairs and protocol
@@ -72,6 +73,7 @@ def take_published_flags(args: argparse.Namespace) -> None:
         if getattr(args, name) in (None, "auto"):
             setattr(args, name, Path(value) if name in ("data", "weights", "out") else value)
     if system and not args.model and not args.run_folder:
-        args.model = system.name
+        recipe = load_recipe(system.recipe)
+        args.model, args.protocol = recipe.model.name, args.protocol or recipe.validation.protocol
     if unused:
         print(f"note: {', '.join(unused)} concern training and change nothing here", file=sys.stderr)
