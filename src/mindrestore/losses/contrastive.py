@@ -124,7 +124,7 @@ def build_contrastive(config: Mapping[str, Any]) -> ContrastiveRegularisation:
         found = f"{path}: no such file" if path else f"the contrastive loss needs ImageNet weights of {layout}"
         raise MindRestoreError(
             f"{found}. Save torchvision's {layout} features as .npz or .safetensors (docs/aecrnet.md shows how) "
-            "and set loss.terms.contrastive.vgg_weights=FILE, or train without the term: loss.terms.contrastive.weight=0"
+            "and set loss.terms.contrastive.vgg_weights=FILE, or switch the term off: loss.terms.contrastive.weight=0"
         )
     vgg = VGGFeatures(layout, TAPS, bias=config.get("vgg_bias", True))
     report = load_weights(vgg, path, strict=False)  # the file also holds deeper layers and a classifier

@@ -49,6 +49,7 @@ class FastDeconv(nn.Cell):
     features = 27  # 3 channels x 3 rows x 3 columns
     momentum = 0.1
     eps = 1e-5
+    keep_float32 = True  # products of small numbers
 
     def __init__(self) -> None:
         super().__init__()

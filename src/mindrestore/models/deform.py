@@ -79,6 +79,7 @@ class DeformSample(nn.Cell):
             (1, 1, sh, sw), (ph, ph, pw, pw), (kh, kw), (1, 1, dh, dw), "NCHW", 1, True
         )
         self.taps, self.stride = window.taps, window.stride
+        self.sampled_matmul = SampledMatMul(taps_at_once=window.kernel[1])
         self.use_path(path)
 
     def use_path(self, path: str | None) -> None:
@@ -92,14 +93,13 @@ class DeformSample(nn.Cell):
             columns = self.sample(x, ops.concat((dx, dy, mask), 1))  # (N, C, Ho*kh, Wo*kw)
             return ops.conv2d(columns, weight, stride=self.window.kernel, pad_mode="valid")
         n, c = x.shape[:2]
+        outputs = weight.shape[0]
         index, fy, fx = self.positions(x, dy, dx)
-        table = _corner_table(x)
-        corners = ops.gather(table, index.reshape(-1), 0).reshape(-1, 4, c)  # (N*Ho*Wo*taps, 4, C)
-        columns = ops.matmul(_corner_weights(fy, fx, mask), corners)  # (N*Ho*Wo*taps, 1, C)
-        rows = ops.transpose(weight.reshape(weight.shape[0], c, -1), (2, 1, 0)).reshape(-1, weight.shape[0])
-        out = ops.matmul(columns.reshape(-1, self.taps * c), rows)  # (N*Ho*Wo, O)
-        out = ops.transpose(out.reshape(n, -1, weight.shape[0]), (0, 2, 1))
-        return out.reshape(n, weight.shape[0], *dy.shape[2:])
+        corners = _corner_weights(fy, fx, mask).reshape(-1, self.taps, 4)
+        rows = ops.transpose(weight.reshape(outputs, c, -1), (2, 1, 0)).reshape(-1, outputs)
+        out = self.sampled_matmul(_corner_table(x), index.reshape(-1, self.taps), corners, rows)  # (N*Ho*Wo, O)
+        out = ops.transpose(out.reshape(n, -1, outputs), (0, 2, 1))
+        return out.reshape(n, outputs, *dy.shape[2:])
 
     def positions(self, x: Tensor, dy: Tensor, dx: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Give the row of the upper left corner in the corner table and the distances to it, each (N, Ho, Wo, taps)."""
@@ -115,6 +115,65 @@ class DeformSample(nn.Cell):
         if n > 1:
             index = index + ops.arange(n).astype(index.dtype).reshape(n, 1, 1, 1) * ((h + 2) * (w + 2))
         return _taps_last(index.astype(ms.int32)), _taps_last(y - y0), _taps_last(x - x0)
+
+
+class SampledMatMul(nn.Cell):
+    """Sample rows of a table, each a weighted sum of four corners, and multiply them by a matrix.
+
+    out[m] = sum over taps t of (sum over corners k of weights[m, t, k] * table[index[m, t], k]) @ rows[t]. The gathered
+    corners are 36 times as large as the feature map; a few taps are taken at a time, one group after the other, and the
+    backward pass gathers again instead of keeping them.
+
+    Args:
+        taps_at_once: taps per group; fewer take less memory, more are faster.
+
+    Inputs:
+        table: (R, 4C) the four corners of every position.
+        index: (M, taps) int32 rows of the table.
+        weights: (M, taps, 4) of the corners.
+        rows: (taps * C, O).
+
+    Returns:
+        (M, O).
+
+    Example:
+        >>> SampledMatMul(3)(table, index, weights, rows)
+    """
+
+    def __init__(self, taps_at_once: int) -> None:
+        super().__init__()
+        self.group = 1
+
+    def construct(self, table: Tensor, index: Tensor, weights: Tensor, rows: Tensor) -> Tensor:
+        c = table.shape[1] // 4
+        out = ops.zeros((), table.dtype)
+        for t in range(0, index.shape[1], self.group):
+            _, columns = self.sample(table, index[:, t : t + self.group], weights[:, t : t + self.group], out)
+            out = out + ops.matmul(columns, rows[t * c : (t + self.group) * c])
+        return out
+
+    def sample(self, table: Tensor, index: Tensor, weights: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the corners (M * group, 4, C) and the sampled rows (M, group * C), once `after` has been computed."""
+        c = table.shape[1] // 4
+        corners = ops.gather(table, ops.depend(index.reshape(-1), after), 0).reshape(-1, 4, c)
+        columns = ops.matmul(weights.reshape(-1, 1, 4), corners)
+        return corners, columns.reshape(-1, index.shape[1] * c)
+
+    def bprop(
+        self, table: Tensor, index: Tensor, weights: Tensor, rows: Tensor, out: Tensor, dout: Tensor
+    ) -> tuple[Tensor, ...]:
+        c = table.shape[1] // 4
+        d_table = ops.zeros((), table.dtype)
+        d_weights, d_rows = (), ()
+        for t in range(0, index.shape[1], self.group):
+            picked, shares = index[:, t : t + self.group], weights[:, t : t + self.group]
+            corners, columns = self.sample(table, picked, shares, d_table)
+            d_rows = (*d_rows, ops.matmul(columns.T, dout))
+            d_columns = ops.matmul(dout, rows[t * c : (t + self.group) * c].T).reshape(-1, c, 1)
+            d_weights = (*d_weights, ops.matmul(corners, d_columns).reshape(-1, picked.shape[1], 4))
+            d_corners = ops.matmul(shares.reshape(-1, 4, 1), d_columns.reshape(-1, 1, c)).reshape(-1, 4 * c)
+            d_table = d_table + ops.unsorted_segment_sum(d_corners, picked.reshape(-1), table.shape[0])
+        return d_table, ops.zeros_like(index), ops.concat(d_weights, 1), ops.concat(d_rows, 0)
 
 
 class DeformConv2d(nn.Cell):
@@ -178,10 +237,10 @@ def _corner_table(x: Tensor) -> Tensor:
 
 
 def _corner_weights(fy: Tensor, fx: Tensor, mask: Tensor) -> Tensor:
-    """Give the bilinear weights of the four corners times the mask: (N*Ho*Wo*taps, 1, 4)."""
+    """Give the bilinear weights of the four corners times the mask: (N, Ho, Wo, taps, 4)."""
     mask = _taps_last(mask)
     lower = mask * fy
     upper = mask - lower
     right = upper * fx
     lower_right = lower * fx
-    return ops.stack((upper - right, right, lower - lower_right, lower_right), -1).reshape(-1, 1, 4)
+    return ops.stack((upper - right, right, lower - lower_right, lower_right), -1)

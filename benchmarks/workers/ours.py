@@ -1,0 +1,69 @@
+"""Build one case with MindRestore, compiled, and run it on request."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from protocol import arguments, serve
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
+
+import mindspore as ms  # noqa: E402
+import numpy as np  # noqa: E402
+from mindspore import Tensor, ops  # noqa: E402
+
+from mindrestore.engine.context import setup  # noqa: E402
+from mindrestore.models.deform import DeformConv2d  # noqa: E402
+from mindrestore.models.registry import create_model  # noqa: E402
+
+
+def build(case: str, model: str, shape: tuple[int, ...]) -> Callable[[], object]:
+    """Give a function that runs the case once and waits for its result."""
+    rng = np.random.default_rng(0)
+    x = Tensor(rng.random(shape, dtype=np.float32))
+    if case == "train":
+        return training_step(model, x, Tensor(rng.random(shape, dtype=np.float32)))
+    cell = create_model(model) if case == "forward" else DeformConv2d(shape[1], shape[1])
+    if case == "forward":
+        run = ms.jit(cell.construct)
+        return lambda: run(x).asnumpy()
+    weight = cell.conv_offset_mask.weight
+    weight.set_data(Tensor(0.02 * rng.standard_normal(weight.shape).astype(np.float32)))  # offsets of a pixel or so
+    if case == "dcn-forward":
+        run = ms.jit(cell.construct)
+        return lambda: run(x).asnumpy()
+
+    def loss(x: Tensor) -> Tensor:
+        return ops.square(cell(x)).sum()
+
+    gradient = ms.jit(ms.grad(loss, grad_position=0, weights=cell.trainable_params()))
+    return lambda: gradient(x)[0].asnumpy()
+
+
+def training_step(model: str, x: Tensor, target: Tensor) -> Callable[[], object]:
+    """Give one whole update with L1 and Adam, as the trainer does it."""
+    from mindrestore.engine.optim import build_optimizer
+    from mindrestore.engine.step import StepOptions, SupervisedStep
+    from mindrestore.losses.objective import build_objective
+    from mindrestore.recipes.schema import LossConfig, OptimConfig
+
+    net = create_model(model)
+    optimizer = build_optimizer(OptimConfig(), net.trainable_params())
+    step = SupervisedStep(net, build_objective(LossConfig()), optimizer, options=StepOptions())
+    return lambda: step(x, target, 1e-4).total
+
+
+def main() -> None:
+    """Parse, build, serve."""
+    parser = arguments()
+    parser.add_argument("--model", default="aecrnet")
+    args = parser.parse_args()
+    setup("CPU", seed=1)
+    shape = tuple(int(v) for v in args.size.split(","))
+    serve(build(args.case, args.model, shape), f"mindspore {ms.__version__}")
+
+
+if __name__ == "__main__":
+    main()
