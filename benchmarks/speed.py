@@ -4,7 +4,7 @@ Ours and the peer run in processes of their own (peak memory is then honest), wh
 both see the same machine. Median of many calls; compile time apart. Prints a table and writes JSON.
 
     python benchmarks/speed.py --model aecrnet --out speed.json
-    python benchmarks/speed.py --peer-path DIR --peer module:Net() --peer-dcn module:DCN() --peer-python /usr/bin/python3
+    python benchmarks/speed.py --peer-path DIR --peer module:Net() --peer-dcn module:DCN() --peer-python python3
 
 A peer is `module:callable(args)` found in --peer-path; it gives a torch.nn.Module that maps (N, 3, H, W) to one image.
 PyTorch is needed only for the peer, and only in the interpreter that --peer-python names.
@@ -87,7 +87,9 @@ def measure(case: dict, args: argparse.Namespace) -> dict:
     row = {**case, "ours": ours}
     if others:
         pairs = [b / a for a, b in zip(workers[0].times, workers[1].times)]
-        row.update(peer=others[0], speedup=statistics.median(pairs), memory_ratio=ours["peak_mb"] / others[0]["peak_mb"])
+        row.update(
+            peer=others[0], speedup=statistics.median(pairs), memory_ratio=ours["peak_mb"] / others[0]["peak_mb"]
+        )
     return row
 
 
@@ -97,10 +99,10 @@ def table(rows: list[dict]) -> str:
     lines = [f"{'case':12} {'input':14}" + "".join(f" {head:>9}" for head in heads)]
     for row in rows:
         ours, peer = row["ours"], row.get("peer", {})
-        lines.append(
-            f"{row['case']:12} {row['size']:14} {ours['median_s'] * 1e3:9.1f} {peer.get('median_s', 0) * 1e3:9.1f} "
-            f"{row.get('speedup', 0):8.2f}x {ours['first_call_s']:9.1f} {ours['peak_mb']:9.0f} {peer.get('peak_mb', 0):9.0f}"
-        )
+        milliseconds = f"{ours['median_s'] * 1e3:10.1f}{peer.get('median_s', 0) * 1e3:10.1f}"
+        megabytes = f"{ours['peak_mb']:10.0f}{peer.get('peak_mb', 0):10.0f}"
+        gain = f"{row.get('speedup', 0):9.2f}x{ours['first_call_s']:10.1f}"
+        lines.append(f"{row['case']:12} {row['size']:14}{milliseconds}{gain}{megabytes}")
     return "\n".join(lines)
 
 

@@ -10,13 +10,14 @@ from protocol import arguments, serve
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
-import mindspore as ms  # noqa: E402
-import numpy as np  # noqa: E402
-from mindspore import Tensor, ops  # noqa: E402
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor, ops
 
-from mindrestore.engine.context import setup  # noqa: E402
-from mindrestore.models.deform import DeformConv2d  # noqa: E402
-from mindrestore.models.registry import create_model  # noqa: E402
+from mindrestore.engine.context import setup
+from mindrestore.models.deform import DeformConv2d
+from mindrestore.models.layers import conv
+from mindrestore.models.registry import create_model
 
 
 def build(case: str, model: str, shape: tuple[int, ...]) -> Callable[[], object]:
@@ -25,10 +26,11 @@ def build(case: str, model: str, shape: tuple[int, ...]) -> Callable[[], object]
     x = Tensor(rng.random(shape, dtype=np.float32))
     if case == "train":
         return training_step(model, x, Tensor(rng.random(shape, dtype=np.float32)))
-    cell = create_model(model) if case == "forward" else DeformConv2d(shape[1], shape[1])
-    if case == "forward":
+    if case in ("forward", "conv"):
+        cell = create_model(model) if case == "forward" else conv(shape[1], shape[1], 3, padding=1)
         run = ms.jit(cell.construct)
         return lambda: run(x).asnumpy()
+    cell = DeformConv2d(shape[1], shape[1])
     weight = cell.conv_offset_mask.weight
     weight.set_data(Tensor(0.02 * rng.standard_normal(weight.shape).astype(np.float32)))  # offsets of a pixel or so
     if case == "dcn-forward":

@@ -182,8 +182,12 @@ def validation(recipe: Recipe) -> Callable[[nn.Cell], dict[str, float]] | None:
         return None
     pairs, protocol = TestSet().pairs(recipe), get_protocol(recipe.validation.protocol)
 
+    restorers: dict[nn.Cell, Restorer] = {}  # one per network: it compiles the network once
+
     def validate(net: nn.Cell) -> dict[str, float]:
-        restorer = Restorer(recipe.model.name, net=net)
+        if net not in restorers:
+            restorers[net] = Restorer(recipe.model.name, net=net)
+        restorer = restorers[net]
         return evaluate_pairs(restorer.restore_float, pairs, protocol, limit=recipe.validation.max_images).mean
 
     return validate

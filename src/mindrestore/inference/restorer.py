@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import mindspore as ms
@@ -13,6 +13,7 @@ from mindrestore.data.images import PathLike, to_float
 from mindrestore.engine import context
 from mindrestore.errors import MindRestoreError
 from mindrestore.inference.tiles import Tiling, run_tiled
+from mindrestore.models.layers import on_cpu
 from mindrestore.models.registry import create_model, model_spec
 from mindrestore.models.spec import ModelSpec
 from mindrestore.models.wrapper import ImageModel
@@ -38,6 +39,8 @@ class Restorer:
         tile: Side of overlapping tiles in pixels, for images too large for the memory; None takes them whole.
         hyper: Hyper-parameters that differ from the defaults.
         net: A network to use as it is; it is put into inference mode while it restores.
+        compiled: Compile the network once for all sizes (seconds at the first image, several times faster after it)
+            or run operator by operator; None compiles on CPU.
 
     Raises:
         MindRestoreError: The model, the weights, the device or the tile size cannot be used.
@@ -57,6 +60,7 @@ class Restorer:
         tile: int | None = None,
         hyper: Mapping[str, Any] | None = None,
         net: nn.Cell | None = None,
+        compiled: bool | None = None,
     ) -> None:
         self.spec = model_spec(model) if isinstance(model, str) else model
         self.tiling = None if tile is None else Tiling.of(tile, self.spec.size_multiple, self.spec.min_size)
@@ -72,6 +76,7 @@ class Restorer:
             load_weights(net, weights)
         self.net = net
         self._model = ImageModel(net, self.spec)
+        self._forward = _compiled(self._model) if (on_cpu() if compiled is None else compiled) else self._model
 
     def __call__(self, photo: np.ndarray) -> np.ndarray:
         """Restore an image and give it back in its own type and size.
@@ -135,10 +140,16 @@ class Restorer:
 
     def _run(self, image: np.ndarray) -> np.ndarray:
         batch = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)  # (1, 3, H, W)
-        output = self._model(ms.Tensor(batch)).asnumpy()
+        output = self._forward(ms.Tensor(batch)).asnumpy()
         if output.shape != batch.shape:
             raise RestoreError(f"{self.spec.name} made {output.shape} of {batch.shape}; its spec gives a wrong output")
         return output[0].transpose(1, 2, 0).copy()  # MindSpore's memory is reused
+
+
+def _compiled(model: nn.Cell) -> Callable[[ms.Tensor], ms.Tensor]:
+    """Compile a network once for images of every size: several times faster on CPU than operator by operator."""
+    model.set_inputs(ms.Tensor(shape=(1, 3, None, None), dtype=ms.float32))
+    return ms.jit(model)
 
 
 def pad_to(image: np.ndarray, height: int, width: int) -> np.ndarray:
