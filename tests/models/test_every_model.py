@@ -1,0 +1,199 @@
+"""What every registered network must do, whatever its kind; a new network adds a row to `SMALL` and `MOVES`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import ParameterTuple, Tensor, nn, ops
+
+from golden import error
+from mindrestore.models.registry import create_model, list_models, model_spec
+from mindrestore.models.wrapper import ImageModel
+from mindrestore.weights.convert import SUFFIXES, load_weights, save_weights
+
+SMALL = {"aecrnet": {"channels": 8, "blocks": 2, "deform_layers": 1}}
+
+
+class Move(NamedTuple):
+    """One hyper-parameter with another value than in `SMALL`, and the shapes that change with it."""
+
+    model: str
+    key: str
+    value: Any
+    shapes: dict[str, tuple[int, ...]]
+
+
+MOVES = [
+    Move("aecrnet", "blocks", 3, {}),  # the blocks share their weights
+    Move("aecrnet", "deform_layers", 2, {}),  # likewise
+    Move(
+        "aecrnet",
+        "channels",
+        12,
+        {
+            "down1.1.weight": (12, 3, 7, 7),
+            "down1.1.bias": (12,),
+            "down2.0.weight": (24, 12, 3, 3),
+            "down2.0.bias": (24,),
+            "down3.0.weight": (48, 24, 3, 3),
+            "down3.0.bias": (48,),
+            "block.conv1.weight": (48, 48, 3, 3),
+            "block.conv1.bias": (48,),
+            "block.conv2.weight": (48, 48, 3, 3),
+            "block.conv2.bias": (48,),
+            "block.calayer.ca.0.weight": (6, 48, 1, 1),
+            "block.calayer.ca.0.bias": (6,),
+            "block.calayer.ca.2.weight": (48, 6, 1, 1),
+            "block.calayer.ca.2.bias": (48,),
+            "block.palayer.pa.0.weight": (6, 48, 1, 1),
+            "block.palayer.pa.0.bias": (6,),
+            "block.palayer.pa.2.weight": (1, 6, 1, 1),
+            "dcn_block.dcn.weight": (48, 48, 3, 3),
+            "dcn_block.dcn.bias": (48,),
+            "dcn_block.dcn.conv_offset_mask.weight": (27, 48, 3, 3),
+            "up1.0.weight": (48, 24, 3, 3),
+            "up1.0.bias": (24,),
+            "up2.0.weight": (24, 12, 3, 3),
+            "up2.0.bias": (12,),
+            "up3.1.weight": (3, 12, 7, 7),
+        },
+    ),
+]
+
+every_model = pytest.mark.parametrize("name", list_models())
+
+
+def small(name: str, seed: int = 0, **changes: Any) -> nn.Cell:
+    ms.set_seed(seed)
+    return create_model(name, **{**SMALL[name], **changes})
+
+
+def image(name: str, rows: int = 4, columns: int = 6, batch: int = 2) -> Tensor:
+    """Give random images of the smallest size plus some multiples that the network asks for."""
+    spec = model_spec(name)
+    step = spec.size_multiple
+    start = math.ceil(spec.min_size / step) * step
+    shape = (batch, 3, start + rows * step, start + columns * step)
+    return Tensor(np.random.default_rng(0).random(shape, np.float32))
+
+
+def shapes(net: nn.Cell) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(p.shape) for name, p in net.parameters_and_names()}
+
+
+def trainable(net: nn.Cell) -> dict[str, np.ndarray]:
+    return {name: p.asnumpy().copy() for name, p in net.parameters_and_names() if p.requires_grad}
+
+
+def test_every_model_has_its_rows():
+    assert sorted(SMALL) == list_models()
+    assert {move.model for move in MOVES} == set(list_models())
+    for name in list_models():
+        assert {move.key for move in MOVES if move.model == name} == set(SMALL[name])
+
+
+@every_model
+def test_parameter_count_is_that_of_the_spec(name):
+    assert sum(p.size for p in create_model(name).trainable_params()) == model_spec(name).parameters
+
+
+@every_model
+def test_spec_is_filled_in(name):
+    spec = model_spec(name)
+    assert spec.name == name
+    assert set(spec.tasks) <= {"dehaze", "derain", "deblur", "denoise"}
+    assert spec.tasks
+    assert spec.tiling in ("exact", "statistics")
+    assert spec.value_range[0] < spec.value_range[1]
+    assert spec.paper
+    assert spec.licence
+    assert set(spec.aliases.values()) <= set(shapes(small(name)))
+
+
+@every_model
+@pytest.mark.parametrize(("rows", "columns"), [(0, 0), (1, 0), (2, 5)])
+def test_output_is_an_image_of_the_same_size_for_every_allowed_size(name, rows, columns):
+    x = image(name, rows, columns)
+    out = ImageModel(small(name), model_spec(name))(x)
+    assert (out.shape, out.dtype) == (x.shape, ms.float32)
+    assert 0.0 <= out.asnumpy().min() <= out.asnumpy().max() <= 1.0
+
+
+@every_model
+def test_values_far_outside_the_range_are_clipped(name):
+    net = small(name)
+    last = [p for p in net.trainable_params() if p.shape == (3,)][-1]  # a bias that shifts the whole image
+    for shift, expected in ((-300.0, 0.0), (300.0, 1.0)):
+        last.set_data(Tensor(np.full(3, shift, np.float32)))
+        assert (ImageModel(net, model_spec(name))(image(name, 0, 0)).asnumpy() == expected).all()
+
+
+@every_model
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_saved_weights_come_back_bit_for_bit(name, suffix, tmp_path):
+    first, second = small(name, seed=0), small(name, seed=1)
+    save_weights(first, tmp_path / f"w{suffix}")
+    load_weights(second, tmp_path / f"w{suffix}")
+    for (key, a), (other, b) in zip(first.parameters_and_names(), second.parameters_and_names()):
+        assert (key, a.asnumpy().tobytes()) == (other, b.asnumpy().tobytes())
+    x = image(name)
+    np.testing.assert_array_equal(first(x).asnumpy(), second(x).asnumpy())
+
+
+@every_model
+def test_weights_follow_the_seed(name):
+    first, same, other = (trainable(small(name, seed)) for seed in (0, 0, 1))
+    for key, value in first.items():
+        np.testing.assert_array_equal(value, same[key])
+        constant = value.size == 1 or np.ptp(value) == 0
+        assert constant == np.array_equal(value, other[key]), key
+
+
+@every_model
+def test_gradient_reaches_every_parameter_and_graph_equals_pynative(name):
+    found = {}
+    for graph in (False, True):
+        net = small(name).set_train(True)
+        spec = model_spec(name)
+        net_output = net if spec.output_index is None else ImageModel(net, spec)
+        gradients = Gradients(net_output, net)
+        out, grads = (ms.jit(gradients) if graph else gradients)(image(name))
+        names = [key for key, p in net.parameters_and_names() if p.requires_grad]
+        buffers = {key: p.asnumpy() for key, p in net.parameters_and_names() if not p.requires_grad}
+        found[graph] = {"out": out.asnumpy(), **dict(zip(names, (g.asnumpy() for g in grads))), **buffers}
+        assert not [key for key in names if not np.abs(found[graph][key]).max() > 0]
+    errors = {key: error(found[True][key], found[False][key]) for key in found[False]}
+    assert not {key: value for key, value in errors.items() if value > 1e-4}
+
+
+class Gradients(nn.Cell):
+    """Give the output, and the gradients of its mean square in the parameters."""
+
+    def __init__(self, net_output: nn.Cell, net: nn.Cell) -> None:
+        super().__init__(auto_prefix=False)
+        self.net_output = net_output
+        self.gradients = ops.value_and_grad(self.loss, None, ParameterTuple(net.trainable_params()), has_aux=True)
+
+    def loss(self, x):
+        out = self.net_output(x)
+        return (out * out).mean(), out
+
+    def construct(self, x):
+        (_, out), gradients = self.gradients(x)
+        return out, gradients
+
+
+@pytest.mark.parametrize("move", MOVES, ids=[f"{move.model}-{move.key}" for move in MOVES])
+def test_one_hyper_parameter_moved(move):
+    base, moved = small(move.model), small(move.model, **{move.key: move.value})
+    assert move.value != SMALL[move.model][move.key]
+    assert shapes(moved) == {**shapes(base), **move.shapes}
+    assert {key for key, value in shapes(moved).items() if shapes(base)[key] != value} == set(move.shapes)
+    x = image(move.model)
+    first, second = (net(x).asnumpy() for net in (base, moved))
+    assert (first.shape, bool(np.isfinite(second).all())) == (second.shape, True)
+    assert np.abs(first - second).max() > 1e-6
