@@ -15,7 +15,7 @@ from mindrestore.models.registry import create_model, list_models, model_spec
 from mindrestore.models.wrapper import ImageModel
 from mindrestore.weights.convert import SUFFIXES, load_weights, save_weights
 
-SMALL = {"aecrnet": {"channels": 8, "blocks": 2, "deform_layers": 1}}
+SMALL = {"aecrnet": {"channels": 8, "blocks": 1, "deform_layers": 1}}
 
 
 class Move(NamedTuple):
@@ -28,7 +28,7 @@ class Move(NamedTuple):
 
 
 MOVES = [
-    Move("aecrnet", "blocks", 3, {}),  # the blocks share their weights
+    Move("aecrnet", "blocks", 2, {}),  # the blocks share their weights
     Move("aecrnet", "deform_layers", 2, {}),  # likewise
     Move(
         "aecrnet",
@@ -149,8 +149,8 @@ def test_weights_follow_the_seed(name):
     first, same, other = (trainable(small(name, seed)) for seed in (0, 0, 1))
     for key, value in first.items():
         np.testing.assert_array_equal(value, same[key])
-        constant = value.size == 1 or np.ptp(value) == 0
-        assert constant == np.array_equal(value, other[key]), key
+        if value.size > 1:  # a single value may be drawn or fixed
+            assert np.array_equal(value, other[key]) == (np.ptp(value) == 0), key
 
 
 @every_model
