@@ -74,6 +74,21 @@ class Trained:
         recipe = load_recipe(folder)
         return cls(recipe.model.name, weights, recipe.model.hyper, folder, recipe)
 
+    @classmethod
+    def of_file(cls, model: str, weights: PathLike) -> Trained:
+        """Take a weight file; one that lies in a run folder of the same network brings its hyper-parameters.
+
+        Example:
+            >>> Trained.of_file("aecrnet", "runs/quickstart/best.ckpt").hyper
+            {'channels': 16, 'blocks': 1, 'deform_layers': 1, 'init_gain': 2.45}
+        """
+        folder = Path(weights).parent
+        if (folder / "recipe.yaml").is_file():
+            config = load_recipe(folder).model
+            if config.name == model:
+                return cls(model, weights, config.hyper)
+        return cls(model, weights)
+
     def usual_protocol(self) -> str:
         """Give the protocol of the run, else of the first packaged recipe for this network, else `rgb`."""
         if self.recipe:

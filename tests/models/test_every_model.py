@@ -15,7 +15,7 @@ from mindrestore.models.registry import create_model, list_models, model_spec
 from mindrestore.models.wrapper import ImageModel
 from mindrestore.weights.convert import SUFFIXES, load_weights, save_weights
 
-SMALL = {"aecrnet": {"channels": 8, "blocks": 1, "deform_layers": 1}}
+SMALL = {"aecrnet": {"channels": 8, "blocks": 1, "deform_layers": 1, "init_gain": 1.0}}
 
 
 class Move(NamedTuple):
@@ -30,6 +30,7 @@ class Move(NamedTuple):
 MOVES = [
     Move("aecrnet", "blocks", 2, {}),  # the blocks share their weights
     Move("aecrnet", "deform_layers", 2, {}),  # likewise
+    Move("aecrnet", "init_gain", 2.0, {}),
     Move(
         "aecrnet",
         "channels",

@@ -52,12 +52,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 for success, 2 for an error that the user can mend, 130 after Ctrl-C, or what the
-        sub-command returns (`data check` gives 1 when it finds something wrong).
+        sub-command returns (`data check` and `restore` give 1 when some files are wrong).
 
     Example:
         >>> main(["recipes"])
         0
     """
+    os.environ.setdefault("GLOG_v", "3")  # MindSpore's warnings about its own inner steps help nobody here
     try:
         args = parse(build_parser(), sys.argv[1:] if argv is None else list(argv))
         code = args.run(args)

@@ -36,4 +36,4 @@ def run(args: argparse.Namespace) -> int:
     for message in result.failed:
         print(f"error: {message}", file=sys.stderr)
     print(f"restored {len(result.written)} of {len(result.written) + len(result.failed)} images into {args.out}")
-    return 2 if result.failed else 0
+    return 1 if result.failed else 0

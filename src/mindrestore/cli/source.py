@@ -34,6 +34,6 @@ def read_source(args: argparse.Namespace) -> Any:
     if run_folder:
         return api.Trained.of_run(run_folder)
     if args.model and args.weights:
-        return api.Trained(args.model, args.weights)
+        return api.Trained.of_file(args.model, args.weights)
     run_folder_or = "a run folder, or " if hasattr(args, "run_folder") else ""
     raise MindRestoreError(f"nothing says which network to use; give {run_folder_or}--model NAME and --weights FILE")

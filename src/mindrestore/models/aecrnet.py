@@ -7,6 +7,7 @@ Parameter names, shapes and order of channels are those of the published PyTorch
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import mindspore as ms
 import numpy as np
@@ -172,6 +173,8 @@ class AECRNet(nn.Cell):
         channels: features of the first stage (published: 64); the others have two and four times as many.
         blocks: uses of the shared attention block.
         deform_layers: uses of the shared deformable layer.
+        init_gain: factor on the initial weights of the convolutions behind the first layer. The published start (1)
+            halves the signal at every ReLU; sqrt(6) = 2.45 keeps it, which helps when training is short.
 
     Inputs:
         x: (N, 3, H, W) hazy RGB in [0, 1]; H and W multiples of 4.
@@ -185,7 +188,7 @@ class AECRNet(nn.Cell):
         True
     """
 
-    def __init__(self, *, channels: int = 64, blocks: int = 6, deform_layers: int = 2) -> None:
+    def __init__(self, *, channels: int = 64, blocks: int = 6, deform_layers: int = 2, init_gain: float = 1.0) -> None:
         super().__init__()
         c = channels
         self.blocks, self.deform_layers = blocks, deform_layers
@@ -200,6 +203,8 @@ class AECRNet(nn.Cell):
         self.mix2 = Mixup(-0.6)
         self.up2 = nn.SequentialCell(upsample_conv(2 * c, c), nn.ReLU())
         self.up3 = nn.SequentialCell(ReflectPad(3), NarrowConv2d(c, 3, 7), nn.Tanh())
+        if init_gain != 1.0:
+            _amplify((p for n, p in self.parameters_and_names() if not n.startswith("deconv.")), init_gain)
 
     def construct(self, x: Tensor) -> Tensor:
         half = self.down2(self.down1(self.deconv(x)))  # (N, 128, H/2, W/2)
@@ -221,6 +226,13 @@ class AECRNet(nn.Cell):
 
 def _buffer(value: np.ndarray, name: str) -> Parameter:
     return Parameter(Tensor(value.astype(np.float32)), name=name, requires_grad=False)
+
+
+def _amplify(parameters: Iterable[Parameter], gain: float) -> None:
+    """Multiply the kernels among the parameters by a factor."""
+    for parameter in parameters:
+        if parameter.ndim == 4:
+            parameter.set_data(parameter * gain)
 
 
 def _patches(x: Tensor) -> Tensor:

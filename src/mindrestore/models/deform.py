@@ -142,7 +142,7 @@ class SampledMatMul(nn.Cell):
 
     def __init__(self, taps_at_once: int) -> None:
         super().__init__()
-        self.group = 1
+        self.group = taps_at_once
 
     def construct(self, table: Tensor, index: Tensor, weights: Tensor, rows: Tensor) -> Tensor:
         c = table.shape[1] // 4
