@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import ParameterTuple, Tensor, nn, ops
 
+from golden import FORWARD, KINKED, assert_close, error, gradient_facts, load_golden, section
 from mindrestore.errors import MindRestoreError
 from mindrestore.losses.contrastive import (
     EPS,
@@ -23,9 +21,6 @@ from mindrestore.losses.pixel import L1Loss
 from mindrestore.models.aecrnet import AECRNet
 from mindrestore.models.vgg import VGGFeatures
 from mindrestore.weights.convert import WeightError, load_weights
-
-sys.path.append(str(Path(__file__).parents[1] / "models"))  # where the rule for golden weights lives
-from golden import FORWARD, KINKED, assert_close, error, gradient_facts, load_golden, section
 
 RNG = np.random.default_rng(0)
 IMAGES = [Tensor(RNG.random((3, 3, 16, 16)).astype(np.float32)) for _ in range(3)]

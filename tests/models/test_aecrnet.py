@@ -218,9 +218,9 @@ def test_export_form_gives_the_same_numbers(golden):
 
 def test_init_gain_scales_the_kernels_behind_the_first_layer():
     ms.set_seed(1)
-    plain = {p.name: p.asnumpy() for p in create_model("aecrnet", channels=8).get_parameters()}
+    plain = {p.name: p.asnumpy() for p in AECRNet(channels=8).get_parameters()}
     ms.set_seed(1)
-    strong = {p.name: p.asnumpy() for p in create_model("aecrnet", channels=8, init_gain=2.0).get_parameters()}
+    strong = {p.name: p.asnumpy() for p in AECRNet(channels=8, init_gain=2.0).get_parameters()}
     for name, value in plain.items():
         factor = 2.0 if value.ndim == 4 and not name.startswith("deconv.") else 1.0
         np.testing.assert_array_equal(strong[name], factor * value, err_msg=name)
