@@ -88,7 +88,7 @@ def test_the_published_evaluation_command(finished, tiny_data, tmp_path, capsys)
 
 def test_export_compares_the_reloaded_file(finished, capsys):
     assert main(["export", str(finished)]) == 0
-    assert (finished / "model.mindir").stat().st_size > 10_000_000  # 2.6 M float32 parameters
+    assert (finished / "model.mindir").stat().st_size > 719_108  # the float32 parameters of the quickstart network
     assert "model.mindir" in capsys.readouterr().out
 
 
@@ -108,7 +108,7 @@ def test_restoring_a_folder_keeps_names_sizes_and_earlier_results(finished, tmp_
         write_image(photos / name, rng.random((*size, 3), np.float32))
     (photos / "text.png").write_text("no image")
     words = ["restore", str(photos), *trained_arguments(finished), "--out", str(clean)]
-    assert main(words) == 2  # the text file
+    assert main(words) == 1  # the text file
     done = capsys.readouterr()
     assert "text.png" in done.err
     assert "restored 3 of 4 images" in done.out
