@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # name -> (module, class, spec); the module is imported when the network is first asked for.
 _NETWORKS = {
     "aecrnet": ("mindrestore.models.aecrnet", "AECRNet", "AECRNET"),
+    "mprnet_deblurring": ("mindrestore.models.mprnet", "MPRNet", "DEBLURRING"),
+    "mprnet_denoising": ("mindrestore.models.mprnet", "MPRNet", "DENOISING"),
+    "mprnet_deraining": ("mindrestore.models.mprnet", "MPRNet", "DERAINING"),
 }
 
 
@@ -79,14 +82,14 @@ def create_model(name: str, **hyper: Any) -> nn.Cell:
     """
     from mindrestore.models.layers import prepare_cpu
 
-    module, network, _ = _row(name)
+    module, network, spec = (*_row(name)[:2], model_spec(name))
     builder: Callable[..., nn.Cell] = getattr(import_module(module), network)
     known = [p for p in inspect.signature(builder).parameters if p != "self"]
     for key in hyper:
         if key not in known:
             raise ModelError(f"model {name}: unknown hyper-parameter {key!r}; {_closest(key, known)}")
     prepare_cpu()
-    return builder(**hyper)
+    return builder(**{**spec.hyper, **hyper})
 
 
 def _row(name: str) -> tuple[str, str, str]:

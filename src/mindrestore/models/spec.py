@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,9 @@ class ModelSpec:
         paper: title, venue and year.
         licence: what is known about published weights.
         value_range: the network's own image range; callers always use [0, 1].
-        output_index: which output is the restored image; None when there is only one.
+        output_index: which output is the restored image; a tuple leads into nested outputs; None when there is only one.
+        stages: images among the outputs, the final one first; losses on images measure each of them.
+        hyper: hyper-parameters of this registered name; the constructor's defaults are the others.
         tiling: `exact` when a tile gives the same pixels as the whole image (beyond the network's reach), `statistics`
             when the network pools over the whole image, so that tiles differ a little.
         aliases: parameter names found in published files -> the name used here.
@@ -33,6 +36,8 @@ class ModelSpec:
     paper: str
     licence: str
     value_range: tuple[float, float] = (0.0, 1.0)
-    output_index: int | None = None
+    output_index: int | tuple[int, ...] | None = None
+    stages: int = 1
+    hyper: Mapping[str, Any] = field(default_factory=dict)
     tiling: str = "statistics"
     aliases: Mapping[str, str] = field(default_factory=dict)

@@ -29,14 +29,15 @@ class ImageModel(nn.Cell):
         self.net = net
         low, high = spec.value_range
         self.scale, self.low = float(high - low), float(low)
-        self.output_index = -1 if spec.output_index is None else spec.output_index
+        index = spec.output_index
+        self.path = () if index is None else index if isinstance(index, tuple) else (index,)
 
     def construct(self, x: Tensor) -> Tensor:
         if self.scale != 1.0 or self.low != 0.0:
             x = x * self.scale + self.low
         y = self.net(x)
-        if self.output_index >= 0:
-            y = y[self.output_index]
+        for index in self.path:
+            y = y[index]
         if self.scale != 1.0 or self.low != 0.0:
             y = (y - self.low) / self.scale
         return ops.clip_by_value(y, 0.0, 1.0)

@@ -1,0 +1,299 @@
+"""MPRNet, multi-stage progressive restoration: deblurring, denoising and deraining.
+
+Zamir et al., "Multi-Stage Progressive Image Restoration", CVPR 2021.
+Parameter names and shapes are those of the published PyTorch network. Quarters and halves of the image have one size, so
+they are stacked on the batch axis: the numbers are those of separate calls, since nothing mixes samples.
+"""
+
+from __future__ import annotations
+
+from mindspore import Tensor, nn, ops
+
+from mindrestore.models.layers import BilinearResize, ScalarPReLU, channel_mean, conv, fill_normal
+from mindrestore.models.spec import ModelSpec
+
+_PAPER = "Multi-Stage Progressive Image Restoration, CVPR 2021"
+_LICENCE = "published weights: academic, non-commercial use"
+
+
+def _spec(name: str, task: str, parameters: int, *, n_feat: int, unet: int, orsnet: int) -> ModelSpec:
+    return ModelSpec(
+        name=name,
+        tasks=(task,),
+        size_multiple=8,
+        min_size=8,
+        parameters=parameters,
+        paper=_PAPER,
+        licence=_LICENCE,
+        output_index=0,
+        stages=3,
+        hyper={"n_feat": n_feat, "scale_unetfeats": unet, "scale_orsnetfeats": orsnet},
+    )
+
+
+DEBLURRING = _spec("mprnet_deblurring", "deblur", 20_127_073, n_feat=96, unet=48, orsnet=32)
+DENOISING = _spec("mprnet_denoising", "denoise", 15_741_025, n_feat=80, unet=48, orsnet=32)
+DERAINING = _spec("mprnet_deraining", "derain", 3_637_249, n_feat=40, unet=20, orsnet=16)
+
+
+class ChannelAttention(nn.Cell):
+    """Weigh every channel by a gate computed from its mean over what it is given: a quarter, a half or the image."""
+
+    def __init__(self, channels: int, reduction: int) -> None:
+        super().__init__()
+        squeezed = channels // reduction
+        self.conv_du = nn.SequentialCell(
+            conv(channels, squeezed, 1, bias=False), nn.ReLU(), conv(squeezed, channels, 1, bias=False), nn.Sigmoid()
+        )
+
+    def construct(self, x: Tensor) -> Tensor:
+        return x * self.conv_du(channel_mean(x))  # gate (N, C, 1, 1)
+
+
+class CAB(nn.Cell):
+    """Channel attention block: two convolutions, channel attention, skip connection.
+
+    Args:
+        channels: features in and out.
+        reduction: channels per channel of the squeezed description.
+        act: the activation that all blocks of the network share.
+    """
+
+    def __init__(self, channels: int, reduction: int, act: ScalarPReLU) -> None:
+        super().__init__()
+        self.CA = ChannelAttention(channels, reduction)
+        self.body = nn.SequentialCell(
+            conv(channels, channels, 3, padding=1, bias=False), act, conv(channels, channels, 3, padding=1, bias=False)
+        )
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.CA(self.body(x)) + x
+
+
+class DownSample(nn.Cell):
+    """Halve the image, then change the channels."""
+
+    def __init__(self, channels: int, more: int) -> None:
+        super().__init__()
+        self.down = nn.SequentialCell(BilinearResize("half"), conv(channels, channels + more, 1, bias=False))
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.down(x)  # (N, C + more, H/2, W/2)
+
+
+class UpSample(nn.Cell):
+    """Double the image and change the channels; the 1x1 convolution comes first, where it costs a quarter."""
+
+    def __init__(self, channels: int, more: int) -> None:
+        super().__init__()
+        self.up = nn.SequentialCell(BilinearResize("double"), conv(channels + more, channels, 1, bias=False))
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.up[0](self.up[1](x))  # (N, C, 2H, 2W)
+
+
+class SAM(nn.Cell):
+    """Supervised attention module: make the stage's image, and let it select what the next stage sees (section 3.3)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = conv(channels, channels, 1, bias=False)
+        self.conv2 = conv(channels, 3, 1, bias=False)
+        self.conv3 = conv(3, channels, 1, bias=False)
+
+    def construct(self, features: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        image = self.conv2(features) + x  # (N, 3, H, W)
+        return self.conv1(features) * ops.sigmoid(self.conv3(image)) + features, image
+
+
+class Encoder(nn.Cell):
+    """Three levels of two blocks each, going down; the second stage adds features of the first (section 3.2)."""
+
+    def __init__(self, widths: tuple[int, int, int], reduction: int, act: ScalarPReLU, fuse: bool) -> None:
+        super().__init__()
+        c1, c2, c3 = widths
+        self.encoder_level1 = _blocks(c1, 2, reduction, act)
+        self.encoder_level2 = _blocks(c2, 2, reduction, act)
+        self.encoder_level3 = _blocks(c3, 2, reduction, act)
+        self.down12 = DownSample(c1, c2 - c1)
+        self.down23 = DownSample(c2, c3 - c2)
+        self.fuse = fuse
+        if fuse:
+            self.csff_enc1, self.csff_dec1 = (conv(c1, c1, 1, bias=False) for _ in range(2))
+            self.csff_enc2, self.csff_dec2 = (conv(c2, c2, 1, bias=False) for _ in range(2))
+            self.csff_enc3, self.csff_dec3 = (conv(c3, c3, 1, bias=False) for _ in range(2))
+
+    def construct(self, x: Tensor, encoded: tuple = (), decoded: tuple = ()) -> tuple[Tensor, Tensor, Tensor]:
+        e1 = self.encoder_level1(x)  # (N, C1, H, W)
+        if self.fuse:
+            e1 = e1 + self.csff_enc1(encoded[0]) + self.csff_dec1(decoded[0])
+        e2 = self.encoder_level2(self.down12(e1))  # (N, C2, H/2, W/2)
+        if self.fuse:
+            e2 = e2 + self.csff_enc2(encoded[1]) + self.csff_dec2(decoded[1])
+        e3 = self.encoder_level3(self.down23(e2))  # (N, C3, H/4, W/4)
+        if self.fuse:
+            e3 = e3 + self.csff_enc3(encoded[2]) + self.csff_dec3(decoded[2])
+        return e1, e2, e3
+
+
+class Decoder(nn.Cell):
+    """Three levels of two blocks each, going up, with attended skip connections."""
+
+    def __init__(self, widths: tuple[int, int, int], reduction: int, act: ScalarPReLU) -> None:
+        super().__init__()
+        c1, c2, c3 = widths
+        self.decoder_level1 = _blocks(c1, 2, reduction, act)
+        self.decoder_level2 = _blocks(c2, 2, reduction, act)
+        self.decoder_level3 = _blocks(c3, 2, reduction, act)
+        self.skip_attn1 = CAB(c1, reduction, act)
+        self.skip_attn2 = CAB(c2, reduction, act)
+        self.up21 = UpSample(c1, c2 - c1)
+        self.up32 = UpSample(c2, c3 - c2)
+
+    def construct(self, e1: Tensor, e2: Tensor, e3: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        d3 = self.decoder_level3(e3)  # (N, C3, H/4, W/4)
+        d2 = self.decoder_level2(self.up32(d3) + self.skip_attn2(e2))  # (N, C2, H/2, W/2)
+        d1 = self.decoder_level1(self.up21(d2) + self.skip_attn1(e1))  # (N, C1, H, W)
+        return d1, d2, d3
+
+
+class ORB(nn.Cell):
+    """Original resolution block: channel attention blocks in a row, a convolution, a skip connection."""
+
+    def __init__(self, channels: int, num_cab: int, reduction: int, act: ScalarPReLU) -> None:
+        super().__init__()
+        blocks = [CAB(channels, reduction, act) for _ in range(num_cab)]
+        self.body = nn.SequentialCell(*blocks, conv(channels, channels, 3, padding=1, bias=False))
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.body(x) + x
+
+
+class ORSNet(nn.Cell):
+    """Original resolution subnetwork: no down-sampling, fed with the second stage's features (section 3.1)."""
+
+    def __init__(
+        self, widths: tuple[int, int, int], channels: int, num_cab: int, reduction: int, act: ScalarPReLU
+    ) -> None:
+        super().__init__()
+        c1, c2, c3 = widths
+        self.orb1, self.orb2, self.orb3 = (ORB(channels, num_cab, reduction, act) for _ in range(3))
+        self.up_enc1, self.up_dec1 = (UpSample(c1, c2 - c1) for _ in range(2))
+        self.up_enc2, self.up_dec2 = (
+            nn.SequentialCell(UpSample(c2, c3 - c2), UpSample(c1, c2 - c1)) for _ in range(2)
+        )
+        self.conv_enc1, self.conv_enc2, self.conv_enc3 = (conv(c1, channels, 1, bias=False) for _ in range(3))
+        self.conv_dec1, self.conv_dec2, self.conv_dec3 = (conv(c1, channels, 1, bias=False) for _ in range(3))
+
+    def construct(self, x: Tensor, encoded: tuple, decoded: tuple) -> Tensor:
+        x = self.orb1(x)  # (N, Co, H, W)
+        x = x + self.conv_enc1(encoded[0]) + self.conv_dec1(decoded[0])
+        x = self.orb2(x)
+        x = x + self.conv_enc2(self.up_enc1(encoded[1])) + self.conv_dec2(self.up_dec1(decoded[1]))
+        x = self.orb3(x)
+        return x + self.conv_enc3(self.up_enc2(encoded[2])) + self.conv_dec3(self.up_dec2(decoded[2]))
+
+
+class MPRNet(nn.Cell):
+    """Remove blur, noise or rain with MPRNet: quarters, then halves, then the whole image at full resolution.
+
+    Args:
+        n_feat: features at full resolution.
+        scale_unetfeats: features added at each lower level of the first two stages.
+        scale_orsnetfeats: features added in the third stage.
+        num_cab: channel attention blocks per original resolution block.
+        reduction: channels per channel of the squeezed description in channel attention.
+        init_std: standard deviation of normally distributed initial kernels; None draws them as PyTorch does.
+
+    Inputs:
+        x: (N, 3, H, W) degraded RGB in [0, 1]; H and W multiples of 8.
+
+    Returns:
+        Three images (N, 3, H, W), of stage 3 (the result), 2 and 1; clip to [0, 1] to show them.
+
+    Example:
+        >>> net = create_model("mprnet_deraining")
+        >>> restored, middle, first = net(rainy)
+    """
+
+    def __init__(
+        self,
+        *,
+        n_feat: int = 40,
+        scale_unetfeats: int = 20,
+        scale_orsnetfeats: int = 16,
+        num_cab: int = 8,
+        reduction: int = 4,
+        init_std: float | None = None,
+    ) -> None:
+        super().__init__()
+        n, full = n_feat, n_feat + scale_orsnetfeats
+        widths = (n, n + scale_unetfeats, n + 2 * scale_unetfeats)
+        act = ScalarPReLU(0.25)  # one slope for the whole network
+        self.shallow_feat1, self.shallow_feat2, self.shallow_feat3 = (
+            nn.SequentialCell(conv(3, n, 3, padding=1, bias=False), CAB(n, reduction, act)) for _ in range(3)
+        )
+        self.stage1_encoder = Encoder(widths, reduction, act, fuse=False)
+        self.stage1_decoder = Decoder(widths, reduction, act)
+        self.stage2_encoder = Encoder(widths, reduction, act, fuse=True)
+        self.stage2_decoder = Decoder(widths, reduction, act)
+        self.stage3_orsnet = ORSNet(widths, full, num_cab, reduction, act)
+        self.sam12 = SAM(n)
+        self.sam23 = SAM(n)
+        self.concat12 = conv(2 * n, n, 3, padding=1, bias=False)
+        self.concat23 = conv(2 * n, full, 3, padding=1, bias=False)
+        self.tail = conv(full, 3, 3, padding=1, bias=False)
+        if init_std is not None:
+            fill_normal(self, init_std)
+
+    def construct(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        halves = _cut(x, 2)  # (2N, 3, H/2, W): all top halves, then all bottom halves
+        quarters = _cut(halves, 3)  # (4N, 3, H/2, W/2): left quarters, then right quarters
+        e1, e2, e3 = self.stage1_encoder(self.shallow_feat1(quarters))
+        encoded = (_join(e1, 3), _join(e2, 3), _join(e3, 3))  # (2N, C1, H/2, W) and lower levels
+        decoded = self.stage1_decoder(*encoded)
+        attended, image1 = self.sam12(decoded[0], halves)
+
+        y = self.concat12(ops.concat((self.shallow_feat2(halves), attended), 1))
+        e1, e2, e3 = self.stage2_encoder(y, encoded, decoded)
+        encoded = (_join(e1, 2), _join(e2, 2), _join(e3, 2))  # (N, C1, H, W) and lower levels
+        decoded = self.stage2_decoder(*encoded)
+        attended, image2 = self.sam23(decoded[0], x)
+
+        y = self.concat23(ops.concat((self.shallow_feat3(x), attended), 1))
+        y = self.stage3_orsnet(y, encoded, decoded)  # (N, Co, H, W)
+        return self.tail(y) + x, image2, _join(image1, 2)
+
+    def tied_names(self) -> dict[str, str]:
+        """Give the published names that stand for one parameter: every block lists the shared slope as its own."""
+        blocks = [name for name, cell in self.cells_and_names() if isinstance(cell, CAB)]
+        names = [f"{block}.body.1.weight" for block in blocks]
+        own = dict(self.parameters_and_names())
+        slope = next(name for name in names if name in own)
+        return {name: slope for name in names if name != slope}
+
+    def for_export(self) -> None:
+        """Use operators that MINDIR with dynamic size can hold; the numbers stay the same."""
+        for _, cell in self.cells_and_names():
+            if isinstance(cell, BilinearResize):
+                cell.exportable = True
+
+
+def _blocks(channels: int, count: int, reduction: int, act: ScalarPReLU) -> nn.SequentialCell:
+    return nn.SequentialCell(*(CAB(channels, reduction, act) for _ in range(count)))
+
+
+def _cut(x: Tensor, axis: int) -> Tensor:
+    """Cut images in the middle along an axis and stack the parts on the batch axis: first parts first."""
+    n, c, h, w = x.shape
+    if axis == 2:
+        first, second = x[:, :, : h // 2], x[:, :, h // 2 :]
+    else:
+        first, second = x[:, :, :, : w // 2], x[:, :, :, w // 2 :]
+    return ops.concat((first, second), 0)
+
+
+def _join(x: Tensor, axis: int) -> Tensor:
+    """Put first and second parts, stacked on the batch axis, together again along an axis."""
+    half = x.shape[0] // 2
+    return ops.concat((x[:half], x[half:]), axis)
