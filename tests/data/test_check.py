@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -108,9 +109,28 @@ def test_scenes_synth_check_in_a_row(tmp_path):
     assert run("check", tmp_path / "t") == 0
 
 
+def test_rain_by_command(tmp_path, capsys):
+    words = ("--kind", "rain", "--count", 2, "--size", "32x24")
+    assert run("scenes", tmp_path / "s", *words) == 0
+    assert run("check", tmp_path / "s") == 0
+    rain = ("--kind", "rain", "--density", "0.1:0.2", "--angle", "10", "--veiled", "0")
+    assert run("synth", tmp_path / "s/target", tmp_path / "t", *rain) == 0
+    records = [json.loads(line) for line in (tmp_path / "t/rain.jsonl").read_text().splitlines()]
+    assert all(0.1 <= record["density"] <= 0.2 and abs(record["angle"]) <= 10 for record in records)
+    assert [record["veil"] for record in records] == [0, 0]
+    for words, message in (
+        (("--kind", "rain", "--disparity-scale", "1"), "--disparity-scale does not go with --kind rain"),
+        (("--density", "0.1"), "--density does not go with --kind haze"),
+    ):
+        with pytest.raises(SystemExit):
+            run("synth", tmp_path / "s/target", tmp_path / "u", *words)
+        assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (("synth", "c", "o", "--angle", "95"), "'95' is not a number of degrees"),
         (("scenes", "o", "--size", "0x3"), "'0x3' is not a size such as 320x240"),
         (("scenes", "o", "--count", "x"), "'x' is not a whole number"),
         (("synth", "c", "o", "--beta", "2:1"), "'2:1' is not LOW:HIGH"),
@@ -137,7 +157,7 @@ def test_entry_point_from_another_folder(tmp_path):
 
 
 def test_data_tools_do_not_load_mindspore():
-    modules = ", ".join(f"mindrestore.data.{name}" for name in ("check", "synth", "scenes", "source"))
+    modules = ", ".join(f"mindrestore.data.{name}" for name in ("check", "rain", "synth", "scenes", "source"))
     code = f"import sys, {modules}; print('mindspore' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "src", capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

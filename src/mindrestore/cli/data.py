@@ -1,4 +1,4 @@
-"""`mindrestore data`: check a folder of pairs, put haze over clear images, render scenes to start with."""
+"""`mindrestore data`: check a folder of pairs, put haze or rain over clear images, render scenes to start with."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
+
+HAZE_OPTIONS = ("beta", "airlight", "nonhomogeneous", "depth", "disparity_scale")
+RAIN_OPTIONS = ("angle", "length", "width", "density", "brightness", "veil", "veiled")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -45,55 +48,71 @@ def _add_check(verbs: Any) -> None:
 def _add_synth(verbs: Any) -> None:
     parser = verbs.add_parser(
         "synth",
-        help="put haze over clear images",
-        description="Write OUT/hazy and OUT/clear by the atmospheric scattering model. Depth maps are taken from a "
-        "folder `depth` beside CLEAR_DIR (same stem; 16-bit PNG in millimetres or .npy in metres); without a map a "
-        "smooth stand-in is invented. OUT/haze.jsonl logs the parameters of every image.",
+        help="put haze or rain over clear images",
+        description="Haze: write OUT/hazy and OUT/clear by the atmospheric scattering model. Depth maps are taken from "
+        "a folder `depth` beside CLEAR_DIR (same stem; 16-bit PNG in millimetres or .npy in metres); without a map a "
+        "smooth stand-in is invented. Rain: write OUT/input and OUT/target. OUT/haze.jsonl or OUT/rain.jsonl logs the "
+        "parameters of every image.",
     )
     parser.add_argument("clear_dir", type=Path, metavar="CLEAR_DIR", help="folder of clear images")
     parser.add_argument("out", type=Path, metavar="OUT", help="destination folder")
+    parser.add_argument("--kind", choices=("haze", "rain"), default="haze", help="what to put over them (default haze)")
     parser.add_argument(
-        "--per-image", type=_positive, default=1, metavar="K", help="hazy versions per image (default 1)"
+        "--per-image", type=_positive, default=1, metavar="K", help="degraded versions per image (default 1)"
     )
-    parser.add_argument(
+    parser.add_argument("--seed", type=int, default=0, help="default 0")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    _add_haze(parser.add_argument_group("haze"))
+    _add_rain(parser.add_argument_group("rain"))
+
+
+def _add_haze(group: Any) -> None:
+    group.add_argument(
         "--beta",
         type=_range,
         metavar="LOW:HIGH",
         help="scattering coefficient in 1/m (default: 25 to 75 %% of the light passes at the median distance)",
     )
-    parser.add_argument(
-        "--airlight",
-        type=_unit_range,
-        default=(0.7, 1.0),
-        metavar="LOW:HIGH",
-        help="brightness of the haze (default 0.7:1.0)",
+    group.add_argument(
+        "--airlight", type=_unit_range, metavar="LOW:HIGH", help="brightness of the haze (default 0.7:1.0)"
     )
-    parser.add_argument(
-        "--nonhomogeneous",
-        type=_share,
-        default=0.2,
-        metavar="SHARE",
-        help="share of images with patchy haze (default 0.2)",
+    group.add_argument(
+        "--nonhomogeneous", type=_share, metavar="SHARE", help="share of images with patchy haze (default 0.2)"
     )
-    parser.add_argument("--depth", type=Path, metavar="DIR", help="folder of depth maps")
-    parser.add_argument(
+    group.add_argument("--depth", type=Path, metavar="DIR", help="folder of depth maps")
+    group.add_argument(
         "--disparity-scale",
         type=_positive_number,
         metavar="S",
         help="the maps hold disparity; distance = S / disparity",
     )
-    parser.add_argument("--seed", type=int, default=0, help="default 0")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+
+def _add_rain(group: Any) -> None:
+    group.add_argument(
+        "--angle", type=_lean, metavar="DEGREES", help="largest lean of the streaks to either side (default 40)"
+    )
+    for name, meaning in (
+        ("length", "of a streak, as a share of the shorter side (default 0.06:0.2)"),
+        ("width", "of a streak, as a share of the shorter side (default 0.003:0.007)"),
+        ("density", "share of the image that streaks cover (default 0.03:0.45)"),
+        ("brightness", "opacity of the strongest streaks (default 0.3:0.85)"),
+        ("veil", "light that far rain adds, where there is a veil (default 0.05:0.3)"),
+    ):
+        group.add_argument(f"--{name}", type=_unit_range, metavar="LOW:HIGH", help=meaning)
+    group.add_argument("--veiled", type=_share, metavar="SHARE", help="share of images with a veil (default 0.3)")
 
 
 def _add_scenes(verbs: Any) -> None:
     parser = verbs.add_parser(
         "scenes",
-        help="render clear scenes with exact depth",
-        description="Render streets, parks and rooms into OUT/clear/0001.png and OUT/depth/0001.png (16 bits, "
-        "millimetres along each pixel's ray; 65535 is the sky and beyond).",
+        help="render clear scenes with exact depth, or rainy ones with their clear partners",
+        description="Clear: render streets, parks and rooms into OUT/clear/0001.png and OUT/depth/0001.png (16 bits, "
+        "millimetres along each pixel's ray; 65535 is the sky and beyond). Rain: render streets and parks into "
+        "OUT/target/0001.png, the same in the rain into OUT/input/0001.png, the rain's parameters into OUT/rain.jsonl.",
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="destination folder")
+    parser.add_argument("--kind", choices=("clear", "rain"), default="clear", help="default clear")
     parser.add_argument("--count", type=_positive, default=20, metavar="N", help="number of scenes (default 20)")
     parser.add_argument("--size", type=_size, default=(320, 240), metavar="WxH", help="pixels (default 320x240)")
     parser.add_argument(
@@ -111,22 +130,42 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _synth(args: argparse.Namespace) -> int:
-    from mindrestore.data.degrade import HazeRanges
-    from mindrestore.data.synth import LOG_NAME, SynthOptions, synthesize
+    from mindrestore.data.synth import SynthOptions, synthesize
 
-    ranges = HazeRanges(args.beta, args.airlight, nonhomogeneous=args.nonhomogeneous)
-    options = SynthOptions(ranges, args.per_image, args.depth, args.disparity_scale, args.seed, args.overwrite)
-    count = sum(1 for _ in tqdm(synthesize(args.clear_dir, args.out, options), "haze", unit="image", disable=None))
-    print(f"{count} hazy images in {args.out / 'hazy'}, their parameters in {args.out / LOG_NAME}")
+    options = SynthOptions(_ranges(args), args.per_image, args.depth, args.disparity_scale, args.seed, args.overwrite)
+    count = sum(1 for _ in tqdm(synthesize(args.clear_dir, args.out, options), args.kind, unit="image", disable=None))
+    places = options.places
+    print(f"{count} images in {args.out / places.inputs}, their parameters in {args.out / places.log}")
     return 0
 
 
-def _scenes(args: argparse.Namespace) -> int:
-    from mindrestore.data.scenes import write_scenes
+def _ranges(args: argparse.Namespace) -> Any:
+    """Give the ranges of haze or rain that were asked for, and refuse an option of the other kind."""
+    from mindrestore.data.degrade import HazeRanges
+    from mindrestore.data.rain import RainRanges
 
-    written = write_scenes(args.out, args.count, args.size, args.seed, overwrite=args.overwrite)
+    foreign = RAIN_OPTIONS if args.kind == "haze" else HAZE_OPTIONS
+    wrong = [name for name in foreign if getattr(args, name) is not None]
+    if wrong:
+        args.parser.error(f"--{wrong[0].replace('_', '-')} does not go with --kind {args.kind}")
+    kind = HazeRanges if args.kind == "haze" else RainRanges
+    given = {name: getattr(args, name, None) for name in kind._fields}
+    return kind(**{name: value for name, value in given.items() if value is not None})
+
+
+def _scenes(args: argparse.Namespace) -> int:
+    from mindrestore.data.rain import RainRanges
+    from mindrestore.data.scenes import write_scenes
+    from mindrestore.data.synth import SynthOptions, rainy_scenes
+
+    if args.kind == "rain":
+        options = SynthOptions(RainRanges(), seed=args.seed, overwrite=args.overwrite)
+        written, folders = rainy_scenes(args.out, args.count, args.size, options), ("input", "target")
+    else:
+        written = write_scenes(args.out, args.count, args.size, args.seed, overwrite=args.overwrite)
+        folders = ("clear", "depth")
     count = sum(1 for _ in tqdm(written, "scenes", total=args.count, unit="scene", disable=None))
-    print(f"{count} scenes in {args.out / 'clear'}, their distances in {args.out / 'depth'}")
+    print(f"{count} scenes in {args.out / folders[0]} and {args.out / folders[1]}")
     return 0
 
 
@@ -144,6 +183,11 @@ def _share(text: str) -> float:
 
 def _range(text: str) -> tuple[float, float]:
     return _parse(text, _pair_of(float, ":"), lambda ends: 0 <= ends[0] <= ends[1], "LOW:HIGH with 0 <= LOW <= HIGH")
+
+
+def _lean(text: str) -> tuple[float, float]:
+    degrees = _parse(text, float, lambda value: 0 <= value < 90, "a number of degrees from 0 to below 90")
+    return -degrees, degrees
 
 
 def _unit_range(text: str) -> tuple[float, float]:

@@ -33,13 +33,16 @@ _NATURAL = {
 _PATTERNS = ("plain", "mottled", "checker", "stripes", "bricks", "planks")
 
 
-def render_scene(seed: int, index: int, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def render_scene(
+    seed: int, index: int, size: tuple[int, int], *, outdoors: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Render one scene: a street, a park or a room, chosen and furnished at random.
 
     Args:
         seed: Seed of the collection.
         index: Number of the scene; the same two numbers give the same scene.
         size: Width and height in pixels, at least 16 each.
+        outdoors: No rooms.
 
     Returns:
         Image (H, W, 3) float32 in [0, 1], and distance from the camera along each pixel's ray, (H, W) float32 in
@@ -54,7 +57,8 @@ def render_scene(seed: int, index: int, size: tuple[int, int]) -> tuple[np.ndarr
     if min(size) < 16:
         raise MindRestoreError(f"scene size {size[0]}x{size[1]} is too small; use at least 16x16")
     rng = np.random.default_rng((seed, index))
-    compose = (_street, _park, _room)[int(rng.choice(3, p=(0.35, 0.3, 0.35)))]
+    shares = (0.55, 0.45, 0.0) if outdoors else (0.35, 0.3, 0.35)
+    compose = (_street, _park, _room)[int(rng.choice(3, p=shares))]
     shapes, light, camera = compose(rng)
     return render(shapes, light, camera, size, FAR)
 

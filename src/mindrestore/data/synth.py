@@ -1,47 +1,66 @@
-"""Write hazy versions of a folder of clear images, with a log of what was drawn for each."""
+"""Write hazy or rainy versions of clear images, with a log of what was drawn for each."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Union
 
 import numpy as np
 
 from mindrestore.data.catalog import DatasetError
 from mindrestore.data.degrade import HazeRanges, add_haze, draw_haze, fill_unknown, plausible_depth
 from mindrestore.data.images import ImageError, PathLike, list_images, read_depth, read_image, to_float, write_image
+from mindrestore.data.rain import RainRanges, add_rain, draw_rain
+from mindrestore.data.scenes import render_scene
 
-LOG_NAME = "haze.jsonl"
 _DEPTH_SUFFIXES = (".png", ".npy", ".tif", ".tiff")
 
 
+class Places(NamedTuple):
+    """Name the folders of degraded and clear images, and the log, below the destination."""
+
+    inputs: str
+    targets: str
+    log: str
+
+
+HAZE_PLACES = Places("hazy", "clear", "haze.jsonl")
+RAIN_PLACES = Places("input", "target", "rain.jsonl")
+
+
 class SynthOptions(NamedTuple):
-    """Say how hazy images are made.
+    """Say how degraded images are made.
 
     Attributes:
-        ranges: What the haze is drawn from.
-        per_image: Hazy versions of each clear image.
-        depth_dir: Folder of depth maps; None looks for `depth` beside the folder of clear images.
-        disparity_scale: When given, the maps hold disparity, and the distance is this number divided by it.
-        seed: Seed; an image's haze depends on it, the image's position and the version alone.
+        ranges: What the haze or the rain is drawn from; its type decides between the two.
+        per_image: Degraded versions of each clear image.
+        depth_dir: Folder of depth maps; None looks for `depth` beside the folder of clear images. For haze.
+        disparity_scale: When given, the maps hold disparity, and the distance is this number divided by it. For haze.
+        seed: Seed; what an image gets depends on it, the image's position and the version alone.
         overwrite: Replace files that exist.
     """
 
-    ranges: HazeRanges = HazeRanges()
+    ranges: Union[HazeRanges, RainRanges] = HazeRanges()  # noqa: UP007 - evaluated on Python 3.9
     per_image: int = 1
     depth_dir: Optional[Path] = None  # noqa: UP045
     disparity_scale: Optional[float] = None  # noqa: UP045
     seed: int = 0
     overwrite: bool = False
 
+    @property
+    def places(self) -> Places:
+        """Give the names of folders and log."""
+        return RAIN_PLACES if isinstance(self.ranges, RainRanges) else HAZE_PLACES
+
 
 def synthesize(clear_dir: PathLike, out: PathLike, options: SynthOptions) -> Iterator[Path]:
-    """Write `out/hazy/<stem>_<k>.png` and `out/clear/<stem>.png` for every clear image.
+    """Write degraded versions and a copy of every clear image, and one line of a log per degraded image.
 
-    The distances come from a depth map of the same stem (16-bit PNG in millimetres, or `.npy` in metres); without one,
-    `plausible_depth` stands in. `out/haze.jsonl` gets one line per hazy image.
+    Haze goes to `out/hazy/<stem>_<k>.png`, `out/clear/<stem>.png` and `out/haze.jsonl`. Its distances come from a depth
+    map of the same stem (16-bit PNG in millimetres, or `.npy` in metres); without one, `plausible_depth` stands in.
+    Rain goes to `out/input/<stem>_<k>.png`, `out/target/<stem>.png` and `out/rain.jsonl`.
 
     Args:
         clear_dir: Folder of clear images.
@@ -49,7 +68,7 @@ def synthesize(clear_dir: PathLike, out: PathLike, options: SynthOptions) -> Ite
         options: See `SynthOptions`.
 
     Yields:
-        The path of each hazy image.
+        The path of each degraded image.
 
     Raises:
         DatasetError: If there are no images, or a destination exists already.
@@ -63,30 +82,75 @@ def synthesize(clear_dir: PathLike, out: PathLike, options: SynthOptions) -> Ite
     if not images:
         raise DatasetError(f"{clear_dir}: no images; give the folder that holds the clear images themselves")
     _refuse_double(images)
-    if not options.overwrite:
-        _refuse_existing(images, clear_dir, out, options.per_image)
-    depth_dir = options.depth_dir or clear_dir.parent / "depth"
-    if options.depth_dir is not None and not depth_dir.is_dir():
-        raise DatasetError(f"{depth_dir}: no such folder of depth maps; correct --depth or leave it out")
+    copies = not _is_same_folder(out / options.places.targets, clear_dir)
+    _refuse_existing([path.stem for path in images], out, options, copies)
+    if options.depth_dir is not None and not options.depth_dir.is_dir():
+        raise DatasetError(f"{options.depth_dir}: no such folder of depth maps; correct --depth or leave it out")
     for number, path in enumerate(images):
         clear = read_image(path)
-        found = _find_depth(depth_dir, path.stem)
-        if not _is_same_folder(out / "clear", clear_dir):
-            write_image(out / "clear" / f"{path.stem}.png", clear)
+        if copies:
+            write_image(out / options.places.targets / f"{path.stem}.png", clear)
         for version in range(1, options.per_image + 1):
             rng = np.random.default_rng((options.seed, number, version))
-            depth = plausible_depth(clear.shape[:2], rng) if found is None else _load_depth(found, clear, path, options)
-            haze = draw_haze(options.ranges, depth, rng)
-            hazy = out / "hazy" / f"{path.stem}_{version}.png"
-            write_image(hazy, add_haze(to_float(clear), depth, haze, rng))
-            _log(out, {"file": hazy.name, "clear": path.name, "depth": found and found.name, **haze._asdict()})
-            yield hazy
+            degrade = _rain if isinstance(options.ranges, RainRanges) else _haze
+            degraded, record = degrade(clear, path, options, rng)
+            written = out / options.places.inputs / f"{path.stem}_{version}.png"
+            write_image(written, degraded)
+            _log(out / options.places.log, {"file": written.name, "clear": path.name, **record})
+            yield written
 
 
-def _refuse_existing(images: list[Path], clear_dir: Path, out: Path, per_image: int) -> None:
-    planned = [out / "hazy" / f"{path.stem}_{k}.png" for path in images for k in range(1, per_image + 1)]
-    if not _is_same_folder(out / "clear", clear_dir):
-        planned += [out / "clear" / f"{path.stem}.png" for path in images]
+def rainy_scenes(out: PathLike, count: int, size: tuple[int, int], options: SynthOptions) -> Iterator[Path]:
+    """Render streets and parks with rain: `out/input/0001.png`, `out/target/0001.png` and a line in `out/rain.jsonl`.
+
+    Args:
+        out: Destination folder.
+        count: Number of scenes.
+        size: Width and height in pixels.
+        options: Uses `ranges` (of rain), `seed` and `overwrite`; scene n of a seed is the same whatever the count.
+
+    Yields:
+        The path of each rainy image.
+
+    Raises:
+        DatasetError: If a destination exists already.
+        MindRestoreError: If the size is too small.
+        ImageError: If a file cannot be written.
+
+    Example:
+        >>> paths = list(rainy_scenes("train", 100, (160, 120), SynthOptions(RainRanges(), seed=1)))
+    """
+    out, places = Path(out), options.places
+    _refuse_existing([f"{index:04d}" for index in range(1, count + 1)], out, options, copies=True, numbered=False)
+    for index in range(1, count + 1):
+        name = f"{index:04d}.png"
+        clear = np.round(255 * render_scene(options.seed, index, size, outdoors=True)[0]).astype(np.uint8)
+        rainy, record = _rain(clear, Path(name), options, np.random.default_rng((options.seed, index, 1)))
+        write_image(out / places.targets / name, clear)
+        write_image(out / places.inputs / name, rainy)
+        _log(out / places.log, {"file": name, "clear": name, **record})
+        yield out / places.inputs / name
+
+
+def _haze(clear: np.ndarray, path: Path, options: SynthOptions, rng: np.random.Generator) -> tuple[np.ndarray, dict]:
+    found = _find_depth(options.depth_dir or path.parent.parent / "depth", path.stem)
+    depth = plausible_depth(clear.shape[:2], rng) if found is None else _load_depth(found, clear, path, options)
+    haze = draw_haze(options.ranges, depth, rng)
+    return add_haze(to_float(clear), depth, haze, rng), {"depth": found and found.name, **haze._asdict()}
+
+
+def _rain(clear: np.ndarray, path: Path, options: SynthOptions, rng: np.random.Generator) -> tuple[np.ndarray, dict]:
+    rain = draw_rain(options.ranges, rng)
+    return add_rain(to_float(clear), rain, rng), rain._asdict()
+
+
+def _refuse_existing(stems: list[str], out: Path, options: SynthOptions, copies: bool, numbered: bool = True) -> None:
+    if options.overwrite:
+        return
+    endings = [f"_{k}" for k in range(1, options.per_image + 1)] if numbered else [""]
+    planned = [out / options.places.inputs / f"{stem}{ending}.png" for stem in stems for ending in endings]
+    if copies:
+        planned += [out / options.places.targets / f"{stem}.png" for stem in stems]
     existing = [path for path in planned if path.exists()]
     if existing:
         raise DatasetError(
@@ -99,7 +163,7 @@ def _refuse_double(images: list[Path]) -> None:
     for path in images:
         other = seen.setdefault(path.stem, path)
         if other is not path:
-            raise DatasetError(f"{other} and {path.name} would give hazy images of one name; rename one of them")
+            raise DatasetError(f"{other} and {path.name} would give degraded images of one name; rename one of them")
 
 
 def _is_same_folder(one: Path, two: Path) -> bool:
@@ -126,6 +190,6 @@ def _load_depth(path: Path, clear: np.ndarray, image: Path, options: SynthOption
         raise ImageError(f"{path}: {error}; give another map or remove it") from error
 
 
-def _log(out: Path, record: dict) -> None:
-    with open(out / LOG_NAME, "a", encoding="utf-8") as stream:
+def _log(path: Path, record: dict) -> None:
+    with open(path, "a", encoding="utf-8") as stream:
         stream.write(json.dumps(record) + "\n")
