@@ -12,7 +12,6 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 
 if find_spec("mindrestore") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
@@ -20,6 +19,7 @@ if find_spec("mindrestore") is None:
 from mindrestore.data.catalog import find_pairs
 from mindrestore.data.pipeline import DEFAULT_CACHE_BYTES, TrainLoader
 from mindrestore.errors import MindRestoreError
+from mindrestore.recipes.schema import DataConfig
 
 
 def main() -> int:
@@ -59,7 +59,7 @@ def parse():
 def measure(pairs, args, workers, cached):
     """Run whole epochs until the time is up; the first epoch of a cached run fills the cache and is not counted."""
     repeat = max(1, -(-8 * args.batch // len(pairs)))  # at least eight batches an epoch
-    config = SimpleNamespace(patch_size=args.patch, augment=("hflip", "rot90"), workers=workers, repeat=repeat)
+    config = DataConfig(patch_size=args.patch, augment=("hflip", "rot90"), workers=workers, repeat=repeat)
     cache_bytes = DEFAULT_CACHE_BYTES if cached else 0
     loader = TrainLoader(pairs, config=config, batch_size=args.batch, seed=0, cache_bytes=cache_bytes)
     begin = time.perf_counter()

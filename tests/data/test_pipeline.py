@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 from mindrestore.data.catalog import DatasetError
 from mindrestore.data.images import ImageError, write_image
 from mindrestore.data.pairing import Pair
-from mindrestore.data.pipeline import TrainLoader
+from mindrestore.data.pipeline import Batch, TrainLoader, mix
+from mindrestore.recipes.schema import DataConfig, MixupConfig
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +25,8 @@ def pairs(tmp_path_factory):
     return found
 
 
-def loader(pairs, *, batch_size=3, workers=1, repeat=1, augment=("hflip", "rot90"), **options):
-    config = SimpleNamespace(patch_size=16, augment=augment, workers=workers, repeat=repeat)
+def loader(pairs, *, batch_size=3, workers=1, repeat=1, mixup=None, **options):
+    config = DataConfig(patch_size=16, augment=("hflip", "rot90"), workers=workers, repeat=repeat, mixup=mixup)
     return TrainLoader(pairs, config=config, batch_size=batch_size, **{"seed": 5, **options})
 
 
@@ -127,6 +126,57 @@ def test_unequal_sizes_name_both_files(pairs):
         next(loader(odd, batch_size=1).epoch(0))
     cropped = [Pair("x", pairs[0].input, pairs[3].target, crop_target=True)]
     assert next(loader(cropped, batch_size=1).epoch(0)).input.shape == (1, 3, 16, 16)
+
+
+def test_mixup_formula():
+    rng = np.random.default_rng(3)
+    batch = Batch(rng.random((5, 3, 4, 4), np.float32), rng.random((5, 3, 4, 4), np.float32), np.arange(5))
+    mixed = mix(batch, 0.6, np.random.default_rng(8))
+    draws = np.random.default_rng(8)
+    other, share = draws.permutation(5), draws.beta(0.6, 0.6, 5)
+    for i in range(5):
+        for own, result in ((batch.input, mixed.input), (batch.target, mixed.target)):
+            np.testing.assert_allclose(result[i], share[i] * own[i] + (1 - share[i]) * own[other[i]], rtol=1e-5)
+    assert mixed.input.dtype == mixed.target.dtype == np.float32
+    assert mixed.index.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_mixup_shares_have_the_spread_of_the_distribution():
+    count = 4000
+    own = np.zeros((count, 1, 1, 1), np.float32)
+    own[: count // 2] = 1
+    values = mix(Batch(own, own, np.arange(count)), 0.6, np.random.default_rng(0)).input.ravel()
+    mixed = values[(values > 0) & (values < 1)]  # half of the samples meet one of the other kind
+    assert len(mixed) / count == pytest.approx(0.5, abs=0.03)
+    assert mixed.mean() == pytest.approx(0.5, abs=0.02)
+    assert mixed.var() == pytest.approx(1 / (4 * (2 * 0.6 + 1)), rel=0.05)
+
+
+def test_mixup_begins_with_its_epoch(pairs):
+    plain, mixed = loader(pairs, batch_size=5), loader(pairs, batch_size=5, mixup=MixupConfig(0.6, from_epoch=3))
+    for epoch in (0, 1):  # the first and the second
+        same(list(mixed.epoch(epoch)), list(plain.epoch(epoch)))
+    for before, after in zip(plain.epoch(2), mixed.epoch(2)):
+        assert np.array_equal(before.index, after.index)
+        assert not np.allclose(before.input, after.input)
+        assert 0 <= after.target.min() <= after.target.max() <= 1
+        stored = after.target * 255 / 2 + 100  # the relation of these pairs survives mixing, up to their rounding
+        np.testing.assert_allclose(after.input * 255, stored, atol=0.51)
+
+
+def test_mixup_resumes_exactly_and_differs_between_ranks(pairs):
+    def shares(rank, start=0):
+        options = {"rank": rank, "world": 2, "batch_size": 2, "mixup": MixupConfig(from_epoch=1)}
+        return list(loader(pairs, **options).epoch(4, start))
+
+    whole = shares(0)
+    same(shares(0, 1), whole[1:])
+    seeds = [np.random.default_rng((5, 4, 0, rank, 5)).random() for rank in (0, 1)]
+    assert seeds[0] != seeds[1]
+    plain = list(loader(pairs, rank=1, world=2, batch_size=2).epoch(4))
+    for before, after, step in zip(plain, shares(1), range(3)):
+        expected = mix(before, 0.6, np.random.default_rng((5, 4, step, 1, 5)))
+        assert np.array_equal(expected.input, after.input)
 
 
 def test_no_pairs():

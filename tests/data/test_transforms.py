@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from mindrestore.data.transforms import centre_crop, check_augmentations, fill_to, make_patch
+from mindrestore.data.transforms import centre_crop, check_augmentations, dihedral, fill_to, make_patch, saturate
 from mindrestore.errors import MindRestoreError
 
 ALL = ("hflip", "vflip", "rot90", "transpose")
@@ -73,3 +75,55 @@ def test_centre_crop_of_sots():
 def test_unknown_augmentation():
     with pytest.raises(MindRestoreError, match="'blur' is unknown; use some of hflip"):
         check_augmentations(["hflip", "blur"])
+
+
+def test_nine_codes_against_the_published_ones():
+    golden = np.load(Path(__file__).parents[1] / "golden" / "augment.npz")
+    row, column, size = golden["rr_cc_ps"]
+    cut = (slice(row, row + size), slice(column, column + size))
+    for code, (target, degraded) in enumerate(golden["out"]):
+        assert np.array_equal(dihedral(golden["target"][cut], code), target)
+        assert np.array_equal(dihedral(golden["degraded"][cut], code), degraded)
+    assert np.array_equal(fill_to(golden["small"], size), golden["small_out"])
+    with pytest.raises(MindRestoreError, match="no geometric code 9; use 0 to 8"):
+        dihedral(golden["target"], 9)
+
+
+def test_nine_codes_are_equally_likely_and_the_same_for_both():
+    image = numbered(4, 4)
+    keys = [dihedral(image, code).tobytes() for code in range(8)]
+    counts = np.zeros(8)
+    for draw in range(1800):
+        a, b = make_patch(image, image + 1, 4, ("dihedral9",), np.random.default_rng(draw))
+        assert np.array_equal(a + 1, b)
+        counts[keys.index(a.tobytes())] += 1
+    np.testing.assert_allclose(counts / 200, [2, 1, 1, 1, 1, 1, 1, 1], atol=0.25)
+
+
+def test_saturation_against_pillow_by_hand():
+    image = np.uint8([[[200, 100, 50], [0, 255, 0], [255, 255, 250], [7, 7, 7]]])
+    grey = (image.astype(int) @ [19595, 38470, 7471] + 0x8000) >> 16  # the luma weights in 16-bit fixed point
+    expected = np.trunc(np.clip(grey[..., None] + 1.2 * (image.astype(float) - grey[..., None]), 0, 255))
+    assert np.array_equal(saturate(image, 1.2), expected)
+    assert np.array_equal(saturate(image, 1.0), image)
+    assert np.array_equal(saturate(image, 0.0), np.repeat(grey[..., None], 3, axis=2))
+    assert saturate(image[:, ::-1], 0.9).flags.c_contiguous  # views are taken, too
+    for kind, top in ((np.uint16, 65535), (np.float32, 1.0)):
+        other = (image / 255 * top).astype(kind)
+        result = saturate(other, 1.2)
+        assert result.dtype == kind
+        np.testing.assert_allclose(result / top * 255, expected, atol=1.7)
+
+
+def test_saturation_probability_range_and_equality():
+    image = np.full((4, 4, 3), (200, 100, 50), np.uint8)
+    low, high = (int(saturate(image, factor)[0, 0, 0]) for factor in (0.8, 1.2))
+    changed = []
+    for draw in range(900):
+        a, b = make_patch(image, image, 4, ("saturation",), np.random.default_rng(draw))
+        assert np.array_equal(a, b)
+        if not np.array_equal(a, image):
+            changed.append(int(a[0, 0, 0]))
+    assert len(changed) / 900 == pytest.approx(1 / 3, abs=0.04)
+    assert low <= min(changed) <= low + 1
+    assert high - 1 <= max(changed) <= high

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mindrestore.recipes.schema import DataConfig
 
 DEFAULT_CACHE_BYTES = 512 << 20
+# The fifth word of a seed; it keeps these draws apart from those of order, crop and augmentation.
+_MIXUP_DRAWS = 5
 
 
 class Batch(NamedTuple):
@@ -43,7 +45,7 @@ class TrainLoader:
 
     Args:
         pairs: The training pairs, as `find_pairs` gives them.
-        config: Uses `patch_size`, `augment`, `repeat` and `workers` (0 or 1: one background thread).
+        config: Uses `patch_size`, `augment`, `mixup`, `repeat` and `workers` (0 or 1: one background thread).
         batch_size: Pairs per batch and rank.
         seed: Decides order, crops and augmentations together with the epoch.
         rank: This process among `world`, from 0.
@@ -76,6 +78,7 @@ class TrainLoader:
         self.batch_size = batch_size
         self.rank, self.world = rank, world
         self.repeat = config.repeat
+        self.mixup = config.mixup
         # MindSpore refuses more workers than there are cores.
         self.workers = max(1, min(config.workers, os.cpu_count() or 1))
         self._settings = PatchSettings(config.patch_size, check_augmentations(config.augment), seed)
@@ -112,8 +115,9 @@ class TrainLoader:
             python_multiprocessing=False,
         ).batch(self.batch_size, drop_remainder=True)
         try:
-            for columns in samples.create_tuple_iterator(num_epochs=1, output_numpy=True):
-                yield Batch(*columns)
+            batches = samples.create_tuple_iterator(num_epochs=1, output_numpy=True)
+            for step, columns in enumerate(batches, start_step):
+                yield self._mix(Batch(*columns), epoch, step)
         except RuntimeError:
             if source.failure is None:
                 raise
@@ -134,6 +138,13 @@ class TrainLoader:
         """
         return [str(self.pairs[int(position)].input) for position in index]
 
+    def _mix(self, batch: Batch, epoch: int, step: int) -> Batch:
+        if self.mixup is None or epoch + 1 < self.mixup.from_epoch:
+            return batch
+        return mix(
+            batch, self.mixup.alpha, np.random.default_rng((self._settings.seed, epoch, step, self.rank, _MIXUP_DRAWS))
+        )
+
     def _plan(self, epoch: int) -> list[Slot]:
         """List this rank's samples of an epoch, a whole number of batches."""
         count = len(self.pairs)
@@ -148,3 +159,24 @@ class TrainLoader:
         # distinct themselves, so a pair that comes twice is cropped differently.
         numbers = self.rank + self.world * np.arange(length)
         return [Slot(int(number), int(order[number % len(order)])) for number in numbers]
+
+
+def mix(batch: Batch, alpha: float, rng: np.random.Generator) -> Batch:
+    """Mix every sample of a batch with another one (mixup): own share * own + (1 - own share) * other.
+
+    Args:
+        batch: The batch.
+        alpha: Own shares come from Beta(alpha, alpha), one per sample.
+        rng: Source of the shares and of the permutation that names the others.
+
+    Returns:
+        Batch in which input and target are mixed alike; `index` still names each sample's own pair.
+
+    Example:
+        >>> mixed = mix(batch, 0.6, np.random.default_rng(0))
+    """
+    count = len(batch.index)
+    other = rng.permutation(count)
+    share = rng.beta(alpha, alpha, (count, 1, 1, 1)).astype(np.float32)
+    images, targets = (share * array + (1 - share) * array[other] for array in (batch.input, batch.target))
+    return Batch(images, targets, batch.index)

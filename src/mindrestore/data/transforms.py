@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Callable
 
 import numpy as np
+from PIL import Image, ImageEnhance
 
 from mindrestore.errors import MindRestoreError
 
+Change = Callable[[np.ndarray], np.ndarray]
+
 # Each augmentation draws once and applies the result to both images.
-AUGMENTATIONS: dict[str, Callable[[np.random.Generator], Callable[[np.ndarray], np.ndarray]]] = {
+AUGMENTATIONS: dict[str, Callable[[np.random.Generator], Change]] = {
     "hflip": lambda rng: _flip(rng.random() < 0.5, axis=1),
     "vflip": lambda rng: _flip(rng.random() < 0.5, axis=0),
     "rot90": lambda rng: _rotate(int(rng.integers(4))),
     "transpose": lambda rng: _transpose(rng.random() < 0.5),
+    "dihedral9": lambda rng: partial(dihedral, code=int(rng.integers(9))),
+    "saturation": lambda rng: _saturate(rng.random() < 1 / 3, 1.2 - 0.4 * rng.random()),  # factor in (0.8, 1.2]
 }
 
 
@@ -30,7 +36,8 @@ def make_patch(
         target: Clear image of the same shape.
         size: Side of the square in pixels.
         augment: Names of `AUGMENTATIONS`, applied in this order; flips and the transpose with probability 1/2,
-            `rot90` by 0, 90, 180 or 270 degrees with equal probability.
+            `rot90` by 0, 90, 180 or 270 degrees with equal probability, `dihedral9` one of the nine codes of
+            `dihedral`, `saturation` with probability 1/3 by a factor from (0.8, 1.2].
         rng: Source of every draw.
 
     Returns:
@@ -115,13 +122,71 @@ def centre_crop(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return image[top : top + height, left : left + width]
 
 
-def _flip(do: bool, axis: int) -> Callable[[np.ndarray], np.ndarray]:
+def dihedral(image: np.ndarray, code: int) -> np.ndarray:
+    """Flip or turn an image as one of the nine codes of MPRNet and DSRIR says.
+
+    Args:
+        image: Array (H, W, ...).
+        code: 1 reverses the rows, 2 the columns; 3, 4 and 5 turn by 90, 180 and 270 degrees counter-clockwise; 6 is 1
+            and then 3, 7 is 2 and then 3; 0 and 8 change nothing, so one draw in 4.5 keeps the image.
+
+    Returns:
+        View of the image; height and width change places for the codes 3, 5, 6 and 7.
+
+    Raises:
+        MindRestoreError: If there is no such code.
+
+    Example:
+        >>> dihedral(np.array([[1, 2], [3, 4]]), 3).tolist()
+        [[2, 4], [1, 3]]
+    """
+    if code not in range(9):
+        raise MindRestoreError(f"there is no geometric code {code}; use 0 to 8")
+    if code in (1, 6):
+        image = np.flip(image, 0)
+    if code in (2, 7):
+        image = np.flip(image, 1)
+    return np.rot90(image, {3: 1, 4: 2, 5: 3, 6: 1, 7: 1}.get(code, 0))
+
+
+def saturate(image: np.ndarray, factor: float) -> np.ndarray:
+    """Move the colours of an image away from its grey, or towards it: grey + factor * (image - grey).
+
+    Grey is the luma of ITU-R 601, (299 R + 587 G + 114 B) / 1000. 8-bit images go through Pillow's colour enhancement,
+    as torchvision's `adjust_saturation` does for Pillow images: grey is rounded to 8 bits, the result is clipped and
+    its fraction cut off. 16-bit results are rounded and clipped, floating-point ones clipped to [0, 1].
+
+    Args:
+        image: RGB array (H, W, 3), uint8, uint16 or floating point in [0, 1].
+        factor: 0 gives grey, 1 the image.
+
+    Returns:
+        Array of the same shape and type.
+
+    Example:
+        >>> saturate(np.uint8([[[100, 50, 0]]]), 0.0).tolist()
+        [[[59, 59, 59]]]
+    """
+    if image.dtype == np.uint8:
+        return np.array(ImageEnhance.Color(Image.fromarray(np.ascontiguousarray(image))).enhance(factor))
+    grey = image @ np.float64([0.299, 0.587, 0.114])
+    mixed = grey[..., None] + factor * (image - grey[..., None])
+    if np.issubdtype(image.dtype, np.integer):
+        return np.round(mixed).clip(0, np.iinfo(image.dtype).max).astype(image.dtype)
+    return mixed.clip(0, 1).astype(image.dtype)
+
+
+def _flip(do: bool, axis: int) -> Change:
     return (lambda array: np.flip(array, axis)) if do else (lambda array: array)
 
 
-def _rotate(quarters: int) -> Callable[[np.ndarray], np.ndarray]:
+def _rotate(quarters: int) -> Change:
     return lambda array: np.rot90(array, quarters)
 
 
-def _transpose(do: bool) -> Callable[[np.ndarray], np.ndarray]:
+def _saturate(do: bool, factor: float) -> Change:
+    return (lambda array: saturate(array, factor)) if do else (lambda array: array)
+
+
+def _transpose(do: bool) -> Change:
     return (lambda array: array.transpose(1, 0, 2)) if do else (lambda array: array)

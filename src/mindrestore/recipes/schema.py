@@ -36,6 +36,14 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
+class MixupConfig:
+    """Mix every sample with another of its batch; one share per sample, drawn from Beta(alpha, alpha)."""
+
+    alpha: float = _value(0.6, above=0)
+    from_epoch: int = _value(6, minimum=1)  # counted from 1
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """Where the image pairs are and how they become training patches."""
 
@@ -46,7 +54,11 @@ class DataConfig:
     val_root: Optional[str] = None  # None: same as `root`
     val_split: str = "test"
     patch_size: int = _value(240, minimum=1)
-    augment: tuple[str, ...] = _value(("hflip", "rot90"), choices=("hflip", "vflip", "rot90", "transpose"))
+    augment: tuple[str, ...] = _value(
+        ("hflip", "rot90"), choices=("hflip", "vflip", "rot90", "transpose", "dihedral9", "saturation")
+    )
+    mixup: Optional[MixupConfig] = None  # None: off
+    val_crop: Optional[int] = _value(None, minimum=1)  # validate on the middle of the images, at most this many pixels
     workers: int = _value(2, minimum=0)
     repeat: int = _value(1, minimum=1)  # passes over the pairs that make one epoch
 
