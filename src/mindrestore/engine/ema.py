@@ -31,6 +31,7 @@ class Ema(nn.Cell):
         self.params = ParameterTuple(params)
         self.average = self.params.clone("ema", init="same")
         self.decay = decay
+        self.each = ops.HyperMap()
 
     @property
     def state(self) -> list[Parameter]:
@@ -38,9 +39,7 @@ class Ema(nn.Cell):
         return list(self.average)
 
     def construct(self) -> Tensor:
-        for i in range(len(self.params)):
-            average, param = self.average[i], self.params[i]
-            ops.assign(average, average * self.decay + param * (1.0 - self.decay))
+        self.each(ops.partial(_blend, self.decay), self.average, self.params)
         return self.average[0]
 
     def reset(self) -> None:
@@ -56,6 +55,10 @@ class Ema(nn.Cell):
             yield
         finally:
             write_values(self.params, weights)
+
+
+def _blend(decay: float, average: Parameter, param: Parameter) -> Tensor:
+    return ops.assign(average, average * decay + param * (1.0 - decay))
 
 
 @contextmanager

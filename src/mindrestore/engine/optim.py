@@ -46,6 +46,7 @@ class Adam(nn.Cell):
         self.decoupled = config.name == "adamw"
         self.count = 0  # finished updates; kept on the host, where it is exact
         self.kernel = ops.Adam()
+        self.each = ops.HyperMap()
 
     @property
     def state(self) -> list[Parameter]:
@@ -66,16 +67,26 @@ class Adam(nn.Cell):
         return rate, eps, keep
 
     def construct(self, rate: Tensor, eps: Tensor, keep: Tensor, *gradients: Tensor) -> Tensor:
-        corrected = ops.zeros((), mstype.float32)  # beta powers of 0: the corrections are in `rate` already
-        for i in range(len(self.params)):
-            param, gradient = self.params[i], gradients[i]
-            if self.decay > 0 and self.decoupled:
-                ops.assign(param, param * keep)
-            elif self.decay > 0:
-                gradient = gradient + self.decay * param
-            moments = (self.first[i], self.second[i])
-            self.kernel(param, *moments, corrected, corrected, rate, self.beta1, self.beta2, eps, gradient)
+        if self.decay > 0 and self.decoupled:
+            self.each(ops.partial(_shrink, keep), self.params)
+        elif self.decay > 0:
+            gradients = self.each(ops.partial(_decayed, self.decay), gradients, self.params)
+        update = ops.partial(_update, self.kernel, (rate, self.beta1, self.beta2, eps))
+        self.each(update, self.params, self.first, self.second, gradients)
         return rate
+
+
+def _shrink(keep: Tensor, param: Parameter) -> Tensor:
+    return ops.assign(param, param * keep)
+
+
+def _decayed(decay: float, gradient: Tensor, param: Parameter) -> Tensor:
+    return gradient + decay * param
+
+
+def _update(kernel: ops.Adam, rates: tuple, param: Parameter, first: Parameter, second: Parameter, gradient: Tensor):
+    none = ops.zeros((), mstype.float32)  # beta powers of 0: the corrections are in the rate already
+    return kernel(param, first, second, none, none, *rates, gradient)
 
 
 def build_optimizer(config: OptimConfig, params: Sequence[Parameter]) -> Adam:

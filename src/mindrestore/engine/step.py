@@ -172,17 +172,19 @@ class _Add(nn.Cell):
 
     def __init__(self) -> None:
         super().__init__(auto_prefix=False)
+        self.each = ops.HyperMap()
+        self.add = ops.Add()
 
     def construct(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         half = len(tensors) // 2
-        sums = ()
-        for i in range(half):
-            sums = (*sums, tensors[i] + tensors[half + i])
-        return sums
+        return self.each(self.add, tensors[:half], tensors[half:])
 
 
 class _Finish(nn.Cell):
-    """(share of one batch, loss scale, sums of values and gradients) -> (values, norm, *gradients) ready for use."""
+    """(share of one batch, loss scale, sums of values and gradients) -> (values, norm, *gradients) ready for use.
+
+    Whole lists go through `HyperMap`: a loop in graph mode nests one call per round, and the limit is 1000 calls.
+    """
 
     def __init__(self, options: StepOptions) -> None:
         super().__init__(auto_prefix=False)
@@ -191,24 +193,24 @@ class _Finish(nn.Cell):
         self.scaled = options.loss_scale is not None or options.accumulate > 1 or self.shared
         self.all_reduce = ops.AllReduce() if self.shared else None
         self.half_squares = ops.L2Loss()
+        self.each = ops.HyperMap()
 
     def construct(self, share: Tensor, scale: Tensor, values: Tensor, *gradients: Tensor) -> tuple[Tensor, ...]:
         if self.shared:
             values = self.all_reduce(values)
-        ready = ()
-        squares = ops.zeros((), mstype.float32)
-        for gradient in gradients:
-            if self.shared:
-                gradient = self.all_reduce(gradient)
-            if self.scaled:
-                gradient = gradient / scale * share  # the reciprocal of a huge scale would be flushed to zero
-            squares = squares + 2.0 * self.half_squares(gradient)
-            ready = (*ready, gradient)
-        norm = ops.sqrt(squares)
+            gradients = self.each(self.all_reduce, gradients)
+        if self.scaled:
+            gradients = self.each(ops.partial(_unscaled, scale, share), gradients)
+        norm = ops.sqrt(2.0 * ops.stack(self.each(self.half_squares, gradients)).sum())
         if self.clip_norm > 0:
             shrink = ops.minimum(self.clip_norm / (norm + 1e-6), ops.ones((), mstype.float32))
-            clipped = ()
-            for gradient in ready:
-                clipped = (*clipped, gradient * shrink)
-            ready = clipped
-        return (values * share, norm, *ready)
+            gradients = self.each(ops.partial(_times, shrink), gradients)
+        return (values * share, norm, *gradients)
+
+
+def _unscaled(scale: Tensor, share: Tensor, gradient: Tensor) -> Tensor:
+    return gradient / scale * share  # the reciprocal of a huge scale would be flushed to zero
+
+
+def _times(factor: Tensor, gradient: Tensor) -> Tensor:
+    return gradient * factor
