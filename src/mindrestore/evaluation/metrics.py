@@ -54,16 +54,17 @@ SSIM_WINDOWS = {
 }
 
 
-def psnr(a: np.ndarray, b: np.ndarray, *, peak: float = 1.0) -> float:
+def psnr(a: np.ndarray, b: np.ndarray, *, peak: float = 1.0, mask: np.ndarray | None = None) -> float:
     """Compute the peak signal-to-noise ratio 10 log10(peak^2 / mean((a - b)^2)).
 
     Args:
         a: Image, (H, W) or (H, W, C), values in [0, peak].
         b: Image of the same shape.
         peak: Largest possible value.
+        mask: Pixels to count, (H, W) bool; all of them when None.
 
     Returns:
-        Decibels; infinity when the images are equal.
+        Decibels; infinity when the images are equal, NaN when the mask is empty.
 
     Raises:
         ValueError: The shapes differ.
@@ -73,7 +74,7 @@ def psnr(a: np.ndarray, b: np.ndarray, *, peak: float = 1.0) -> float:
         20.0
     """
     a, b = _as_pair(a, b)
-    error = float(np.mean((a - b) ** 2))
+    error = _mean((a - b) ** 2, mask)
     return math.inf if error == 0 else 10 * math.log10(peak**2 / error)
 
 
@@ -98,7 +99,9 @@ def mae(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.mean(np.abs(a - b)))
 
 
-def ssim(a: np.ndarray, b: np.ndarray, *, peak: float = 1.0, window: str = "gaussian") -> float:
+def ssim(
+    a: np.ndarray, b: np.ndarray, *, peak: float = 1.0, window: str = "gaussian", mask: np.ndarray | None = None
+) -> float:
     """Compute the structural similarity (Wang et al. 2004, K1 = 0.01, K2 = 0.03), averaged over pixels and channels.
 
     Args:
@@ -106,9 +109,10 @@ def ssim(a: np.ndarray, b: np.ndarray, *, peak: float = 1.0, window: str = "gaus
         b: Image of the same shape.
         peak: Largest possible value.
         window: A name of `SSIM_WINDOWS`.
+        mask: Window centres to count, (H, W) bool; all of them when None. Pixels outside still lie in their windows.
 
     Returns:
-        A number up to 1; NaN when the image is smaller than a window that must lie inside it.
+        A number up to 1; NaN when the image is smaller than a window that must lie inside it, or no centre counts.
 
     Raises:
         ValueError: The shapes differ or the window is unknown.
@@ -124,7 +128,9 @@ def ssim(a: np.ndarray, b: np.ndarray, *, peak: float = 1.0, window: str = "gaus
     if shape.border == "valid" and (a.shape[0] < len(shape.rows) or a.shape[1] < len(shape.columns)):
         return math.nan
     luminance, contrast = _ssim_maps(a, b, shape, peak)
-    return float(np.mean(luminance * contrast))
+    if mask is not None and shape.border == "valid":
+        mask = _inside(mask, shape)
+    return _mean(luminance * contrast, mask)
 
 
 def ms_ssim(a: np.ndarray, b: np.ndarray, *, peak: float = 1.0) -> float:
@@ -278,10 +284,19 @@ def _smooth(image: np.ndarray, window: SsimWindow) -> np.ndarray:
     smoothed = cv2.sepFilter2D(image, -1, columns, rows, borderType=border).reshape(image.shape)
     if window.volume and image.ndim == 3:
         smoothed = smoothed @ _channel_mixing(image.shape[2], rows)
-    if window.border == "valid":
-        down, across = len(rows) // 2, len(columns) // 2
-        smoothed = smoothed[down : image.shape[0] - down, across : image.shape[1] - across]
-    return smoothed
+    return _inside(smoothed, window) if window.border == "valid" else smoothed
+
+
+def _inside(image: np.ndarray, window: SsimWindow) -> np.ndarray:
+    """Keep the positions whose window lies inside the image."""
+    down, across = len(window.rows) // 2, len(window.columns) // 2
+    return image[down : image.shape[0] - down, across : image.shape[1] - across]
+
+
+def _mean(values: np.ndarray, mask: np.ndarray | None) -> float:
+    if mask is None:
+        return float(np.mean(values))
+    return float(np.mean(values[mask])) if mask.any() else math.nan
 
 
 def _channel_mixing(channels: int, taps: np.ndarray) -> np.ndarray:

@@ -10,8 +10,10 @@ from typing import Callable
 
 import numpy as np
 
+from mindrestore.data.transforms import centre_crop
 from mindrestore.errors import MindRestoreError
 from mindrestore.evaluation import metrics
+from mindrestore.evaluation.alignment import align
 
 _COLOURS = MappingProxyType(
     {
@@ -56,7 +58,10 @@ class Protocol:
         used_by: Who measures like this.
         colour: "rgb", "y" (BT.601 luma) or "y-256".
         rounding: "none", "image", "image+luma" or "restored".
-        crop_multiple: Centre-crop input and target to this multiple before restoring.
+        centre_crop: Cut input and target to a centre of at most this many pixels a side before restoring.
+        crop_multiple: Then centre-crop both to this multiple.
+        aligned: Align the restored image to its target (see `mindrestore.evaluation.alignment`) and measure PSNR and
+            SSIM where it covers the target; elsewhere both images are black.
         border: Pixels left out on every side before measuring.
         window: SSIM window, a name of `metrics.SSIM_WINDOWS`.
         ssim_pooling: Average both images down to a short side of about 256 pixels before SSIM.
@@ -72,25 +77,40 @@ class Protocol:
     used_by: str
     colour: str = "rgb"
     rounding: str = "none"
+    centre_crop: int | None = None
     crop_multiple: int = 1
+    aligned: bool = False
     border: int = 0
     window: str = "gaussian"
     ssim_pooling: bool = False
     equal_psnr: float = math.inf
     names: tuple[str, ...] = ("psnr", "ssim")
 
+    def __post_init__(self) -> None:
+        if self.aligned and not set(self.names) <= {"psnr", "ssim"}:
+            raise ValueError(f"protocol {self.name}: only PSNR and SSIM can leave pixels out, not {self.names}")
+
     @property
     def description(self) -> str:
-        """Colour space, crop, rounding, SSIM window and down-sampling in one line."""
-        crop = f"centre crop to multiples of {self.crop_multiple}" if self.crop_multiple > 1 else "whole image"
-        if self.border:
-            crop += f", {self.border} border pixel{'s' if self.border > 1 else ''} left out"
+        """Colour space, crop, rounding, alignment, SSIM window and down-sampling in one line."""
         pooling = "averaged down to a short side of about 256 pixels" if self.ssim_pooling else "no down-sampling"
-        parts = [_COLOURS[self.colour][0], crop, _ROUNDINGS[self.rounding]]
+        parts = [_COLOURS[self.colour][0], self._region, _ROUNDINGS[self.rounding]]
+        if self.aligned:
+            parts.append("restored image scaled and warped onto its target (ECC), measured where it covers the target")
         parts.append(f"SSIM: {_WINDOWS[self.window]}, {pooling}")
         if not math.isinf(self.equal_psnr):
             parts.append(f"PSNR of equal images: {self.equal_psnr:g}")
         return "; ".join(parts)
+
+    @property
+    def _region(self) -> str:
+        crops = []
+        if self.centre_crop:
+            crops.append(f"centre crop of at most {self.centre_crop}x{self.centre_crop}")
+        if self.crop_multiple > 1:
+            crops.append(f"centre crop to multiples of {self.crop_multiple}")
+        border = f", {self.border} border pixel{'s' if self.border > 1 else ''} left out" if self.border else ""
+        return (", ".join(crops) or "whole image") + border
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
         """Crop an input or target to the part that this protocol restores and measures.
@@ -108,6 +128,8 @@ class Protocol:
             >>> get_protocol("dsrir-rgb").prepare(np.zeros((481, 321, 3))).shape
             (480, 320, 3)
         """
+        if self.centre_crop:
+            image = centre_crop(image, *(min(side, self.centre_crop) for side in image.shape[:2]))
         height, width = image.shape[:2]
         rest_h, rest_w = height % self.crop_multiple, width % self.crop_multiple
         if rest_h == height or rest_w == width:
@@ -130,6 +152,7 @@ class Protocol:
 
         Raises:
             ProtocolError: The images differ in size, are not RGB, or are smaller than the border left out.
+            AlignmentError: The protocol aligns the images and they cannot be aligned.
 
         Example:
             >>> get_protocol("rgb").measure(np.zeros((8, 8, 3)), np.full((8, 8, 3), 0.1))["psnr"]
@@ -138,8 +161,12 @@ class Protocol:
         self._check(pred, target)
         pred = self._round_image(np.clip(np.asarray(pred, np.float64), 0, 1), restored=True)
         target = self._round_image(np.clip(np.asarray(target, np.float64), 0, 1), restored=False)
+        mask = None
+        if self.aligned:
+            pred, mask = align(pred, target)
+            pred, target, mask = pred * mask[..., None], target * mask[..., None], self._trim(mask)
         pred, target = self._trim(self._convert(pred)), self._trim(self._convert(target))
-        return {name: _METRICS[name](self, pred, target) for name in self.names}
+        return {name: _METRICS[name](self, pred, target, mask) for name in self.names}
 
     def _check(self, pred: np.ndarray, target: np.ndarray) -> None:
         if pred.shape != target.shape:
@@ -167,16 +194,16 @@ class Protocol:
     def _trim(self, image: np.ndarray) -> np.ndarray:
         return image[self.border : image.shape[0] - self.border, self.border : image.shape[1] - self.border]
 
-    def _psnr(self, pred: np.ndarray, target: np.ndarray) -> float:
-        value = metrics.psnr(pred, target)
+    def _psnr(self, pred: np.ndarray, target: np.ndarray, mask: np.ndarray | None) -> float:
+        value = metrics.psnr(pred, target, mask=mask)
         return self.equal_psnr if math.isinf(value) else value
 
-    def _ssim(self, pred: np.ndarray, target: np.ndarray) -> float:
+    def _ssim(self, pred: np.ndarray, target: np.ndarray, mask: np.ndarray | None) -> float:
         if self.ssim_pooling:
             factor = max(1, round(min(pred.shape[:2]) / 256))  # round() goes half to even, as the original does
             size = pred.shape[0] // factor, pred.shape[1] // factor
             pred, target = adaptive_average_pool(pred, size), adaptive_average_pool(target, size)
-        return metrics.ssim(pred, target, window=self.window)
+        return metrics.ssim(pred, target, window=self.window, mask=mask)
 
 
 def adaptive_average_pool(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -208,12 +235,12 @@ def adaptive_average_pool(image: np.ndarray, size: tuple[int, int]) -> np.ndarra
     return pooled
 
 
-_METRICS: dict[str, Callable[[Protocol, np.ndarray, np.ndarray], float]] = {
+_METRICS: dict[str, Callable[[Protocol, np.ndarray, np.ndarray, np.ndarray | None], float]] = {
     "psnr": Protocol._psnr,
     "ssim": Protocol._ssim,
-    "ms_ssim": lambda protocol, pred, target: metrics.ms_ssim(pred, target),
-    "mae": lambda protocol, pred, target: metrics.mae(pred, target),
-    "ciede2000": lambda protocol, pred, target: metrics.ciede2000(pred, target),
+    "ms_ssim": lambda protocol, pred, target, mask: metrics.ms_ssim(pred, target),
+    "mae": lambda protocol, pred, target, mask: metrics.mae(pred, target),
+    "ciede2000": lambda protocol, pred, target, mask: metrics.ciede2000(pred, target),
 }
 
 _EVERY = ("psnr", "ssim", "ms_ssim", "mae", "ciede2000")
@@ -240,6 +267,10 @@ _PROTOCOLS = {
         Protocol("mpr-derain", "MPRNet, deraining (MATLAB)", colour="y", rounding="image+luma"),
         Protocol("mpr-gopro", "MPRNet, GoPro and HIDE (MATLAB)", rounding="image", window="gaussian-volume"),
         Protocol("mpr-sidd", "MPRNet, SIDD (MATLAB), floating-point prediction", window="gaussian-volume"),
+        Protocol("mpr-realblur", "MPRNet and others, RealBlur-R and RealBlur-J", rounding="image", aligned=True),
+        Protocol("paddlegan-rgb", "PaddleGAN, metrics on RGB", rounding="image", border=4),
+        Protocol("paddlegan-y", "PaddleGAN, metrics on luma", colour="y", rounding="image", border=4),
+        Protocol("paddlegan-gopro", "PaddleGAN, MPRNet on GoPro", rounding="image", centre_crop=256, border=4),
     )
 }
 
