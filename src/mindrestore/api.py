@@ -20,7 +20,7 @@ from mindrestore.inference.exporter import ExportReport, export_model
 from mindrestore.inference.files import RestoreSummary, restore_files
 from mindrestore.inference.restorer import Restorer
 from mindrestore.losses.objective import build_objective
-from mindrestore.models.registry import create_model
+from mindrestore.models.registry import create_model, model_spec
 from mindrestore.recipes.load import list_recipes, load_recipe
 from mindrestore.recipes.schema import Recipe
 from mindrestore.weights.convert import load_weights
@@ -175,7 +175,7 @@ def train(recipe: Recipe | PathLike, *, resume: bool | str = "auto", run_dir: Pa
     net = create_model(recipe.model.name, **recipe.model.hyper)
     if recipe.model.weights:
         load_weights(net, recipe.model.weights)
-    objective = build_objective(recipe.loss)
+    objective = build_objective(recipe.loss, stages=model_spec(recipe.model.name).stages)
     folder = run_dir or Path(recipe.output.root) / (recipe.output.name or recipe.name.replace("/", "_"))
     trainer = Trainer(recipe, net=net, objective=objective, loader=loader, run_dir=folder, validate=validate)
     return trainer.fit(resume=resume)

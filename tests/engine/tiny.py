@@ -37,6 +37,14 @@ class TinyNet(nn.Cell):
         return self.second(ops.tanh(self.first(x - mean.reshape((1, 3, 1, 1)))))
 
 
+class TinyStages(TinyNet):
+    """Three estimates, the final one first, as networks of several stages return."""
+
+    def construct(self, x):
+        image = super().construct(x)
+        return image, 0.5 * (image + x), x + 0.1 * self.second.bias.reshape((1, 3, 1, 1))
+
+
 class TinyBatch(NamedTuple):
     input: np.ndarray
     target: np.ndarray

@@ -76,7 +76,11 @@ class Schedule:
 
     With unit "step" the position is t / T with t = 1..T, so that cosine reaches its end at the last step
     (AECR-Net: 0.5 (1 + cos(pi t / T)) lr). With unit "epoch" it is e / E with e = 0..E-1, constant within an epoch.
-    During warm-up the rate grows linearly, and the main curve starts after it.
+    During warm-up the rate grows linearly, and the main curve starts after it; a cosine that is longer than the run by
+    `cosine_extra` units stops above its end (MPRNet, denoising).
+
+    Cosine with restarts counts the units before this one, t = 0, 1, ..., and a restart takes effect one unit after the
+    boundary, which still belongs to the earlier period (PaddleGAN). After the last period the rate keeps its end value.
 
     Example:
         >>> Schedule(OptimConfig(lr=1.0), ScheduleConfig(), Plan(4, 2)).lr_at(2)
@@ -96,13 +100,28 @@ class Schedule:
         ordinal = position + 1 if by_epoch else position  # how many units have begun, this one included
         if ordinal <= warmup:
             return self.optim.lr * ordinal / warmup
+        if self.config.name == "cosine_restarts":
+            return self._restarted(ordinal - 1 - warmup)
         return self._curve(position - warmup, max(length - warmup, 1), position)
 
     def _curve(self, position: int, length: int, absolute: int) -> float:
         top, low = self.optim.lr, self.config.min_lr
         if self.config.name == "cosine":
-            return low + 0.5 * (1.0 + math.cos(math.pi * position / length)) * (top - low)
+            return self._cosine(position / (length + self.config.cosine_extra))
         if self.config.name == "step":
             passed = sum(absolute >= milestone for milestone in self.config.milestones)
             return max(top * self.config.gamma**passed, low)
         return top
+
+    def _restarted(self, position: int) -> float:
+        weights = self.config.restart_weights or (1.0,) * len(self.config.periods)
+        for period, weight in zip(self.config.periods, weights):
+            if position <= period:
+                return self._cosine(position / period, weight)
+            position -= period
+        return self.config.min_lr
+
+    def _cosine(self, share: float, weight: float = 1.0) -> float:
+        """Go from the base rate (share 0) to the least rate (share 1)."""
+        top, low = self.optim.lr, self.config.min_lr
+        return low + weight * 0.5 * (1.0 + math.cos(math.pi * share)) * (top - low)

@@ -36,6 +36,8 @@ from mindrestore.engine.state import (
 )
 from mindrestore.engine.step import StepOptions, StepResult, SupervisedStep
 from mindrestore.errors import MindRestoreError
+from mindrestore.models.registry import model_spec
+from mindrestore.models.wrapper import ImageModel
 from mindrestore.recipes.load import recipe_to_yaml, to_dict
 from mindrestore.recipes.schema import Recipe
 from mindrestore.weights.convert import save_weights
@@ -264,7 +266,8 @@ class Trainer:
             return
         with closing(self.loader.epoch(0)) as batches:
             batch = next(batches)
-        output = self.cell(Tensor(batch.input[:4])).asnumpy()
+        restored = ImageModel(self.cell, model_spec(self.recipe.model.name))
+        output = restored(Tensor(batch.input[:4])).asnumpy()
         rows = np.concatenate([batch.input[:4], output, batch.target[:4]], axis=3)  # (N, 3, P, 3 P)
         self.log.images("input, output, target", rows, self.progress.step)
 
@@ -347,6 +350,11 @@ class Trainer:
 
 
 def _describe(means: Mapping[str, Any]) -> str:
+    """Word loss and terms; the stages of a term share an entry, as in `edge 0.04000/0.05000/0.06000`."""
     if means["loss"] is None:
         return "no finite loss"
-    return "  ".join(f"{name} {value:.5f}" for name, value in {"loss": means["loss"], **means["terms"]}.items())
+    entries: dict[str, list[str]] = {}
+    for name, value in {"loss": means["loss"], **means["terms"]}.items():
+        base, _, stage = name.rpartition("_")
+        entries.setdefault(base if stage.isdigit() else name, []).append(f"{value:.5f}")
+    return "  ".join(f"{name} {'/'.join(values)}" for name, values in entries.items())

@@ -7,70 +7,123 @@ from typing import Any
 
 from mindspore import Tensor, nn
 
+from mindrestore.errors import MindRestoreError
 from mindrestore.losses.pixel import CharbonnierLoss, L1Loss, MSELoss
+from mindrestore.losses.structural import EdgeLoss
 from mindrestore.recipes.schema import LossConfig
 
 
 class Objective(nn.Cell):
     """Weigh and add named loss terms; every term stays visible.
 
+    A network of several stages gives one image per stage. A term on images measures each of them and is logged as
+    `<term>_<stage>`, the final stage having the highest number; `total_<stage>` is the weighted sum of a stage's terms.
+    A term whose cell has a true attribute `raw_output` takes the whole output once, under its own name.
+
     Args:
         terms: term name -> (weight, cell); each cell maps (output, batch_input, target) to a 0-d tensor.
         notes: lines for the training log, such as which terms are off.
+        stage_weights: factor of each stage, the final one first; one number for a network with one image.
 
     Inputs:
-        output: (N, 3, H, W) what the network returned.
+        output: what the network returned: (N, 3, H, W), a tuple of them with the final one first, or a tuple whose
+            first element is that tuple.
         batch_input: (N, 3, H, W) degraded images in [0, 1].
         target: (N, 3, H, W) clear images in [0, 1].
 
     Returns:
-        (total, term, term, ...): 0-d tensors; the terms are unweighted and in the order of `names`.
+        (total, value, value, ...): 0-d tensors; the values are in the order of `names`, those of terms unweighted.
 
     Example:
         >>> objective = Objective({"l1": (2.0, L1Loss())})
         >>> total, l1 = objective(output, hazy, clear)   # total == 2 * l1
     """
 
-    def __init__(self, terms: Mapping[str, tuple[float, nn.Cell]], notes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        terms: Mapping[str, tuple[float, nn.Cell]],
+        notes: tuple[str, ...] = (),
+        stage_weights: tuple[float, ...] = (1.0,),
+    ) -> None:
         super().__init__()
-        self.names = tuple(terms)
-        self.weights = tuple(float(weight) for weight, _ in terms.values())
+        raw = {name: term for name, term in terms.items() if getattr(term[1], "raw_output", False)}
+        image = {name: term for name, term in terms.items() if name not in raw}
+        self.stage_weights = stage_weights
+        self.staged = len(stage_weights) > 1
+        self.shows_totals = self.staged and len(image) > 1
+        self.names = (*self._stage_names(tuple(image)), *raw)
         self.notes = notes
-        self.losses = nn.CellList([cell for _, cell in terms.values()])
+        self.weights = tuple(float(weight) for weight, _ in image.values())
+        self.raw_weights = tuple(float(weight) for weight, _ in raw.values())
+        self.losses = nn.CellList([cell for _, cell in image.values()])
+        self.raw_losses = nn.CellList([cell for _, cell in raw.values()])
 
-    def construct(self, output: Tensor, batch_input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+    def _stage_names(self, terms: tuple[str, ...]) -> tuple[str, ...]:
+        if not self.staged:
+            return terms
+        parts = (*terms, "total") if self.shows_totals else terms
+        return tuple(f"{part}_{stage}" for stage in range(len(self.stage_weights), 0, -1) for part in parts)
+
+    def construct(self, output: Tensor | tuple[Tensor, ...], batch_input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         total = 0.0
         values = ()
-        for i in range(len(self.weights)):
-            value = self.losses[i](output, batch_input, target)
-            total = total + self.weights[i] * value
+        for s in range(len(self.stage_weights)):
+            stage = 0.0
+            for i in range(len(self.weights)):
+                value = self.losses[i](self.image(output, s), batch_input, target)
+                stage = stage + self.weights[i] * value
+                values = (*values, value)
+            total = total + self.stage_weights[s] * stage
+            if self.shows_totals:
+                values = (*values, stage)
+        for i in range(len(self.raw_weights)):
+            value = self.raw_losses[i](output, batch_input, target)
+            total = total + self.raw_weights[i] * value
             values = (*values, value)
         return (total, *values)
 
+    def image(self, output: Tensor | tuple[Tensor, ...], stage: int) -> Tensor:
+        """Give the image of a stage, 0 being the final one."""
+        if not self.staged:
+            return output
+        return output[0][stage] if isinstance(output[0], tuple) else output[stage]
 
-def build_objective(config: LossConfig) -> Objective:
+
+def build_objective(config: LossConfig, stages: int = 1) -> Objective:
     """Build the objective that a recipe describes.
 
     Args:
         config: the `loss` section of a recipe; terms of weight 0 are left out and need no files.
+        stages: images that the network returns, see `ModelSpec.stages`.
 
     Returns:
-        The objective; `.names` are the active terms, `.notes` say which ones are off.
+        The objective; `.names` are the values it gives, `.notes` say which terms are off.
 
     Raises:
-        MindRestoreError: a term asks for a file (VGG weights) that is not there.
+        MindRestoreError: a term asks for a file (VGG weights) that is not there, or `stage_weights` do not fit.
 
     Example:
         >>> build_objective(load_recipe("quickstart").loss).names
         ('l1',)
+        >>> build_objective(load_recipe("mprnet/denoising").loss, stages=3).names
+        ('charbonnier_3', 'charbonnier_2', 'charbonnier_1')
     """
+    stage_weights = config.stage_weights or (1.0,) * stages
+    if len(stage_weights) != stages:
+        raise MindRestoreError(
+            f"loss.stage_weights {list(stage_weights)} has {len(stage_weights)} numbers, but the network returns "
+            f"{stages} image{'s' if stages > 1 else ''}; give one number per image, that of the final one first"
+        )
     terms, notes = {}, []
     for name, settings in config.terms.items():
         if settings["weight"] > 0:
             terms[name] = (settings["weight"], _BUILDERS[name](settings))
         else:
             notes.append(_OFF.get(name, f"loss term {name} is off (weight 0)"))
-    return Objective(terms, tuple(notes))
+    if stages > 1:
+        order = "/".join(str(stage) for stage in range(stages, 0, -1))
+        notes.append(f"the log gives each image term, and the weighted total of a stage, for stages {order}")
+    return Objective(terms, tuple(notes), stage_weights)
 
 
 def _build_l1(config: Mapping[str, Any]) -> nn.Cell:
@@ -82,7 +135,11 @@ def _build_mse(config: Mapping[str, Any]) -> nn.Cell:
 
 
 def _build_charbonnier(config: Mapping[str, Any]) -> nn.Cell:
-    return CharbonnierLoss(config["eps"])
+    return CharbonnierLoss(config["eps"], config["clamp"], config["reduction"])
+
+
+def _build_edge(config: Mapping[str, Any]) -> nn.Cell:
+    return EdgeLoss(config["eps"], config["reduction"])
 
 
 def _build_contrastive(config: Mapping[str, Any]) -> nn.Cell:
@@ -96,6 +153,7 @@ _BUILDERS: dict[str, Callable[[Mapping[str, Any]], nn.Cell]] = {
     "mse": _build_mse,
     "l2": _build_mse,
     "charbonnier": _build_charbonnier,
+    "edge": _build_edge,
     "contrastive": _build_contrastive,
 }
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
+from mindrestore.errors import MindRestoreError
+
 
 class L1Loss(nn.Cell):
     """Mean absolute difference.
@@ -21,7 +23,7 @@ class L1Loss(nn.Cell):
     """
 
     def construct(self, output: Tensor, batch_input: Tensor, target: Tensor) -> Tensor:
-        return ops.abs(_difference(output, target)).mean()
+        return ops.abs(difference(output, target)).mean()
 
 
 class MSELoss(nn.Cell):
@@ -39,14 +41,16 @@ class MSELoss(nn.Cell):
     """
 
     def construct(self, output: Tensor, batch_input: Tensor, target: Tensor) -> Tensor:
-        return ops.square(_difference(output, target)).mean()
+        return ops.square(difference(output, target)).mean()
 
 
 class CharbonnierLoss(nn.Cell):
-    """Mean of sqrt(difference^2 + eps^2): quadratic near zero, linear far away.
+    """Mean or sum of sqrt(difference^2 + eps^2): quadratic near zero, linear far away.
 
     Args:
         eps: width of the quadratic part, > 0.
+        clamp: True limits the output to [0, 1] first; pixels beyond then get no gradient.
+        reduction: `mean`, or `sum` over all pixels and images.
 
     Inputs:
         output, batch_input, target: (N, C, H, W); `batch_input` is not used.
@@ -54,18 +58,62 @@ class CharbonnierLoss(nn.Cell):
     Returns:
         0-d float32 tensor.
 
+    Raises:
+        MindRestoreError: unknown reduction.
+
     Example:
         >>> round(float(CharbonnierLoss(3.0)(Tensor([[[[4.0]]]]), None, Tensor([[[[0.0]]]]))), 4)
         5.0
     """
 
-    def __init__(self, eps: float = 1e-3) -> None:
+    def __init__(self, eps: float = 1e-3, clamp: bool = False, reduction: str = "mean") -> None:
         super().__init__()
-        self.eps_squared = eps * eps
+        self.clamp = clamp
+        self.distance = Charbonnier(eps, reduction)
 
     def construct(self, output: Tensor, batch_input: Tensor, target: Tensor) -> Tensor:
-        return ops.sqrt(ops.square(_difference(output, target)) + self.eps_squared).mean()
+        if self.clamp:
+            output = ops.clip_by_value(output, 0.0, 1.0)
+        return self.distance(difference(output, target))
 
 
-def _difference(output: Tensor, target: Tensor) -> Tensor:
+class Charbonnier(nn.Cell):
+    """Charbonnier distance of a difference.
+
+    Args:
+        eps: width of the quadratic part, > 0.
+        reduction: `mean` or `sum` over all elements.
+
+    Inputs:
+        x: float32 tensor of any shape.
+
+    Returns:
+        0-d float32 tensor.
+
+    Raises:
+        MindRestoreError: unknown reduction.
+
+    Example:
+        >>> float(Charbonnier(3.0)(Tensor([4.0])))
+        5.0
+    """
+
+    def __init__(self, eps: float = 1e-3, reduction: str = "mean") -> None:
+        super().__init__()
+        if reduction not in ("mean", "sum"):
+            raise MindRestoreError(f"reduction {reduction!r} is not one of mean, sum")
+        self.eps_squared, self.mean = eps * eps, reduction == "mean"
+
+    def construct(self, x: Tensor) -> Tensor:
+        roots = ops.sqrt(ops.square(x) + self.eps_squared)
+        return roots.mean() if self.mean else roots.sum()
+
+
+def difference(output: Tensor, target: Tensor) -> Tensor:
+    """Subtract in float32, whatever precision the network computes in.
+
+    Example:
+        >>> difference(output.astype(mstype.float16), target).dtype
+        mindspore.float32
+    """
     return ops.cast(output, mstype.float32) - ops.cast(target, mstype.float32)

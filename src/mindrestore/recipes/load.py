@@ -14,7 +14,16 @@ from typing import Any
 
 import yaml
 
-from mindrestore.recipes.schema import LOSS_TERMS, Recipe, RecipeError, build, closest, join, unknown_key
+from mindrestore.recipes.schema import (
+    LOSS_TERMS,
+    Recipe,
+    RecipeError,
+    ScheduleConfig,
+    build,
+    closest,
+    join,
+    unknown_key,
+)
 
 _FOLDER = Path(__file__).parent
 _FREE = ("model.hyper",)  # keys below these belong to the network, which checks them itself
@@ -227,6 +236,17 @@ def _checked(recipe: Recipe) -> Recipe:
         raise RecipeError("loss.terms: no term has a weight above 0, so there is nothing to train; add l1.weight=1")
     if recipe.schedule.min_lr > recipe.optim.lr:
         raise RecipeError(f"schedule.min_lr {recipe.schedule.min_lr} is above optim.lr {recipe.optim.lr}")
-    if recipe.schedule.name == "step" and not recipe.schedule.milestones:
-        raise RecipeError("schedule.milestones is empty: a step schedule needs at least one, such as [100, 200]")
+    _check_schedule(recipe.schedule)
     return recipe
+
+
+def _check_schedule(schedule: ScheduleConfig) -> None:
+    if schedule.name == "step" and not schedule.milestones:
+        raise RecipeError("schedule.milestones is empty: a step schedule needs at least one, such as [100, 200]")
+    if schedule.name == "cosine_restarts" and not schedule.periods:
+        raise RecipeError("schedule.periods is empty: cosine_restarts needs at least one, such as [25000, 25000]")
+    if schedule.restart_weights and len(schedule.restart_weights) != len(schedule.periods):
+        raise RecipeError(
+            f"schedule.restart_weights {list(schedule.restart_weights)}: give one per period, "
+            f"{list(schedule.periods)}, or none"
+        )

@@ -72,10 +72,21 @@ class PixelTerm:
 
 @dataclass(frozen=True)
 class CharbonnierTerm:
-    """mean(sqrt(difference^2 + eps^2))."""
+    """sqrt(difference^2 + eps^2), mean or sum over the pixels."""
 
     weight: float = _value(1.0, minimum=0)
     eps: float = _value(1e-3, above=0)
+    clamp: bool = False  # True: the output is limited to [0, 1] first
+    reduction: str = _value("mean", choices=("mean", "sum"))
+
+
+@dataclass(frozen=True)
+class EdgeTerm:
+    """Charbonnier distance of edge maps (MPRNet, equation 3)."""
+
+    weight: float = _value(0.05, minimum=0)
+    eps: float = _value(1e-3, above=0)
+    reduction: str = _value("mean", choices=("mean", "sum"))
 
 
 @dataclass(frozen=True)
@@ -97,6 +108,7 @@ LOSS_TERMS: dict[str, type] = {
     "mse": PixelTerm,
     "l2": PixelTerm,
     "charbonnier": CharbonnierTerm,
+    "edge": EdgeTerm,
     "contrastive": ContrastiveTerm,
 }
 
@@ -106,6 +118,7 @@ class LossConfig:
     """Named loss terms, each with its weight and settings; null switches a term off, as weight 0 does."""
 
     terms: dict[str, dict[str, Any]] = field(default_factory=lambda: {"l1": {"weight": 1.0}})
+    stage_weights: tuple[float, ...] = _value((), minimum=0)  # final stage first; empty: 1 for each
 
 
 @dataclass(frozen=True)
@@ -123,12 +136,15 @@ class OptimConfig:
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """Learning rate over time; warmup and milestones count in `unit`."""
+    """Learning rate over time; warmup, cosine_extra, milestones and periods count in `unit`."""
 
-    name: str = _value("cosine", choices=("cosine", "step", "constant"))
+    name: str = _value("cosine", choices=("cosine", "cosine_restarts", "step", "constant"))
     unit: str = _value("step", choices=("step", "epoch"))
     warmup: int = _value(0, minimum=0)
     min_lr: float = _value(0.0, minimum=0)
+    cosine_extra: int = _value(0, minimum=0)  # how much longer than the run the cosine is
+    periods: tuple[int, ...] = _value((), minimum=1)  # of cosine_restarts
+    restart_weights: tuple[float, ...] = _value((), minimum=0)  # height of each period; empty: 1 for each
     milestones: tuple[int, ...] = _value((), minimum=1)
     gamma: float = _value(0.5, above=0)
 
