@@ -8,7 +8,7 @@ import signal
 
 import numpy as np
 import pytest
-from tiny import TinyLoader, TinyNet, l1_objective, tiny_recipe
+from tiny import TinyLoader, TinyNet, TinyStages, l1_objective, staged_objective, tiny_recipe
 
 from mindrestore.engine.log import RunLog
 from mindrestore.engine.progress import is_better
@@ -264,7 +264,30 @@ def test_tensorboard_without_its_package_is_a_clear_error(tmp_path, monkeypatch)
         trainer(tmp_path, pynative(train={"tensorboard": True})).fit()
 
 
-def test_tensorboard_gets_scalars_and_images(tmp_path, monkeypatch):
+@pytest.mark.parametrize("amp", ["O0", "float16"])
+def test_every_stage_is_logged_by_term_and_in_sum(tmp_path, amp):
+    recipe = tiny_recipe(train={"max_steps": 4, "amp": amp}, ema={"decay": 0.5}, model={"name": "mprnet_deraining"})
+    run = trainer(tmp_path, recipe, net=TinyStages(), objective=staged_objective())
+    run.fit()
+    line = records(tmp_path, "train")[-1]
+    terms = line["terms"]
+    assert list(terms) == [f"{part}_{stage}" for stage in (3, 2, 1) for part in ("charbonnier", "edge", "total")]
+    for stage in (3, 2, 1):
+        parts = terms[f"charbonnier_{stage}"] + 0.05 * terms[f"edge_{stage}"]
+        assert terms[f"total_{stage}"] == pytest.approx(parts, rel=1e-6)
+    assert line["loss"] == pytest.approx(sum(terms[f"total_{stage}"] for stage in (3, 2, 1)), rel=1e-6)
+    text = (tmp_path / "log.txt").read_text()
+    stages = "/".join(f"{terms[f'edge_{stage}']:.5f}" for stage in (3, 2, 1))
+    assert f"  edge {stages}  total " in text
+    assert "for stages 3/2/1" in text
+    assert any(
+        np.abs(p.asnumpy() - a.asnumpy()).max() > 0 for p, a in zip(run.optimizer.params, run.train_step.ema.average)
+    )
+
+
+@pytest.fixture
+def board(monkeypatch):
+    """Stand in for tensorboardX and note what it is told."""
     calls = []
 
     class Writer:
@@ -282,9 +305,21 @@ def test_tensorboard_gets_scalars_and_images(tmp_path, monkeypatch):
 
     module = type("tensorboardX", (), {"SummaryWriter": Writer})
     monkeypatch.setitem(__import__("sys").modules, "tensorboardX", module)
+    return calls
+
+
+def test_tensorboard_gets_scalars_and_images(tmp_path, board):
     recipe = pynative(train={"max_steps": 2, "tensorboard": True, "val_every": 1})
     trainer(tmp_path, recipe, validate=lambda net: {"psnr": 1.0}).fit()
-    assert ("train/terms/l1", 2) in calls
-    assert ("validation/scores/psnr", 2) in calls
-    assert ("input, output, target", (2, 3, 8, 24)) in calls
-    assert calls[-1] == ("close",)
+    assert ("train/terms/l1", 2) in board
+    assert ("validation/scores/psnr", 2) in board
+    assert ("input, output, target", (2, 3, 8, 24)) in board
+    assert board[-1] == ("close",)
+
+
+def test_tensorboard_shows_the_final_stage(tmp_path, board):
+    recipe = pynative(train={"max_steps": 1, "tensorboard": True, "val_every": 1}, model={"name": "mprnet_deraining"})
+    run = trainer(tmp_path, recipe, net=TinyStages(), objective=staged_objective(), validate=lambda net: {"psnr": 1.0})
+    run.fit()
+    assert ("input, output, target", (2, 3, 8, 24)) in board
+    assert ("train/terms/edge_1", 1) in board

@@ -82,3 +82,8 @@ def tiny_recipe(**sections) -> Recipe:
 
 def l1_objective():
     return build_objective(LossConfig())
+
+
+def staged_objective():
+    """Measure three stages as MPRNet's deraining does."""
+    return build_objective(build(LossConfig, {"terms": {"charbonnier": {}, "edge": {}}}), stages=3)
