@@ -11,8 +11,9 @@ import pytest
 from mindrestore.data.images import read_rgb, write_image
 from mindrestore.data.pairing import Pair
 from mindrestore.evaluation import metrics
-from mindrestore.evaluation.evaluator import EvaluationError, evaluate_pairs
+from mindrestore.evaluation.evaluator import EvaluationError, evaluate_pairs, evaluate_sets
 from mindrestore.evaluation.protocol import ProtocolError
+from mindrestore.evaluation.sets import NamedSet
 
 
 @pytest.fixture
@@ -117,3 +118,89 @@ def test_pictures_of_every_pair(folder, tmp_path):
     picture = read_rgb(tmp_path / "pictures/1_1.png")
     hazy = read_rgb(folder / "hazy/1_1.png")
     np.testing.assert_allclose(picture[-24:, :20], hazy, atol=1e-6)  # the input's panel, pixel for pixel
+
+
+def test_some_pictures_only(folder, tmp_path):
+    pairs = [pair(folder, name) for name in ("1_1", "1_2", "2_1")]
+    result = evaluate_pairs(dehaze, pairs, "rgb", save_dir=tmp_path / "pictures", pictures=2)
+    assert len(result.rows) == 3
+    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == ["1_1.png", "1_2.png"]
+
+
+def test_images_that_cannot_be_aligned_are_named(folder):
+    def restore(image):
+        return np.zeros_like(image) if image.mean() > 0.65 else dehaze(image)
+
+    pairs = [pair(folder, name) for name in ("1_1", "1_2")]
+    means = [float(read_rgb(entry.input).mean()) for entry in pairs]
+    assert means[0] < 0.65 < means[1]
+    result = evaluate_pairs(restore, pairs, "mpr-realblur")
+    assert [row.name for row in result.rows] == ["1_1.png"]
+    assert result.failures[0].name == "1_2.png"
+    assert "black all over" in result.failures[0].reason
+
+
+def test_a_degraded_image_that_cannot_be_aligned_costs_its_own_scores_only(folder):
+    write_image(folder / "hazy/2_1.png", np.full((24, 20, 3), 0.5))
+    clear = read_rgb(folder / "clear/2.png")
+
+    def restore(image):
+        return clear if np.ptp(image) == 0 else dehaze(image)
+
+    result = evaluate_pairs(restore, [pair(folder, "1_1"), pair(folder, "2_1")], "mpr-realblur")
+    assert [row.name for row in result.rows] == ["1_1.png", "2_1.png"]
+    assert result.rows[1].restored["psnr"] > 60
+    assert math.isnan(result.rows[1].input["psnr"])
+    assert result.input_mean["psnr"] == result.rows[0].input["psnr"]
+    assert [failure.name for failure in result.failures] == ["2_1.png"]
+    assert "scores of the degraded image are left out" in result.failures[0].reason
+    assert "did not converge" in result.failures[0].reason
+
+
+def test_sets_count_alike_in_the_average(folder, tmp_path):
+    first, second = [pair(folder, "1_1"), pair(folder, "1_2")], [pair(folder, "2_1")]
+    sets = [NamedSet("two", first, "rgb"), NamedSet("one", second, "mpr-gopro"), NamedSet("none", [], "rgb")]
+    result = evaluate_sets(dehaze, sets, save_dir=tmp_path, pictures=1)
+    alone = [evaluate_pairs(dehaze, first, "rgb"), evaluate_pairs(dehaze, second, "mpr-gopro")]
+    assert list(result.sets) == ["two", "one"]
+    assert [evaluation.protocol.name for evaluation in result.sets.values()] == ["rgb", "mpr-gopro"]
+    assert result.names == ("psnr", "ssim")  # what both protocols measure
+    for name in result.names:
+        assert result.mean[name] == pytest.approx(sum(evaluation.mean[name] for evaluation in alone) / 2)
+        assert result.input_mean[name] == pytest.approx(sum(e.input_mean[name] for e in alone) / 2)
+    rows = [row.restored["psnr"] for evaluation in alone for row in evaluation.rows]
+    assert result.mean["psnr"] != pytest.approx(np.mean(rows), abs=0.01)  # not weighted by the number of images
+    assert result.missing == ("none",)
+    assert result.failures == ()
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("pictures/*.png")) == [
+        "one/pictures/2_1.png",
+        "two/pictures/1_1.png",
+    ]
+
+
+def test_limit_holds_for_every_set(folder):
+    pairs = [pair(folder, name) for name in ("1_1", "1_2", "2_1")]
+    result = evaluate_sets(dehaze, [NamedSet("a", pairs, "rgb"), NamedSet("b", pairs[1:], "rgb")], limit=1)
+    assert [len(evaluation.rows) for evaluation in result.sets.values()] == [1, 1]
+
+
+def test_sets_that_cannot_be_measured_are_named(folder):
+    good, bad = [pair(folder, "1_1"), pair(folder, "7_7")], [pair(folder, "9_1")]
+    result = evaluate_sets(dehaze, [NamedSet("good", good, "rgb"), NamedSet("bad", bad, "rgb")])
+    assert list(result.sets) == ["good"]
+    assert [failure.name for failure in result.failures] == ["bad", "good/7_7.png"]
+    assert "9_1.png" in result.failures[0].reason
+    with pytest.raises(EvaluationError, match=r"none of the 2 test sets[\s\S]*bad: [\s\S]*9_1\.png"):
+        evaluate_sets(dehaze, [NamedSet("bad", bad, "rgb"), NamedSet("none", [], "rgb")])
+    with pytest.raises(EvaluationError, match="one name: a, a"):
+        evaluate_sets(dehaze, [NamedSet("a", good, "rgb"), NamedSet("a", good, "rgb")])
+
+
+def test_a_metric_undefined_in_one_set_has_no_average(folder):
+    small = folder / "clear/1.png"
+    write_image(folder / "tiny.png", read_rgb(small)[:8, :8])
+    tiny = Pair("t", folder / "tiny.png", folder / "tiny.png")
+    result = evaluate_sets(dehaze, [NamedSet("a", [pair(folder, "1_1")], "rgb"), NamedSet("b", [tiny], "rgb")])
+    assert math.isnan(result.mean["ssim"])
+    assert result.sets["a"].mean["ssim"] > 0.9
+    assert result.mean["mae"] > 0

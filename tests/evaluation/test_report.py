@@ -11,9 +11,17 @@ import numpy as np
 import pytest
 
 from mindrestore.data.images import read_rgb
-from mindrestore.evaluation.evaluator import Evaluation, Failure, Row
+from mindrestore.evaluation.evaluator import Evaluation, Failure, Row, SetsEvaluation
 from mindrestore.evaluation.protocol import get_protocol
-from mindrestore.evaluation.report import caption, format_table, side_by_side, write_csv, write_json
+from mindrestore.evaluation.report import (
+    caption,
+    format_sets,
+    format_table,
+    side_by_side,
+    write_csv,
+    write_json,
+    write_sets,
+)
 
 
 @pytest.fixture
@@ -88,6 +96,60 @@ def test_json(evaluation, tmp_path):
     assert document["images"][0]["restored"]["ms_ssim"] is None
     assert document["not_measured"] == [{"image": "c.png", "reason": "c.png: damaged image"}]
     assert document["versions"]["mindspore"][0] == "2"
+
+
+@pytest.fixture
+def sets(evaluation):
+    def row(name, psnr, ssim):
+        return Row(name, name[0], 32, 48, 0.25, {"psnr": psnr, "ssim": ssim}, {"psnr": psnr - 9, "ssim": ssim - 0.1})
+
+    rain = Evaluation(get_protocol("mpr-derain"), (row("x.png", 31.0, 0.95),))
+    return SetsEvaluation({"Rain100L": rain, "Kodak 24": evaluation}, ("Test100",), (Failure("Test2800", "no luck"),))
+
+
+def test_table_of_sets(sets):
+    lines = format_sets(sets).splitlines()
+    assert lines[0].startswith("protocol mpr-derain: luma Y of BT.601 (16..235); whole image")
+    assert lines[1].startswith("protocol rgb: RGB")
+    assert lines[2] == ""
+    assert lines[3].split() == "set protocol images PSNR input restored SSIM input restored seconds".split()  # noqa: SIM905
+    assert lines[4].split() == "Rain100L mpr-derain 1 22.00 31.00 0.8500 0.9500 0.25".split()  # noqa: SIM905
+    assert lines[5].split() == "Kodak 24 rgb 2 15.00 25.00 0.7000 0.8000 1.00".split()  # noqa: SIM905
+    assert lines[7].split() == "average of 2 of 4 sets 18.50 28.00 0.7750 0.8750".split()  # noqa: SIM905
+    assert lines[8:] == [
+        "missing: Test100",
+        "not measured (2):",
+        "  Test2800: no luck",
+        "  Kodak 24/c.png: c.png: damaged image",
+    ]
+    complete = format_sets(SetsEvaluation({"Rain100L": sets.sets["Rain100L"]}))
+    assert complete.splitlines()[-1].startswith("average of 1 set ")
+
+
+def test_files_of_sets(sets, tmp_path):
+    write_sets(sets, tmp_path, {"model": "toy"})
+    assert (tmp_path / "summary.txt").read_text() == format_sets(sets) + "\n"
+    with open(tmp_path / "summary.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["set"] for row in rows] == ["Rain100L", "Kodak 24", "average of 2 of 4 sets"]
+    assert [float(row["psnr"]) for row in rows] == [31.0, 25.0, 28.0]
+    assert [float(row["ssim_input"]) for row in rows] == pytest.approx([0.85, 0.7, 0.775])
+    assert [row["protocol"] for row in rows] == ["mpr-derain", "rgb", ""]
+    document = json.loads((tmp_path / "summary.json").read_text(), parse_constant=pytest.fail)
+    assert document["settings"] == {"model": "toy"}
+    assert document["sets"][0]["protocol"]["name"] == "mpr-derain"
+    assert document["sets"][1]["means"]["restored"]["psnr"] == 25.0
+    assert document["average"] == {
+        "restored": {"psnr": 28.0, "ssim": 0.875},
+        "input": {"psnr": 18.5, "ssim": 0.775},
+        "sets": 2,
+    }
+    assert document["missing"] == ["Test100"]
+    assert [entry["name"] for entry in document["not_measured"]] == ["Test2800", "Kodak 24/c.png"]
+    rain = json.loads((tmp_path / "Rain100L" / "scores.json").read_text())
+    assert rain["settings"] == {"model": "toy", "set": "Rain100L"}
+    assert rain["means"]["restored"]["psnr"] == 31.0
+    assert (tmp_path / "Kodak 24" / "scores.csv").read_text().count("\n") == 3
 
 
 def test_side_by_side(tmp_path):

@@ -1,10 +1,10 @@
-"""Restore and measure image pairs one by one; a file that cannot be used is named and the others go on."""
+"""Restore and measure image pairs one by one, or set by set; what cannot be used is named and the others go on."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
@@ -16,8 +16,10 @@ from mindrestore.data.images import PathLike, to_float
 from mindrestore.data.pairing import Pair
 from mindrestore.data.source import read_pair
 from mindrestore.errors import MindRestoreError
+from mindrestore.evaluation.alignment import AlignmentError
 from mindrestore.evaluation.protocol import Protocol, get_protocol
 from mindrestore.evaluation.report import caption, side_by_side
+from mindrestore.evaluation.sets import NamedSet
 
 Restore = Callable[[np.ndarray], np.ndarray]
 
@@ -51,7 +53,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Failure:
-    """Name a pair that was left out, and why."""
+    """Name a pair or a set that was left out, and why."""
 
     name: str
     reason: str
@@ -59,7 +61,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Hold one row per measured pair, what was left out, and the protocol behind every number."""
+    """Hold one row per measured pair, what was left out, and the protocol behind every number.
+
+    Example:
+        >>> evaluation.mean["psnr"] - evaluation.input_mean["psnr"]  # what restoring gains, in decibels
+        7.41
+    """
 
     protocol: Protocol
     rows: tuple[Row, ...]
@@ -76,9 +83,59 @@ class Evaluation:
         return {name: _mean(row.input[name] for row in self.rows) for name in self.protocol.names}
 
     @property
+    def seconds(self) -> float:
+        """Mean wall time of restoring an image."""
+        return sum(row.seconds for row in self.rows) / len(self.rows)
+
+    @property
     def counts(self) -> dict[str, int]:
         """Number of images behind each mean."""
         return {name: sum(not math.isnan(row.restored[name]) for row in self.rows) for name in self.protocol.names}
+
+
+@dataclass(frozen=True)
+class SetsEvaluation:
+    """Hold the evaluations of several sets; every set counts alike in the means, however many images it has.
+
+    Args:
+        sets: Name of the set -> its evaluation, in the order of the table.
+        missing: Names of sets that belong to the table and were not there.
+        unmeasured: Sets that were there and of which no pair could be measured.
+
+    Example:
+        >>> result.sets["Rain100L"].mean["psnr"], result.mean["psnr"]
+        (36.4, 32.73)
+    """
+
+    sets: Mapping[str, Evaluation]
+    missing: tuple[str, ...] = ()
+    unmeasured: tuple[Failure, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Metrics that every set was measured with, in the order of the first."""
+        protocols = [evaluation.protocol for evaluation in self.sets.values()]
+        return tuple(name for name in protocols[0].names if all(name in protocol.names for protocol in protocols))
+
+    @property
+    def mean(self) -> dict[str, float]:
+        """Unweighted average of the sets' means of the restored images; NaN where one set has none."""
+        return {name: _average(evaluation.mean[name] for evaluation in self.sets.values()) for name in self.names}
+
+    @property
+    def input_mean(self) -> dict[str, float]:
+        """Unweighted average of the sets' means of the degraded images."""
+        return {name: _average(evaluation.input_mean[name] for evaluation in self.sets.values()) for name in self.names}
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """Everything that was left out: whole sets, then pairs as SET/IMAGE."""
+        pairs = (
+            Failure(f"{name}/{failure.name}", failure.reason)
+            for name, evaluation in self.sets.items()
+            for failure in evaluation.failures
+        )
+        return (*self.unmeasured, *pairs)
 
 
 def evaluate_pairs(
@@ -87,6 +144,7 @@ def evaluate_pairs(
     protocol: str | Protocol,
     *,
     save_dir: PathLike | None = None,
+    pictures: int | None = None,
     limit: int | None = None,
     progress: bool | None = None,
 ) -> Evaluation:
@@ -97,6 +155,7 @@ def evaluate_pairs(
         pairs: Pairs to measure; one target may serve several of them.
         protocol: A protocol or its name.
         save_dir: Folder for one picture input | restored | target per pair; None writes none.
+        pictures: Stop drawing after this many pictures; None draws all.
         limit: Stop after this many pairs.
         progress: Show a bar; None shows it on a terminal only.
 
@@ -109,8 +168,8 @@ def evaluate_pairs(
 
     Example:
         >>> result = evaluate_pairs(Restorer("aecrnet", weights="best.ckpt").restore_float, pairs, "aecr")
-        >>> result.mean["psnr"] - result.input_mean["psnr"]  # what restoring gains, in decibels
-        7.41
+        >>> result.rows[0].restored
+        {'psnr': 24.68, 'ssim': 0.9123}
     """
     protocol = get_protocol(protocol) if isinstance(protocol, str) else protocol
     pairs = list(pairs)[:limit]
@@ -119,34 +178,87 @@ def evaluate_pairs(
     rows, failures, taken = [], [], set()
     for pair in tqdm(pairs, desc=f"evaluate ({protocol.name})", unit="image", disable=_hidden(progress)):
         try:
-            row, pictures = _measure_pair(restore, pair, protocol)
+            row, panels, failure = _measure_pair(restore, pair, protocol)
         except MindRestoreError as error:
             failures.append(Failure(Path(pair.input).name, str(error)))
             continue
         rows.append(row)
-        if save_dir is not None:
-            _save_picture(Path(save_dir) / _free_name(Path(pair.input).stem, taken), row, pictures, protocol)
+        if failure:
+            failures.append(failure)
+        if save_dir is not None and (pictures is None or len(rows) <= pictures):
+            _save_picture(Path(save_dir) / _free_name(Path(pair.input).stem, taken), row, panels, protocol)
     if not rows:
         reasons = "\n".join(f"  {failure.name}: {failure.reason}" for failure in failures[:5])
         raise EvaluationError(f"none of the {len(pairs)} pairs could be measured; the first reasons:\n{reasons}")
     return Evaluation(protocol, tuple(rows), tuple(failures))
 
 
-def _measure_pair(restore: Restore, pair: Pair, protocol: Protocol) -> tuple[Row, tuple[np.ndarray, ...]]:
+def evaluate_sets(
+    restore: Restore,
+    sets: Sequence[NamedSet],
+    *,
+    save_dir: PathLike | None = None,
+    pictures: int | None = 20,
+    limit: int | None = None,
+    progress: bool | None = None,
+) -> SetsEvaluation:
+    """Measure several test sets, each with its own protocol, for a table with one line per set and their average.
+
+    Args:
+        restore: As for `evaluate_pairs`.
+        sets: The sets in the order of the table. One without pairs is reported as missing.
+        save_dir: Folder for pictures, under SET/pictures; None draws none.
+        pictures: Number of pictures per set; None draws all.
+        limit: Stop after this many pairs of every set.
+        progress: Show a bar; None shows it on a terminal only.
+
+    Returns:
+        One evaluation per set, and the names of the sets that are missing or could not be measured.
+
+    Raises:
+        EvaluationError: Two sets have one name, or none of them could be measured.
+        ProtocolError: A protocol is unknown.
+
+    Example:
+        >>> sets = [NamedSet("Rain100L", light, "mpr-derain"), NamedSet("SOTS", hazy, "rgb")]
+        >>> evaluate_sets(restorer.restore_float, sets).mean["psnr"]
+        33.1
+    """
+    names = [entry.name for entry in sets]
+    if len(set(names)) < len(names):
+        raise EvaluationError(f"two test sets have one name: {', '.join(names)}; rename one of them")
+    done, unmeasured = {}, []
+    for entry in sets:
+        if not entry.pairs:
+            continue
+        folder = None if save_dir is None else Path(save_dir) / entry.name / "pictures"
+        try:
+            done[entry.name] = evaluate_pairs(
+                restore, entry.pairs, entry.protocol, save_dir=folder, pictures=pictures, limit=limit, progress=progress
+            )
+        except EvaluationError as error:
+            unmeasured.append(Failure(entry.name, str(error)))
+    if not done:
+        reasons = "\n".join(f"{failure.name}: {failure.reason}" for failure in unmeasured)
+        raise EvaluationError(f"none of the {len(names)} test sets could be measured\n{reasons}".rstrip())
+    return SetsEvaluation(done, tuple(entry.name for entry in sets if not entry.pairs), tuple(unmeasured))
+
+
+def _measure_pair(
+    restore: Restore, pair: Pair, protocol: Protocol
+) -> tuple[Row, tuple[np.ndarray, ...], Failure | None]:
     degraded, target = (protocol.prepare(to_float(image)) for image in read_pair(pair))
     start = time.perf_counter()
     restored = restore(np.ascontiguousarray(degraded))
     seconds = time.perf_counter() - start
-    row = Row(
-        name=Path(pair.input).name,
-        key=pair.key,
-        height=degraded.shape[0],
-        width=degraded.shape[1],
-        seconds=seconds,
-        restored=protocol.measure(restored, target),
-        input=protocol.measure(degraded, target),
-    )
-    return row, (degraded, restored, target)
+    name, scores, failure = Path(pair.input).name, protocol.measure(restored, target), None
+    try:
+        before = protocol.measure(degraded, target)
+    except AlignmentError as error:  # the restored image was measured; only the comparison is lost
+        before = dict.fromkeys(protocol.names, math.nan)
+        failure = Failure(name, f"the scores of the degraded image are left out: {error}")
+    row = Row(name, pair.key, *degraded.shape[:2], seconds, restored=scores, input=before)
+    return row, (degraded, restored, target), failure
 
 
 def _save_picture(path: Path, row: Row, pictures: Sequence[np.ndarray], protocol: Protocol) -> None:
@@ -167,6 +279,11 @@ def _free_name(stem: str, taken: set[str]) -> str:
 def _mean(values: Iterable[float]) -> float:
     known = [value for value in values if not math.isnan(value)]
     return sum(known) / len(known) if known else math.nan
+
+
+def _average(values: Iterable[float]) -> float:
+    values = list(values)
+    return sum(values) / len(values)
 
 
 def _hidden(progress: bool | None) -> bool | None:

@@ -9,6 +9,7 @@ import math
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -20,7 +21,7 @@ from mindrestore.data.images import PathLike, write_bytes, write_image
 from mindrestore.evaluation.protocol import DECIMALS, HIGHER_IS_BETTER
 
 if TYPE_CHECKING:
-    from mindrestore.evaluation.evaluator import Evaluation
+    from mindrestore.evaluation.evaluator import Evaluation, Failure, SetsEvaluation
 
 _TITLES = {"psnr": "PSNR", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "mae": "MAE", "ciede2000": "CIEDE2000"}
 _PANEL = 640  # longest side of a picture panel in pixels: larger images are averaged down, captions stay readable
@@ -41,17 +42,13 @@ def format_table(evaluation: Evaluation, max_rows: int | None = 40) -> str:
         >>> print(format_table(evaluate_pairs(restore, pairs, "aecr")))  # doctest: +ELLIPSIS
         protocol aecr: RGB; whole image; ...
     """
-    names = evaluation.protocol.names
-    head = ["image", "size"]
-    for name in names:
-        head += [f"{_TITLES[name]} input", "restored"]
-    body = [head + ["seconds"]]
+    body = [["image", "size", *_titles(evaluation.protocol.names), "seconds"]]
     shown = evaluation.rows[:max_rows]
     for row in shown:
         body.append([row.name, f"{row.height}x{row.width}", *_cells(row.input, row.restored), f"{row.seconds:.2f}"])
-    seconds = sum(row.seconds for row in evaluation.rows) / len(evaluation.rows)
     count = f"mean of {len(evaluation.rows)}"
-    body.append([count, "", *_cells(evaluation.input_mean, evaluation.mean), f"{seconds:.2f}"])
+    means = _cells(evaluation.input_mean, evaluation.mean)
+    body.append([count, "", *means, f"{evaluation.seconds:.2f}"])
 
     lines = [f"protocol {evaluation.protocol.name}: {evaluation.protocol.description}", ""]
     aligned = _align(body)
@@ -60,6 +57,36 @@ def format_table(evaluation: Evaluation, max_rows: int | None = 40) -> str:
         lines.append(f"... {len(evaluation.rows) - len(shown)} more images")
     lines += ["-" * len(aligned[0]), aligned[-1], *_notes(evaluation)]
     return "\n".join(lines)
+
+
+def format_sets(result: SetsEvaluation) -> str:
+    """Lay several sets out as one table: a line per set, then the unweighted average of the sets.
+
+    Args:
+        result: Result of `evaluate_sets`.
+
+    Returns:
+        Several lines: the protocols, one line per set, the average, and the names of what was left out.
+
+    Example:
+        >>> print(format_sets(evaluate_sets(restore, sets)))  # doctest: +ELLIPSIS
+        protocol mpr-derain: luma Y of BT.601 (16..235); whole image; ...
+    """
+    body = [["set", "protocol", "images", *_titles(result.names), "seconds"]]
+    for name, evaluation in result.sets.items():
+        scores = _cells(
+            *({key: mean[key] for key in result.names} for mean in (evaluation.input_mean, evaluation.mean))
+        )
+        count = str(len(evaluation.rows))
+        body.append([name, evaluation.protocol.name, count, *scores, f"{evaluation.seconds:.2f}"])
+    body.append([_average_title(result), "", "", *_cells(result.input_mean, result.mean), ""])
+    protocols = {evaluation.protocol.name: evaluation.protocol for evaluation in result.sets.values()}
+    aligned = _align(body)
+    lines = [f"protocol {name}: {protocol.description}" for name, protocol in protocols.items()] + [""]
+    lines += [*aligned[:-1], "-" * len(aligned[0]), aligned[-1]]
+    if result.missing:
+        lines.append(f"missing: {', '.join(result.missing)}")
+    return "\n".join(lines + _failure_notes(result.failures))
 
 
 def write_csv(evaluation: Evaluation, path: PathLike) -> None:
@@ -81,10 +108,8 @@ def write_csv(evaluation: Evaluation, path: PathLike) -> None:
     scores = [column for name in names for column in (name, f"{name}_input")]
     writer.writerow(["protocol", "image", "key", "height", "width", "seconds", *scores])
     for row in evaluation.rows:
-        values = [value for name in names for value in (row.restored[name], row.input[name])]
-        texts = ["n/a" if math.isnan(value) else f"{value:.6f}" for value in values]
         place = [row.name, row.key, row.height, row.width, f"{row.seconds:.4f}"]
-        writer.writerow([evaluation.protocol.name, *place, *texts])
+        writer.writerow([evaluation.protocol.name, *place, *_csv_scores(names, row.restored, row.input)])
     write_bytes(path, buffer.getvalue().encode())
 
 
@@ -102,16 +127,11 @@ def write_json(evaluation: Evaluation, path: PathLike, settings: Mapping[str, An
     Example:
         >>> write_json(evaluation, "report/scores.json", {"model": "aecrnet"})
     """
-    protocol = evaluation.protocol
     document = {
-        "protocol": {"name": protocol.name, "description": protocol.description, "used_by": protocol.used_by},
+        "protocol": _json_protocol(evaluation),
         "settings": dict(settings or {}),
         "versions": _versions(),
-        "means": {
-            "restored": _json_scores(evaluation.mean),
-            "input": _json_scores(evaluation.input_mean),
-            "images": evaluation.counts,
-        },
+        "means": _json_means(evaluation),
         "images": [
             {
                 "image": row.name,
@@ -126,8 +146,45 @@ def write_json(evaluation: Evaluation, path: PathLike, settings: Mapping[str, An
         ],
         "not_measured": [{"image": failure.name, "reason": failure.reason} for failure in evaluation.failures],
     }
-    text = json.dumps(document, indent=2, default=str, allow_nan=False, ensure_ascii=False)
-    write_bytes(path, (text + "\n").encode())
+    _write_document(document, path)
+
+
+def write_sets(result: SetsEvaluation, folder: PathLike, settings: Mapping[str, Any] | None = None) -> None:
+    """Write SET/scores.csv and SET/scores.json for every set, and summary.txt, summary.csv and summary.json.
+
+    Args:
+        result: Result of `evaluate_sets`.
+        folder: Folder to write to.
+        settings: What was evaluated: model, weights, data folder and so on.
+
+    Raises:
+        ImageError: The folder or the disk does not allow it.
+
+    Example:
+        >>> write_sets(evaluate_sets(restore, sets), "report", {"model": "mprnet_deraining"})
+    """
+    folder = Path(folder)
+    for name, evaluation in result.sets.items():
+        write_csv(evaluation, folder / name / "scores.csv")
+        write_json(evaluation, folder / name / "scores.json", {**(settings or {}), "set": name})
+    write_bytes(folder / "summary.txt", (format_sets(result) + "\n").encode())
+    write_bytes(folder / "summary.csv", _sets_csv(result).encode())
+    document = {
+        "settings": dict(settings or {}),
+        "versions": _versions(),
+        "sets": [
+            {"set": name, "protocol": _json_protocol(evaluation), "means": _json_means(evaluation)}
+            for name, evaluation in result.sets.items()
+        ],
+        "average": {
+            "restored": _json_scores(result.mean),
+            "input": _json_scores(result.input_mean),
+            "sets": len(result.sets),
+        },
+        "missing": list(result.missing),
+        "not_measured": [{"name": failure.name, "reason": failure.reason} for failure in result.failures],
+    }
+    _write_document(document, folder / "summary.json")
 
 
 def side_by_side(path: PathLike, panels: Sequence[tuple[str, np.ndarray]], title: str = "") -> None:
@@ -172,6 +229,34 @@ def caption(role: str, scores: Mapping[str, float]) -> str:
     return f"{role}: {', '.join(parts)}"
 
 
+def _titles(names: Sequence[str]) -> list[str]:
+    return [title for name in names for title in (f"{_TITLES[name]} input", "restored")]
+
+
+def _average_title(result: SetsEvaluation) -> str:
+    measured = len(result.sets)
+    total = measured + len(result.missing) + len(result.unmeasured)
+    some = str(measured) if measured == total else f"{measured} of {total}"
+    return f"average of {some} set{'s' if total > 1 else ''}"
+
+
+def _sets_csv(result: SetsEvaluation) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    columns = [column for name in result.names for column in (name, f"{name}_input")]
+    writer.writerow(["set", "protocol", "images", "seconds", *columns])
+    for name, evaluation in result.sets.items():
+        start = [name, evaluation.protocol.name, len(evaluation.rows), f"{evaluation.seconds:.4f}"]
+        writer.writerow(start + _csv_scores(result.names, evaluation.mean, evaluation.input_mean))
+    writer.writerow([_average_title(result), "", "", "", *_csv_scores(result.names, result.mean, result.input_mean)])
+    return buffer.getvalue()
+
+
+def _csv_scores(names: Sequence[str], restored: Mapping[str, float], before: Mapping[str, float]) -> list[str]:
+    values = [value for name in names for value in (restored[name], before[name])]
+    return ["n/a" if math.isnan(value) else f"{value:.6f}" for value in values]
+
+
 def _cells(before: Mapping[str, float], after: Mapping[str, float]) -> list[str]:
     return [_number(name, scores[name]) for name in after for scores in (before, after)]
 
@@ -196,10 +281,31 @@ def _notes(evaluation: Evaluation) -> list[str]:
     for name, count in evaluation.counts.items():
         if count < len(evaluation.rows):
             notes.append(f"{_TITLES[name]} is undefined for small images: mean over {count} of {len(evaluation.rows)}")
-    if evaluation.failures:
-        notes.append(f"not measured ({len(evaluation.failures)}):")
-        notes += [f"  {failure.name}: {failure.reason}" for failure in evaluation.failures]
-    return notes
+    return notes + _failure_notes(evaluation.failures)
+
+
+def _failure_notes(failures: Sequence[Failure]) -> list[str]:
+    if not failures:
+        return []
+    return [f"not measured ({len(failures)}):", *(f"  {failure.name}: {failure.reason}" for failure in failures)]
+
+
+def _write_document(document: Mapping[str, Any], path: PathLike) -> None:
+    text = json.dumps(document, indent=2, default=str, allow_nan=False, ensure_ascii=False)
+    write_bytes(path, (text + "\n").encode())
+
+
+def _json_protocol(evaluation: Evaluation) -> dict[str, str]:
+    protocol = evaluation.protocol
+    return {"name": protocol.name, "description": protocol.description, "used_by": protocol.used_by}
+
+
+def _json_means(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "restored": _json_scores(evaluation.mean),
+        "input": _json_scores(evaluation.input_mean),
+        "images": evaluation.counts,
+    }
 
 
 def _json_scores(scores: Mapping[str, float]) -> dict[str, Any]:
