@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from mindspore import nn
 
-from mindrestore.weights import convert
+from mindrestore.weights import convert, files, names
 from mindrestore.weights.convert import LoadReport, WeightError, load_weights, read_weights, save_weights
 
 
@@ -61,8 +61,9 @@ OURS = {
 @pytest.fixture(autouse=True)
 def one_registered_model(monkeypatch):
     spec = SimpleNamespace(aliases={"mix4.w": "mix1.w"}, parameters=777)
-    monkeypatch.setattr(convert, "list_models", lambda: ["other"])
-    monkeypatch.setattr(convert, "model_spec", lambda name: spec)
+    for module in (convert, names):
+        monkeypatch.setattr(module, "list_models", lambda: ["other"])
+        monkeypatch.setattr(module, "model_spec", lambda name: spec)
 
 
 @pytest.fixture
@@ -241,7 +242,7 @@ def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
             stream.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(convert.ms, "save_checkpoint", full_disk)
+    monkeypatch.setattr(files.ms, "save_checkpoint", full_disk)
     with pytest.raises(WeightError, match="No space left"):
         save_weights(Toy(), path)
     assert path.read_bytes() == old

@@ -1,0 +1,142 @@
+"""Weight files: named arrays in and out, complete or not at all."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import threading
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Union
+
+import mindspore as ms
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
+
+from mindrestore.data.images import ImageError, write_bytes
+from mindrestore.errors import MindRestoreError
+
+SUFFIXES = (".ckpt", ".safetensors", ".npz")
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+
+class WeightError(MindRestoreError):
+    """Report a weight file that cannot be read or written, or that does not fit the network."""
+
+
+def read_weights(path: PathLike) -> dict[str, Any]:
+    """Read every entry of a weight file under the names it was saved with.
+
+    Args:
+        path: .ckpt, .safetensors or .npz file.
+
+    Returns:
+        Name -> array, MindSpore Parameter or, in training states, plain value.
+
+    Raises:
+        WeightError: The file is absent, empty, damaged or of an unknown kind.
+
+    Example:
+        >>> sorted(read_weights("best.ckpt"))[0]
+        'block.calayer.ca.0.bias'
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise WeightError(
+            f"{path}: weights come as {', '.join(SUFFIXES)}, not as {path.suffix or 'a file without suffix'}"
+        )
+    try:
+        size = path.stat().st_size if path.is_file() else None
+    except OSError as error:
+        raise WeightError(f"{path}: cannot be read ({error.strerror}); check the rights of the folder") from error
+    if size is None:
+        raise WeightError(f"{path}: no such file; check the path given as weights")
+    if size == 0:
+        raise WeightError(f"{path}: the file is empty (0 bytes), an interrupted copy or save; get it again")
+    reader = {".ckpt": _read_ckpt, ".safetensors": safetensors.numpy.load_file, ".npz": _read_npz}[path.suffix.lower()]
+    try:
+        return reader(path)
+    except OSError as error:
+        raise WeightError(f"{path}: cannot be read ({error.strerror or error}); check its rights") from error
+    except (ValueError, KeyError, EOFError, SafetensorError, zipfile.BadZipFile) as error:
+        raise WeightError(f"{path}: damaged or no {path.suffix} file ({_first_line(error)}); get it again") from error
+
+
+def write_weights(path: PathLike, parameters: Mapping[str, ms.Parameter]) -> None:
+    """Write named parameters in one step: the file is complete, or the old one stays.
+
+    Args:
+        path: Destination ending in .ckpt, .safetensors or .npz; missing folders are made.
+        parameters: Name -> parameter; one that has several names is written under each of them.
+
+    Raises:
+        WeightError: The suffix is unknown, or the folder or the disk does not allow it.
+
+    Example:
+        >>> write_weights("clean.npz", dict(net.parameters_and_names()))
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise WeightError(
+            f"{path}: cannot save weights as {suffix or 'a file without suffix'}; use {', '.join(SUFFIXES)}"
+        )
+    if suffix == ".ckpt":
+        _save_ckpt(parameters, path)
+        return
+    arrays = {name: np.ascontiguousarray(parameter.asnumpy()) for name, parameter in parameters.items()}
+    if suffix == ".safetensors":
+        data = safetensors.numpy.save(arrays)
+    else:
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        data = buffer.getvalue()
+    try:
+        write_bytes(path, data)
+        path.chmod(0o644)
+    except ImageError as error:  # its message already names the file, the reason and the fix
+        raise WeightError(str(error)) from error
+
+
+def _save_ckpt(parameters: Mapping[str, ms.Parameter], path: Path) -> None:
+    entries = [{"name": name, "data": parameter.value()} for name, parameter in parameters.items()]
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.{threading.get_ident()}.ckpt")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            ms.save_checkpoint(entries, str(temporary), crc_check=True)
+            temporary.chmod(0o644)  # MindSpore leaves 0400
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise WeightError(
+            f"{path}: the weights could not be saved ({_first_line(error)}); check the rights and the free space"
+        ) from error
+
+
+def _read_ckpt(path: Path) -> dict[str, Any]:
+    with path.open("rb") as stream:
+        stream.seek(max(path.stat().st_size - 17, 0))
+        has_checksum = stream.read(7) == b"crc_num"  # asking for an absent one makes MindSpore warn about every file
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)  # MindSpore logs what the caller reports in its own words
+    try:
+        return ms.load_checkpoint(str(path), crc_check=has_checksum)
+    finally:
+        logging.disable(level)
+
+
+def _read_npz(path: Path) -> dict[str, Any]:
+    with np.load(path, allow_pickle=False) as file:
+        if not hasattr(file, "files"):
+            raise ValueError("a single array, not a set of named ones")
+        return {name: file[name] for name in file.files}
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
