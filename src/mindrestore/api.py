@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Union
 
@@ -90,11 +90,10 @@ class Trained:
         return cls(model, weights)
 
     def usual_protocol(self) -> str:
-        """Give the protocol of the run, else of the first packaged recipe for this network, else `rgb`."""
-        if self.recipe:
-            return self.recipe.validation.protocol
-        recipes = (load_recipe(name) for name in list_recipes())
-        return next((recipe.validation.protocol for recipe in recipes if recipe.model.name == self.model), "rgb")
+        """Give the test protocol of the run, else of the first packaged recipe for this network, else `rgb`."""
+        packaged = (load_recipe(name) for name in list_recipes())
+        recipes = [self.recipe] if self.recipe else (recipe for recipe in packaged if recipe.model.name == self.model)
+        return next((recipe.validation.final_protocol for recipe in recipes), "rgb")
 
     def restorer(self, device: str = "auto", tile: int | None = None) -> Restorer:
         """Load the network, ready for images of any size."""
@@ -182,10 +181,10 @@ def train(recipe: Recipe | PathLike, *, resume: bool | str = "auto", run_dir: Pa
 
 
 def validation(recipe: Recipe) -> Callable[[nn.Cell], dict[str, float]] | None:
-    """Make the function that measures the network on whole images during training.
+    """Make the function that measures the network during training, on whole images or on the middle of each.
 
     Args:
-        recipe: Names the pairs, the protocol and the number of images.
+        recipe: Names the pairs, the protocol, the largest side (`data.val_crop`) and the number of images.
 
     Returns:
         A function of the network that gives metric -> mean over the images; `None` when `train.val_every` is 0.
@@ -196,6 +195,8 @@ def validation(recipe: Recipe) -> Callable[[nn.Cell], dict[str, float]] | None:
     if recipe.train.val_every == 0:
         return None
     pairs, protocol = TestSet().pairs(recipe), get_protocol(recipe.validation.protocol)
+    if recipe.data.val_crop:
+        protocol = replace(protocol, centre_crop=recipe.data.val_crop)
 
     restorers: dict[nn.Cell, Restorer] = {}  # one per network: it compiles the network once
 

@@ -74,6 +74,6 @@ def take_published_flags(args: argparse.Namespace) -> None:
             setattr(args, name, Path(value) if name in ("data", "weights", "out") else value)
     if system and not args.model and not args.run_folder:
         recipe = load_recipe(system.recipe)
-        args.model, args.protocol = recipe.model.name, args.protocol or recipe.validation.protocol
+        args.model, args.protocol = recipe.model.name, args.protocol or recipe.validation.final_protocol
     if unused:
         print(f"note: {', '.join(unused)} concern training and change nothing here", file=sys.stderr)

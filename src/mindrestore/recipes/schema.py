@@ -191,8 +191,14 @@ class ValidationConfig:
     """How whole images are measured during training, and what makes a checkpoint the best."""
 
     protocol: str = "aecr"
+    test_protocol: Optional[str] = None  # of `eval` after training; None: same as `protocol`
     best_metric: str = "psnr"
     max_images: Optional[int] = _value(None, minimum=1)
+
+    @property
+    def final_protocol(self) -> str:
+        """Give the protocol of `eval`, which publishes scores where validation only compares checkpoints."""
+        return self.test_protocol or self.protocol
 
 
 @dataclass(frozen=True)
