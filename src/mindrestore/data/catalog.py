@@ -6,23 +6,34 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mindrestore.data.images import PathLike, list_images
+from mindrestore.data.forms import FORMS
+from mindrestore.data.images import PathLike, natural_key
 from mindrestore.data.layouts import CATALOG, SPLITS, DatasetSpec
+from mindrestore.data.locate import (
+    SPLIT_FOLDERS,
+    DatasetError,
+    Place,
+    explain_layout,
+    joining,
+    leading_number,
+    locate,
+    recognise,
+)
 from mindrestore.data.pairing import Pair, Pairing, pair_folders, require_partners
-from mindrestore.errors import MindRestoreError
 
-__all__ = ["CATALOG", "SPLITS", "DatasetError", "Found", "dataset_name", "find_pairs", "find_split"]
+__all__ = [
+    "CATALOG",
+    "SPLITS",
+    "DatasetError",
+    "Found",
+    "dataset_name",
+    "find_pairs",
+    "find_parts",
+    "find_sets",
+    "find_split",
+]
 
-_SPLIT_FOLDERS = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
 _DEPTH_SUFFIXES = (".png", ".npy", ".tif")
-
-
-class DatasetError(MindRestoreError):
-    """Report a data folder that is missing, empty or laid out in a way that is not known."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +43,8 @@ class Found:
     Attributes:
         dataset: Name in `CATALOG`.
         split: The split asked for.
-        input_dir: Folder of degraded images.
-        target_dir: Folder of clear images.
+        input_dir: Folder of degraded images, or file that holds them.
+        target_dir: Folder of clear images, or file that holds them.
         pairing: Pairs of the split, and what has no partner.
     """
 
@@ -91,7 +102,7 @@ def find_split(dataset: str, root: PathLike, split: str) -> Found:
         split: "train", "val" or "test".
 
     Returns:
-        The folders and the pairing.
+        The folders and the pairing. Keys of a split that joins several data sets begin with their titles.
 
     Raises:
         DatasetError: If the name, the split or the folder does not fit.
@@ -101,25 +112,94 @@ def find_split(dataset: str, root: PathLike, split: str) -> Found:
         >>> find_split("auto", "NH-HAZE", "train").pairing.missing_targets
         []
     """
+    parts = find_parts(dataset, root, split)
+    if len(parts) == 1:
+        return parts[0]
+    whole = Pairing(rule=parts[0].pairing.rule)
+    for part in parts:
+        whole.pairs.extend(replace(pair, key=f"{part.spec.title}/{pair.key}") for pair in part.pairing.pairs)
+        whole.missing_targets.extend(part.pairing.missing_targets)
+        whole.unused_targets.extend(part.pairing.unused_targets)
+    name = dataset_name(dataset) if dataset != "auto" else joining(split, {part.dataset for part in parts})
+    base = parts[0].input_dir.parent.parent
+    return Found(name, split, base, base, whole)
+
+
+def find_parts(dataset: str, root: PathLike, split: str) -> list[Found]:
+    """Find one split like `find_split`, but keep the data sets apart that it joins.
+
+    Args:
+        dataset: As in `find_pairs`.
+        root: Folder of the data set.
+        split: "train", "val" or "test".
+
+    Returns:
+        One entry, or one for each data set that is there.
+
+    Raises:
+        DatasetError: If the name, the split or the folder does not fit.
+        PairingError: If two clear images claim one key.
+
+    Example:
+        >>> [part.dataset for part in find_parts("synthetic_rain", "Synthetic_Rain_Datasets", "test")]
+        ['test100', 'rain100h', 'rain100l', 'test2800', 'test1200']
+    """
     root = Path(root)
     if split not in SPLITS:
         raise DatasetError(f"split {split!r} is unknown; use one of {', '.join(SPLITS)}")
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder; give the folder that holds the images' folders")
     wanted = _read_list(root, split)
-    name = dataset_name(dataset) if dataset != "auto" else _recognise(root, split, wanted is not None)
+    name = dataset_name(dataset) if dataset != "auto" else recognise(root, split, listed=wanted is not None)
     spec = CATALOG[name]
     if split not in spec.splits and wanted is None:
         raise DatasetError(f"{root}: {spec.title} has no split {split!r}, it has {', '.join(spec.splits)}")
-    folders = _locate(spec, root, split)
-    if folders is None:
-        raise DatasetError(_explain_layout(spec, root, split))
-    pairing = pair_folders(*folders, spec.rule, recursive=spec.recursive, crop_target=spec.crop_target)
-    if not pairing.pairs and not pairing.missing_targets:
-        raise DatasetError(f"{folders[0]}: the folder holds no images; copy or unpack the data set again")
-    pairing = _keep_listed(pairing, wanted, root / f"{split}.txt") if wanted else _keep_numbers(pairing, spec, split)
-    pairing = replace(pairing, pairs=[_with_depth(pair, folders[1].parent) for pair in pairing.pairs])
-    return Found(name, split, *folders, pairing)
+    if split in spec.parts and wanted is None:
+        parts = {part: locate(CATALOG[part], root, "test", inside=True) for part in spec.parts[split]}
+        places = {part: place for part, place in parts.items() if place}
+    else:
+        place = locate(spec, root, split)
+        places = {name: place} if place else {}
+    if not places:
+        raise DatasetError(explain_layout(spec, root, split))
+    return [_read(part, place, split, wanted, root) for part, place in places.items()]
+
+
+def find_sets(root: PathLike) -> dict[str, list[Pair]]:
+    """Find test sets that lie side by side, such as those below `Synthetic_Rain_Datasets/test`.
+
+    Args:
+        root: Folder whose sub-folders are test sets, each with its pairs inside or in its own `test`; or the folder
+            above, when they are in `test` or `Synthetic_Rain_Datasets/test`.
+
+    Returns:
+        Folder name -> pairs; sets of `CATALOG` come first, in its order. Empty when there are no such sub-folders.
+
+    Raises:
+        DatasetError: If the folder is missing.
+        PairingError: If a degraded image has no clear partner.
+
+    Example:
+        >>> list(find_sets("Synthetic_Rain_Datasets/test"))
+        ['Test100', 'Rain100H', 'Rain100L', 'Test2800', 'Test1200']
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DatasetError(f"{root}: no such folder; give the folder that holds the test sets' folders")
+    splits = {word for words in SPLIT_FOLDERS.values() for word in words}
+    for base in (root, root / "test", root / "Synthetic_Rain_Datasets" / "test"):
+        if not base.is_dir() or any(form.locate(base, "test") for form in FORMS.values()):
+            continue  # scenes or sequences of one set are not sets
+        found = {}
+        for folder in (path for path in base.iterdir() if path.is_dir() and path.name.lower() not in splits):
+            name = recognise(folder, "test")
+            place = locate(CATALOG[name], folder, "test")
+            if place:
+                pairs = require_partners(_read(name, place, "test", None, folder).pairing)
+                found[list(CATALOG).index(name), natural_key(folder.name)] = folder.name, pairs
+        if found:
+            return dict(found[key] for key in sorted(found))
+    return {}
 
 
 def dataset_name(name: str) -> str:
@@ -145,56 +225,20 @@ def dataset_name(name: str) -> str:
     raise DatasetError(f"data set {name!r} is unknown; use auto or one of {', '.join(CATALOG)}")
 
 
-def _recognise(root: Path, split: str, listed: bool) -> str:
-    by_folder: dict[Path, str] = {}
-    for name, spec in CATALOG.items():
-        folders = _locate(spec, root, split) if spec.names and (listed or split in spec.splits) else None
-        if folders is None:
-            continue
-        place = "/".join(folders[0].parts[-4:])
-        hinted = bool(spec.hint) and re.search(spec.hint, place, re.IGNORECASE) is not None
-        if (hinted or not spec.needs_hint) and _names_fit(spec, folders[0], () if listed else spec.numbers.get(split)):
-            # Data sets with equal file names differ by the name of a folder only; without it, the first one is taken.
-            by_folder[folders[0]] = name if hinted else by_folder.get(folders[0], name)
-    if len(by_folder) > 1:
-        names = ", ".join(by_folder.values())
-        raise DatasetError(f"{root}: holds several data sets for {split!r} ({names}); name the one to use")
-    return next(iter(by_folder.values()), "folders")
-
-
-def _names_fit(spec: DatasetSpec, folder: Path, ranges: tuple[tuple[int, int], ...] | None) -> bool:
-    images = list_images(folder, recursive=spec.recursive)
-    images = [path for path in images if not re.search(r"_(gt|clear)$", path.stem, re.IGNORECASE)]
-    fitting = [path for path in images if re.fullmatch(spec.names, path.stem)]
-    in_range = not ranges or any(low <= _number(path) <= high for path in fitting for low, high in ranges)
-    return in_range and 2 * len(fitting) > len(images)
-
-
-def _locate(spec: DatasetSpec, root: Path, split: str) -> tuple[Path, Path] | None:
-    places = [place.format(split=word) for place in spec.places for word in _SPLIT_FOLDERS[split]]
-    for base in (root / place for place in dict.fromkeys(places)):
-        if not base.is_dir():
-            continue
-        folders = {path.name.lower(): path for path in base.iterdir() if path.is_dir()}
-        inputs = next((folders[name] for name in spec.inputs if name in folders), None)
-        targets = next((folders[name] for name in spec.targets if name in folders), None)
-        if inputs is not None and targets is not None:
-            return inputs, targets
-        if "role" in spec.rule or spec.rule == "auto":
-            names = {path.stem.lower().rsplit("_", 1)[-1] for path in base.iterdir() if path.is_file()}
-            if {"hazy", "gt"} <= names:
-                return base, base
-    return None
-
-
-def _explain_layout(spec: DatasetSpec, root: Path, split: str) -> str:
-    if not any(root.iterdir()):
-        return f"{root}: the folder is empty; copy or unpack the data set there"
-    here = ", ".join(sorted(path.name for path in root.iterdir())[:8])
-    return (
-        f"{root}: no {spec.title} for the split {split!r}; expected a folder {' or '.join(spec.inputs[:2])} beside one "
-        f"named {' or '.join(spec.targets[:2])}, here or in {split}/, but there is: {here}; see docs/datasets.md"
-    )
+def _read(name: str, place: Place, split: str, wanted: set[str] | None, root: Path) -> Found:
+    spec = CATALOG[name]
+    if place.form == "folders":
+        folders = place.inputs, place.targets
+        pairing = pair_folders(*folders, spec.rule, recursive=spec.recursive, crop_target=spec.crop_target)
+    else:
+        pairing = FORMS[place.form].pair(place.inputs, place.targets)
+    if not pairing.pairs and not pairing.missing_targets:
+        raise DatasetError(f"{place.inputs}: the folder holds no images; copy or unpack the data set again")
+    pairing = _keep_listed(pairing, wanted, root / f"{split}.txt") if wanted else _keep_numbers(pairing, spec, split)
+    maps = place.targets.parent / "depth"
+    if maps.is_dir():
+        pairing = replace(pairing, pairs=[_with_depth(pair, maps) for pair in pairing.pairs])
+    return Found(name, split, place.inputs, place.targets, pairing)
 
 
 def _read_list(root: Path, split: str) -> set[str] | None:
@@ -225,24 +269,21 @@ def _keep_listed(pairing: Pairing, wanted: set[str], source: Path) -> Pairing:
 
 
 def _keep_numbers(pairing: Pairing, spec: DatasetSpec, split: str) -> Pairing:
-    present = {_number(pair.input) for pair in pairing.pairs} | {_number(path) for path in pairing.missing_targets}
+    present = {leading_number(pair.input) for pair in pairing.pairs} | {
+        leading_number(path) for path in pairing.missing_targets
+    }
     ranges = spec.numbers.get(split, ())
     if not ranges:
         return pairing
     low, high = next((span for span in ranges if any(span[0] <= number <= span[1] for number in present)), ranges[0])
     return replace(
         pairing,
-        pairs=[pair for pair in pairing.pairs if low <= _number(pair.input) <= high],
-        missing_targets=[path for path in pairing.missing_targets if low <= _number(path) <= high],
-        unused_targets=[path for path in pairing.unused_targets if low <= _number(path) <= high],
+        pairs=[pair for pair in pairing.pairs if low <= leading_number(pair.input) <= high],
+        missing_targets=[path for path in pairing.missing_targets if low <= leading_number(path) <= high],
+        unused_targets=[path for path in pairing.unused_targets if low <= leading_number(path) <= high],
     )
 
 
-def _number(path: Path) -> int:
-    digits = re.match(r"\d+", path.stem)
-    return int(digits.group()) if digits else -1
-
-
-def _with_depth(pair: Pair, base: Path) -> Pair:
-    maps = (base / "depth" / f"{stem}{suffix}" for stem in (pair.target.stem, pair.key) for suffix in _DEPTH_SUFFIXES)
+def _with_depth(pair: Pair, folder: Path) -> Pair:
+    maps = (folder / f"{stem}{suffix}" for stem in (pair.target.stem, pair.key) for suffix in _DEPTH_SUFFIXES)
     return replace(pair, depth=next((path for path in maps if path.is_file()), None))

@@ -7,6 +7,8 @@ import io
 import os
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Union
 
@@ -68,7 +70,8 @@ def read_image(path: PathLike) -> np.ndarray:
     Grey, palette and CMYK files become RGB, alpha is dropped, of several frames the first is taken.
 
     Args:
-        path: PNG, JPEG, TIFF, BMP, WebP or PPM file with 8 or 16 bits per channel.
+        path: PNG, JPEG, TIFF, BMP, WebP or PPM file with 8 or 16 bits per channel; or a block inside a MATLAB file,
+            such as `ValidationGtBlocksSrgb.mat/0007_03`.
 
     Returns:
         Array of shape (H, W, 3), uint8 in [0, 255], or uint16 in [0, 65535] for a 16-bit file.
@@ -81,6 +84,10 @@ def read_image(path: PathLike) -> np.ndarray:
         (460, 620, 3)
     """
     path = Path(path)
+    if path.parent.suffix.lower() == ".mat":
+        from mindrestore.data.matlab import read_block  # that module needs this one
+
+        return read_block(path)
     data = _read_bytes(path)
     try:
         with Image.open(io.BytesIO(data)) as image:
@@ -213,14 +220,34 @@ def write_bytes(path: PathLike, data: bytes) -> None:
     Example:
         >>> write_bytes("out/log.json", b"{}")
     """
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def replacing(path: PathLike) -> Iterator[Path]:
+    """Give a temporary name to write to; the file gets its real name when the block ends without an error.
+
+    Args:
+        path: Destination. Missing folders are made.
+
+    Yields:
+        Path of the temporary file, in the same folder.
+
+    Raises:
+        ImageError: If the folder cannot be written or the disk is full; nothing is left behind then.
+
+    Example:
+        >>> with replacing("out/table.npz") as temporary, open(temporary, "wb") as stream:
+        ...     np.savez(stream, scores)
+    """
     path = Path(path)
     # Same folder, so that os.replace stays within one file system; process and thread make the name unique.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with open(temporary, "wb") as stream:
-                stream.write(data)
+            yield temporary
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)

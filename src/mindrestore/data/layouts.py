@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 SPLITS = ("train", "val", "test")
 
 _HAZY = ("hazy", "haze", "its_haze", "ots_haze")
 _CLEAR = ("clear", "gt", "its_clear", "ots_clear")
+_INPUT = ("input", "blur", "noisy", "rain", "rainy")
+_TARGET = ("target", "groundtruth", "gt", "sharp", "clean", "norain")
+_RAIN_SETS = ("test100", "rain100h", "rain100l", "test2800", "test1200")  # in the order of the published tables
 _NTIRE_NUMBERS = {
     "train": ((1, 45),),
     "val": ((46, 50),),
@@ -35,6 +39,9 @@ class DatasetSpec:
         counts: Per split, the published numbers of (degraded, clear) images; more than one where editions differ.
         crop_target: Whether clear images are larger and are centre-cropped to their hazy image.
         recursive: Whether images lie in part folders.
+        forms: How files may lie there, tried in order: "folders" (one of degraded, one of clear images) or a name of
+            `mindrestore.data.forms.FORMS`.
+        parts: Per split, the data sets whose images it joins.
         aliases: Other names that are accepted.
     """
 
@@ -51,7 +58,31 @@ class DatasetSpec:
     counts: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     crop_target: bool = False
     recursive: bool = False
+    forms: tuple[str, ...] = ("folders",)
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
+
+
+def _benchmark(title: str, hint: str, count: int, folders: tuple[str, ...], **more: Any) -> DatasetSpec:
+    """Describe a set in MPRNet's layout that serves as a test set: `folders` hold `input` and `target`."""
+    return DatasetSpec(
+        title=title,
+        rule="same|role|version",
+        splits=("test",),
+        places=(*folders, ""),
+        inputs=_INPUT,
+        targets=_TARGET,
+        names=".+",
+        hint=hint,
+        needs_hint=True,
+        counts={"test": ((count, count),)},
+        **more,
+    )
+
+
+def _rain_set(title: str, count: int) -> DatasetSpec:
+    folders = tuple(f"{base}{title}" for base in ("Synthetic_Rain_Datasets/test/", "test/", ""))
+    return _benchmark(title, rf"(^|/){title}(/|$)", count, folders)
 
 
 CATALOG: dict[str, DatasetSpec] = {
@@ -155,6 +186,63 @@ CATALOG: dict[str, DatasetSpec] = {
         counts={"train": ((25, 25),), "val": ((5, 5),), "test": ((5, 5),)},
         aliases=("ihaze",),
     ),
+    "gopro": DatasetSpec(
+        title="GoPro",
+        rule="same",
+        splits=("train", "test"),
+        places=("GoPro/{split}", "GOPRO_Large/{split}", "{split}", ""),
+        inputs=_INPUT,
+        targets=_TARGET,
+        names=r"GOPR\d+_\d+_\d+-\d+",
+        hint=r"gopro",
+        counts={"train": ((2103, 2103),), "test": ((1111, 1111),)},
+        forms=("folders", "sequences"),
+        aliases=("gopro_large",),
+    ),
+    "hide": _benchmark("HIDE", r"(^|/)hide(_|/|$)", 2025, ("HIDE/test", "test")),
+    "realblur_j": _benchmark("RealBlur-J", r"realblur[-_]?j", 980, ("RealBlur_J/test", "test")),
+    "realblur_r": _benchmark("RealBlur-R", r"realblur[-_]?r", 980, ("RealBlur_R/test", "test")),
+    "sidd": DatasetSpec(
+        title="SIDD",
+        rule="same",
+        splits=SPLITS,
+        places=("SIDD/{split}", "SIDD", "{split}", ""),
+        inputs=_INPUT,
+        targets=_TARGET,
+        names=".+",
+        hint=r"sidd",
+        needs_hint=True,
+        counts={"train": ((96000, 96000),), "val": ((1280, 1280),), "test": ((1280, 1280),)},
+        forms=("folders", "blocks"),
+        aliases=("sidd_mat",),
+    ),
+    "sidd_medium": DatasetSpec(
+        title="SIDD-Medium",
+        rule="same",
+        splits=("train",),
+        places=("SIDD_Medium_Srgb/Data", "SIDD_Medium/Data", "SIDD_Medium_Srgb", "SIDD_Medium", "Data", ""),
+        counts={"train": ((320, 320),)},
+        forms=("scenes",),
+    ),
+    "synthetic_rain": DatasetSpec(
+        title="Synthetic Rain Datasets",
+        rule="same|role|version",
+        splits=SPLITS,
+        places=("Synthetic_Rain_Datasets/{split}", "{split}", ""),
+        inputs=_INPUT,
+        targets=_TARGET,
+        names=".+",
+        hint=r"synthetic_rain",
+        needs_hint=True,
+        counts={"train": ((13712, 13712),)},
+        parts={"val": ("rain100l",), "test": _RAIN_SETS},
+        aliases=("rain13k",),
+    ),
+    "test100": _rain_set("Test100", 98),
+    "rain100h": _rain_set("Rain100H", 100),
+    "rain100l": _rain_set("Rain100L", 100),
+    "test2800": _rain_set("Test2800", 2800),
+    "test1200": _rain_set("Test1200", 1200),
     "folders": DatasetSpec(
         title="paired folders",
         rule="auto",
