@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Union
 
 from mindrestore.data.catalog import DatasetError, find_pairs
-from mindrestore.data.pairing import Pair
 from mindrestore.data.pipeline import TrainLoader
 from mindrestore.engine import context
 from mindrestore.engine.trainer import Trainer, TrainResult
 from mindrestore.errors import MindRestoreError
-from mindrestore.evaluation.evaluator import Evaluation, evaluate_pairs
+from mindrestore.evaluation.evaluator import Evaluation, SetsEvaluation, evaluate_pairs, evaluate_sets
 from mindrestore.evaluation.protocol import get_protocol
-from mindrestore.evaluation.report import format_table, write_csv, write_json
+from mindrestore.evaluation.report import format_sets, format_table, write_csv, write_json, write_sets
+from mindrestore.evaluation.sets import NamedSet, TestSet
 from mindrestore.inference.exporter import ExportReport, export_model
 from mindrestore.inference.files import RestoreSummary, restore_files
 from mindrestore.inference.restorer import Restorer
@@ -101,43 +101,10 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class TestSet:
-    """Say which pairs to measure; what is `None` comes from the run's recipe, else it is detected.
-
-    Attributes:
-        root: Folder of the data set.
-        dataset: Name of the catalog.
-        split: Part of the data set.
-    """
-
-    __test__ = False  # not a test class, whatever pytest concludes from the name
-
-    root: PathLike | None = None
-    dataset: str | None = None
-    split: str | None = None
-
-    def pairs(self, recipe: Recipe | None = None) -> list[Pair]:
-        """Find the pairs.
-
-        Raises:
-            DatasetError: Nothing says where the pairs are, or they cannot be found there.
-        """
-        if self.root is None and recipe is None:
-            raise DatasetError("nothing says which images to measure; give the folder of the test pairs with --data")
-        if self.root is not None:
-            return find_pairs(self.dataset or "auto", self.root, self.split or "test")
-        data = recipe.data
-        root = data.val_root or data.root
-        if root is None:
-            raise DatasetError("the recipe names no test data; give the folder with --data or data.val_root=FOLDER")
-        return find_pairs(self.dataset or data.val_dataset or data.dataset, root, self.split or data.val_split)
-
-
-@dataclass(frozen=True)
 class EvalReport:
-    """Hold an evaluation, its table, and the folder with CSV, JSON and pictures."""
+    """Hold an evaluation of one set or several, its table, and the folder with CSV, JSON and pictures."""
 
-    evaluation: Evaluation
+    evaluation: Evaluation | SetsEvaluation
     table: str
     folder: Path
 
@@ -211,7 +178,7 @@ def validation(recipe: Recipe) -> Callable[[nn.Cell], dict[str, float]] | None:
 
 def evaluate(
     source: Trained | PathLike,
-    test_set: TestSet | PathLike | None = None,
+    test_set: TestSet | PathLike | Sequence[NamedSet] | None = None,
     *,
     protocol: str | None = None,
     out: PathLike | None = None,
@@ -221,12 +188,15 @@ def evaluate(
 ) -> EvalReport:
     """Measure a trained network on pairs, and write table, CSV, JSON and side-by-side pictures.
 
+    A folder of several test sets gives one report per set, in a folder of its name, and their summary.
+
     Args:
         source: A run folder, or `Trained(model, weights)`.
-        test_set: Folder or `TestSet`; by default the test pairs of the run's recipe.
-        protocol: How scores are measured; by default that of the run, else of the network's packaged recipes.
+        test_set: Folder, `TestSet`, or sets by name; by default the test pairs of the run's recipe.
+        protocol: How scores are measured; by default that of each named set, of the run, else of the network's
+            packaged recipes.
         out: Folder of the report; by default RUN_FOLDER/report, else `report`.
-        limit: Number of pairs, all when `None`.
+        limit: Number of pairs of every set, all when `None`.
         device: "auto", "CPU", "GPU" or "Ascend".
         tile: Side of the tiles in pixels; whole images when `None`.
 
@@ -239,18 +209,29 @@ def evaluate(
     Example:
         >>> evaluate("runs/quickstart").evaluation.mean["psnr"]
         24.1
+        >>> evaluate("runs/deraining", "Synthetic_Rain_Datasets").evaluation.sets["Rain100L"].mean["psnr"]
+        36.4
     """
     trained = source if isinstance(source, Trained) else Trained.of_run(source)
-    tests = test_set if isinstance(test_set, TestSet) else TestSet(test_set)
     measure = get_protocol(protocol or trained.usual_protocol())
-    pairs = tests.pairs(trained.recipe)
+    if test_set is None or isinstance(test_set, (str, Path)):
+        test_set = TestSet(test_set)
+    if isinstance(test_set, TestSet):
+        sets = test_set.named_sets(measure, trained.recipe)
+        pairs = [] if sets else test_set.pairs(trained.recipe)
+    else:
+        sets, pairs = [replace(entry, protocol=measure) if protocol else entry for entry in test_set], []
     folder = Path(out) if out else (trained.folder or Path()) / "report"
     folder.mkdir(parents=True, exist_ok=True)
     restorer = trained.restorer(device, tile)
+    settings = {"model": trained.model, "weights": str(trained.weights)}
+    if sets:
+        result = evaluate_sets(restorer.restore_float, sets, save_dir=folder, limit=limit)
+        write_sets(result, folder, settings)
+        return EvalReport(result, format_sets(result), folder)
     evaluation = evaluate_pairs(restorer.restore_float, pairs, measure, save_dir=folder / "pictures", limit=limit)
     write_csv(evaluation, folder / "scores.csv")
-    settings = {"model": trained.model, "weights": str(trained.weights), "data": str(Path(pairs[0].input).parent)}
-    write_json(evaluation, folder / "scores.json", settings)
+    write_json(evaluation, folder / "scores.json", {**settings, "data": str(Path(pairs[0].input).parent)})
     return EvalReport(evaluation, format_table(evaluation), folder)
 
 
