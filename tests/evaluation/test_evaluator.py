@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from mindrestore.data.images import read_rgb, write_image
+from mindrestore.data.matlab import write_variables
 from mindrestore.data.pairing import Pair
 from mindrestore.evaluation import metrics
 from mindrestore.evaluation.evaluator import EvaluationError, evaluate_pairs, evaluate_sets
-from mindrestore.evaluation.protocol import ProtocolError
-from mindrestore.evaluation.sets import NamedSet
+from mindrestore.evaluation.protocol import ProtocolError, get_protocol
+from mindrestore.evaluation.report import write_csv
+from mindrestore.evaluation.sets import NamedSet, TestSet
 
 
 @pytest.fixture
@@ -204,3 +206,37 @@ def test_a_metric_undefined_in_one_set_has_no_average(folder):
     assert math.isnan(result.mean["ssim"])
     assert result.sets["a"].mean["ssim"] > 0.9
     assert result.mean["mae"] > 0
+
+
+def test_blocks_of_a_matlab_file(tmp_path):
+    """SIDD's benchmark: the images lie inside two .mat files, and the prediction is not rounded."""
+    rng = np.random.default_rng(0)
+    clear = rng.integers(40, 200, (2, 3, 16, 24, 3), np.uint8)
+    noisy = np.clip(clear + rng.normal(0, 20, clear.shape), 0, 255).astype(np.uint8)
+    folder = tmp_path / "SIDD" / "test"
+    for name, values in (("Noisy", noisy), ("Gt", clear)):
+        write_variables(folder / f"Validation{name}BlocksSrgb.mat", {f"Validation{name}BlocksSrgb": values})
+    assert TestSet(tmp_path / "SIDD").named_sets("mpr-sidd") == []  # one data set
+
+    def restore(image):
+        return image + np.float32(0.4 / 255)
+
+    pairs = TestSet(tmp_path / "SIDD").pairs()
+    result = evaluate_pairs(restore, pairs, "mpr-sidd", save_dir=tmp_path / "pictures")
+    names = ["0001_01", "0001_02", "0001_03", "0002_01", "0002_02", "0002_03"]
+    assert [row.name for row in result.rows] == names
+    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == [f"{name}.png" for name in names]
+    assert [(row.height, row.width) for row in result.rows] == [(16, 24)] * 6
+    last = get_protocol("mpr-sidd").measure((noisy[1, 2] + 0.4) / 255, clear[1, 2] / 255)
+    assert result.rows[-1].restored == pytest.approx(last, abs=1e-5)
+    assert result.rows[-1].restored["psnr"] != pytest.approx(result.rows[-1].input["psnr"], abs=1e-3)
+    write_csv(result, tmp_path / "scores.csv")
+    assert ",0002_03,0002_03,16,24," in (tmp_path / "scores.csv").read_text().splitlines()[-1]
+
+
+def test_a_missing_block_file_is_named(tmp_path):
+    blocks = np.zeros((1, 1, 8, 8, 3), np.uint8)
+    write_variables(tmp_path / "ValidationNoisyBlocksSrgb.mat", {"ValidationNoisyBlocksSrgb": blocks})
+    gone = Pair("0001_01", tmp_path / "ValidationNoisyBlocksSrgb.mat/0001_01", tmp_path / "gone.mat/0001_01")
+    with pytest.raises(EvaluationError, match=r"0001_01: .*gone\.mat: cannot be read"):
+        evaluate_pairs(dehaze, [gone], "mpr-sidd")

@@ -96,12 +96,9 @@ class TestSet:
 
 
 def _published_table(found: Sequence[str]) -> list[str]:
-    """List all sets of the published tables that some of these folders belong to, by folder name where there is one."""
+    """List the sets of the published table that most of these folders belong to, by folder name where there is one."""
     folders = {name.lower(): name for name in found}
-    tables = ([CATALOG[part].title for part in spec.parts.get("test", ())] for spec in CATALOG.values())
-    return [
-        folders.get(title.lower(), title)
-        for titles in tables
-        if any(title.lower() in folders for title in titles)
-        for title in titles
-    ]
+    tables = [[CATALOG[part].title for part in spec.parts.get("test", ())] for spec in CATALOG.values()]
+    here = [sum(title.lower() in folders for title in titles) for titles in tables]
+    best = tables[here.index(max(here))] if any(here) else []
+    return [folders.get(title.lower(), title) for title in best]
