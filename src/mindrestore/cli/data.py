@@ -14,20 +14,21 @@ RAIN_OPTIONS = ("angle", "length", "width", "density", "brightness", "veil", "ve
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the sub-command and its three verbs."""
+    """Add the sub-command and its verbs."""
     parser = subparsers.add_parser("data", help="check, make and render training data", description=__doc__)
     parser.set_defaults(run=run)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     _add_check(verbs)
     _add_synth(verbs)
     _add_scenes(verbs)
+    _add_sidd_patches(verbs)
     for verb in verbs.choices.values():
         verb.set_defaults(parser=verb)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the verb that was given; 0 for success, 1 when `check` finds something wrong."""
-    return {"check": _check, "synth": _synth, "scenes": _scenes}[args.verb](args)
+    return {"check": _check, "synth": _synth, "scenes": _scenes, "sidd-patches": _sidd_patches}[args.verb](args)
 
 
 def _add_check(verbs: Any) -> None:
@@ -121,6 +122,21 @@ def _add_scenes(verbs: Any) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
 
+def _add_sidd_patches(verbs: Any) -> None:
+    parser = verbs.add_parser(
+        "sidd-patches",
+        help="cut SIDD-Medium into training patches",
+        description="Cut random patches out of SIDD-Medium (sRGB): OUT/input and OUT/target, same names. The published "
+        "training set has 300 patches of 256 pixels of each of the 320 pairs.",
+    )
+    parser.add_argument("folder", type=Path, metavar="SIDD_MEDIUM", help="folder of SIDD-Medium")
+    parser.add_argument("out", type=Path, metavar="OUT", help="destination folder, such as SIDD/train")
+    parser.add_argument("--patch", type=_positive, default=256, metavar="P", help="side in pixels (default 256)")
+    parser.add_argument("--per-image", type=_positive, default=300, metavar="K", help="patches per pair (default 300)")
+    parser.add_argument("--seed", type=int, default=0, help="default 0")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+
 def _check(args: argparse.Namespace) -> int:
     from mindrestore.data.check import check_folder
 
@@ -166,6 +182,18 @@ def _scenes(args: argparse.Namespace) -> int:
         folders = ("clear", "depth")
     count = sum(1 for _ in tqdm(written, "scenes", total=args.count, unit="scene", disable=None))
     print(f"{count} scenes in {args.out / folders[0]} and {args.out / folders[1]}")
+    return 0
+
+
+def _sidd_patches(args: argparse.Namespace) -> int:
+    from mindrestore.data.catalog import find_pairs
+    from mindrestore.data.sidd import PatchOptions, cut_patches
+
+    options = PatchOptions(args.patch, args.per_image, args.seed, args.overwrite)
+    pairs = find_pairs("sidd_medium", args.folder, "train")
+    done = cut_patches(pairs, args.out, options)
+    count = sum(1 for _ in tqdm(done, "patches", total=len(pairs), unit="pair", disable=None))
+    print(f"{count * args.per_image} patches in {args.out / 'input'} and {args.out / 'target'}")
     return 0
 
 

@@ -162,6 +162,10 @@ def find_parts(dataset: str, root: PathLike, split: str) -> list[Found]:
         places = {name: place} if place else {}
     if not places:
         raise DatasetError(explain_layout(spec, root, split))
+    if not spec.paired:
+        raise DatasetError(
+            f"{root}: {spec.title} publishes no clear images; see docs/datasets.md for its results files"
+        )
     return [_read(part, place, split, wanted, root) for part, place in places.items()]
 
 
@@ -194,7 +198,7 @@ def find_sets(root: PathLike) -> dict[str, list[Pair]]:
         for folder in (path for path in base.iterdir() if path.is_dir() and path.name.lower() not in splits):
             name = recognise(folder, "test")
             place = locate(CATALOG[name], folder, "test")
-            if place:
+            if place and CATALOG[name].paired:
                 pairs = require_partners(_read(name, place, "test", None, folder).pairing)
                 found[list(CATALOG).index(name), natural_key(folder.name)] = folder.name, pairs
         if found:

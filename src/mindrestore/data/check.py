@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mindrestore.data.catalog import SPLITS, DatasetError, Found, find_split
+from mindrestore.data.catalog import CATALOG, SPLITS, DatasetError, Found, dataset_name, find_parts
+from mindrestore.data.dnd import BOXES, PHOTOGRAPHS, cut_boxes, find_dnd, read_boxes, read_photograph
 from mindrestore.data.images import ImageError, PathLike, read_image
+from mindrestore.data.locate import joining
 from mindrestore.data.pairing import PairingError
 
 Progress = Callable[[Iterable], Iterable]
@@ -62,6 +64,10 @@ def check_folder(root: PathLike, dataset: str = "auto", min_size: int = 8, progr
         True
     """
     report = Report()
+    base = find_dnd(root) if dataset == "auto" or dataset_name(dataset) == "dnd" else None
+    if base:
+        _check_dnd(base, dataset != "auto", progress, report)
+        return report
     sections = _find_sections(root, dataset, report)
     for splits, found in sections:
         pairing = found.pairing
@@ -82,24 +88,35 @@ def _find_sections(root: PathLike, dataset: str, report: Report) -> list[tuple[l
     refusal: DatasetError | None = None
     for split in SPLITS:
         try:
-            found = find_split(dataset, root, split)
+            parts = find_parts(dataset, root, split)
         except DatasetError as error:
             refusal = refusal or error
             continue
-        except PairingError as error:
+        except (PairingError, ImageError) as error:
             if str(error) not in report.problems:
                 report.problems.append(str(error))
             continue
-        inputs = tuple(pair.input for pair in found.pairing.pairs) + tuple(found.pairing.missing_targets)
-        splits, earlier = sections.get(inputs, ([], found))
-        if earlier.dataset == found.dataset:
-            sections[inputs] = ([*splits, split], found)
-        elif earlier.dataset == "folders":
-            sections[inputs] = ([split], found)
+        _check_parts(parts, root, split, dataset != "auto", report)
+        for found in parts:
+            inputs = tuple(pair.input for pair in found.pairing.pairs) + tuple(found.pairing.missing_targets)
+            splits, earlier = sections.get(inputs, ([], found))
+            if earlier.dataset == found.dataset:
+                sections[inputs] = ([*splits, split], found)
+            elif earlier.dataset == "folders":
+                sections[inputs] = ([split], found)
     sections.pop((), None)
     if not sections and not report.problems:
         raise refusal or DatasetError(f"{root}: no image belongs to any split; see docs/datasets.md")
     return list(sections.values())
+
+
+def _check_parts(parts: list[Found], root: PathLike, split: str, named: bool, report: Report) -> None:
+    present = {found.dataset for found in parts}
+    whole = joining(split, present) if len(parts) > 1 else None
+    absent = [CATALOG[name].title for name in CATALOG[whole].parts[split] if name not in present] if whole else []
+    if absent:
+        message = f"{root}: {CATALOG[whole].title} has no {', '.join(absent)} in it"
+        (report.problems if named else report.notes).append(message)
 
 
 def _check_counts(found: Found, named: bool, report: Report) -> None:
@@ -140,3 +157,22 @@ def _shape(path: Path, known: dict, min_size: int, report: Report) -> tuple[int,
             if min(height, width) < min_size:
                 report.problems.append(f"{path}: {width}x{height} is smaller than {min_size} pixels a side")
     return known[path]
+
+
+def _check_dnd(base: Path, named: bool, progress: Progress, report: Report) -> None:
+    """Check DND, which has boxes instead of clear images."""
+    try:
+        boxes = read_boxes(base)
+    except ImageError as error:
+        report.problems.append(str(error))
+        return
+    for number, own in enumerate(progress(boxes), 1):
+        try:
+            cut_boxes(read_photograph(base, number), own, base / "images_srgb" / f"{number:04d}.mat")
+        except ImageError as error:
+            report.problems.append(str(error))
+    count = sum(len(own) for own in boxes)
+    report.sections.append(f"DND (test): {len(boxes)} photographs, {count} boxes, no clear images, {base}")
+    if len(boxes) != PHOTOGRAPHS or any(len(own) != BOXES for own in boxes):
+        message = f"{base}: published are {PHOTOGRAPHS} photographs with {BOXES} boxes each"
+        (report.problems if named else report.notes).append(message)

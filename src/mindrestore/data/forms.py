@@ -22,11 +22,11 @@ class Form(NamedTuple):
 
     Attributes:
         locate: Takes a folder and a split; gives where degraded and clear images are, or None for another form.
-        pair: Takes these two places and gives the pairing.
+        pair: Takes these two places and gives the pairing; None where there are no clear images.
     """
 
     locate: Callable[[Path, str], Places]
-    pair: Callable[[Path, Path], Pairing]
+    pair: Optional[Callable[[Path, Path], Pairing]]  # noqa: UP045 - evaluated on Python 3.9
 
 
 def _locate_sequences(base: Path, split: str) -> Places:
@@ -96,6 +96,11 @@ def _pair_blocks(noisy: Path, clear: Path) -> Pairing:
     return Pairing([Pair(path.name, path, target) for path, target in zip(inputs, targets)])
 
 
+def _locate_photographs(base: Path, split: str) -> Places:
+    info, images = base / "info.mat", base / "images_srgb"
+    return (images, info) if info.is_file() and images.is_dir() else None
+
+
 FORMS: dict[str, Form] = {
     # GoPro as published: GOPR0384_11_00/{blur,blur_gamma,sharp}/000001.png
     "sequences": Form(_locate_sequences, _pair_sequences),
@@ -103,4 +108,6 @@ FORMS: dict[str, Form] = {
     "scenes": Form(_locate_scenes, _pair_scenes),
     # SIDD's validation blocks: two .mat files
     "blocks": Form(_locate_blocks, _pair_blocks),
+    # DND: info.mat beside images_srgb/0001.mat
+    "photographs": Form(_locate_photographs, None),
 }

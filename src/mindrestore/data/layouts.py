@@ -42,6 +42,7 @@ class DatasetSpec:
         forms: How files may lie there, tried in order: "folders" (one of degraded, one of clear images) or a name of
             `mindrestore.data.forms.FORMS`.
         parts: Per split, the data sets whose images it joins.
+        paired: Whether there are clear images.
         aliases: Other names that are accepted.
     """
 
@@ -60,6 +61,7 @@ class DatasetSpec:
     recursive: bool = False
     forms: tuple[str, ...] = ("folders",)
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    paired: bool = True
     aliases: tuple[str, ...] = ()
 
 
@@ -223,6 +225,14 @@ CATALOG: dict[str, DatasetSpec] = {
         places=("SIDD_Medium_Srgb/Data", "SIDD_Medium/Data", "SIDD_Medium_Srgb", "SIDD_Medium", "Data", ""),
         counts={"train": ((320, 320),)},
         forms=("scenes",),
+    ),
+    "dnd": DatasetSpec(
+        title="DND",
+        rule="same",
+        splits=("test",),
+        places=("DND", "test/DND", "test", ""),
+        forms=("photographs",),
+        paired=False,
     ),
     "synthetic_rain": DatasetSpec(
         title="Synthetic Rain Datasets",

@@ -81,7 +81,10 @@ def recognise(root: Path, split: str, listed: bool = False) -> str:
         place = locate(spec, root, split)
         if place is None:
             continue
-        hinted = bool(spec.hint) and re.search(spec.hint, "/".join(place.inputs.absolute().parts[-4:]), re.IGNORECASE) is not None
+        hinted = (
+            bool(spec.hint)
+            and re.search(spec.hint, "/".join(place.inputs.absolute().parts[-4:]), re.IGNORECASE) is not None
+        )
         ranges = () if listed else spec.numbers.get(split)
         likely = hinted or not spec.needs_hint
         if place.form != "folders" or (likely and _names_fit(spec, place.inputs, ranges)):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import threading
-import zlib
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -104,7 +103,6 @@ def read_variables(path: PathLike) -> dict[str, Any]:
         dtype('float32')
     """
     from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
 
     path = Path(path)
     try:
@@ -116,7 +114,9 @@ def read_variables(path: PathLike) -> dict[str, Any]:
         return _read_hdf5(path)
     try:
         found = loadmat(path, appendmat=False)
-    except (MatReadError, OSError, ValueError, TypeError, NotImplementedError, zlib.error) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # on damaged bytes scipy raises IndexError, zlib.error and even UnboundLocalError
         raise MatlabError(f"{path}: damaged MATLAB file ({error}); copy or download it again") from error
     return {name: _plain(value) for name, value in found.items() if not name.startswith("__")}
 
