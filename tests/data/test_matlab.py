@@ -11,7 +11,7 @@ from scipy.io import loadmat
 from mindrestore.data import matlab
 from mindrestore.data.catalog import DatasetError, find_pairs, find_sets
 from mindrestore.data.check import check_folder
-from mindrestore.data.dnd import Box, cut_boxes, find_dnd, read_boxes, read_photograph, restore_dnd
+from mindrestore.data.dnd import Box, cut_boxes, find_dnd, read_boxes, read_photograph, write_result
 from mindrestore.data.images import ImageError, read_image
 from mindrestore.data.matlab import MatlabError, block_paths, read_block, read_variables, write_variables
 from mindrestore.data.sidd import restore_blocks
@@ -209,17 +209,15 @@ def test_dnd_has_no_pairs(dnd):
 
 
 def test_dnd_results_have_the_form_of_the_server(dnd, photographs, tmp_path):
-    paths = list(restore_dnd(lambda image: 2 * image, dnd.parent, tmp_path / "results"))
-    assert [path.name for path in paths] == ["0001.mat", "0002.mat"]
-    result = loadmat(paths[1])
+    crops = cut_boxes(read_photograph(dnd, 2), read_boxes(dnd)[1], "0002.mat")
+    write_result(tmp_path / "results/0002.mat", [crop.astype(np.float64) / 2 for crop in crops])
+    result = loadmat(tmp_path / "results/0002.mat")
     assert result["Idenoised"].shape == (1, 2)
     crop = result["Idenoised"][0, 1]
     assert crop.dtype == np.float32
-    np.testing.assert_allclose(crop, np.minimum(2 * photographs[1][16:24, 10:18], 1))
+    np.testing.assert_allclose(crop, photographs[1][16:24, 10:18] / 2)
     assert not result["israw"].item()
     assert result["eval_version"].item() == "1.0"
-    with pytest.raises(DatasetError, match=r"no info\.mat beside a folder images_srgb"):
-        list(restore_dnd(lambda image: image, tmp_path / "results", tmp_path / "out"))
 
 
 def test_check_of_dnd(dnd):
@@ -233,6 +231,8 @@ def test_check_of_dnd(dnd):
     assert "0001.mat: is 30x19, but Box(top=12, left=22, bottom=20, right=30) reaches beyond it" in problems[0]
     assert "0002.mat: InoisySRGB is (24, 18) float32, expected (height, width, 3) single" in problems[1]
     assert "published are 50" in problems[2]
+    write_variables(dnd / "images_srgb/0002.mat", {"InoisySRGB": np.full((24, 18, 3), 200.0, np.float32)})
+    assert "0002.mat: InoisySRGB reaches from 200 to 200, expected 0 to 1" in check_folder(dnd).problems[1]
     write_variables(dnd / "images_srgb/0002.mat", {"Inoisy": np.zeros((24, 18, 3), np.float32)})
     assert "0002.mat: holds no InoisySRGB" in check_folder(dnd).problems[1]
     write_variables(dnd / "info.mat", {"info": 3.0})

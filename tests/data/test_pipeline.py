@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from mindrestore.data.catalog import DatasetError
+from mindrestore.data.catalog import DatasetError, find_pairs
+from mindrestore.data.check import check_folder
 from mindrestore.data.images import ImageError, write_image
 from mindrestore.data.pairing import Pair
 from mindrestore.data.pipeline import Batch, TrainLoader, mix
@@ -177,6 +179,30 @@ def test_mixup_resumes_exactly_and_differs_between_ranks(pairs):
     for before, after, step in zip(plain, shares(1), range(3)):
         expected = mix(before, 0.6, np.random.default_rng((5, 4, step, 1, 5)))
         assert np.array_equal(expected.input, after.input)
+
+
+def test_every_kind_of_image_becomes_rgb(tmp_path):
+    """Grey, palette, RGBA, BMP and TIFF files train side by side, also smaller than the patch."""
+    rng = np.random.default_rng(0)
+    grey = Image.fromarray(rng.integers(0, 256, (13, 17), dtype=np.uint8))
+    colour = Image.fromarray(rng.integers(0, 256, (13, 17, 4), dtype=np.uint8))  # RGBA
+    for kind in ("input", "target"):
+        (tmp_path / kind).mkdir()
+        grey.save(tmp_path / kind / "grey.png")
+        colour.save(tmp_path / kind / "rgba.png")
+        colour.convert("RGB").quantize(16).save(tmp_path / kind / "palette.png")
+        colour.convert("RGB").save(tmp_path / kind / "windows.bmp")
+        colour.convert("RGB").save(tmp_path / kind / "print.tif")
+    assert check_folder(tmp_path).clean
+    found = find_pairs("auto", tmp_path, "train")
+    config = DataConfig(patch_size=16, augment=("saturation", "dihedral9"), workers=1)
+    (batch,) = TrainLoader(found, config=config, batch_size=5, seed=1).epoch(0)
+    assert batch.input.shape == (5, 3, 16, 16)
+    assert np.array_equal(batch.input, batch.target)
+    names = [found[i].key for i in batch.index]
+    grey_patch = batch.input[names.index("grey")]
+    assert np.array_equal(grey_patch[0], grey_patch[2])
+    assert np.ptp(batch.input[names.index("rgba")], axis=0).max() > 0.5
 
 
 def test_no_pairs():

@@ -134,6 +134,17 @@ def test_circular_inheritance_is_reported(tmp_path):
         load_recipe(tmp_path / "a.yaml")
 
 
+def test_a_group_that_is_off_can_be_switched_on_by_one_key():
+    assert load_recipe("quickstart").data.mixup is None
+    mixup = load_recipe("quickstart", ["data.mixup.from_epoch=2"]).data.mixup
+    assert (mixup.alpha, mixup.from_epoch) == (0.6, 2)
+    assert load_recipe("quickstart", ["data.mixup={alpha: 0.3}"]).data.mixup.alpha == 0.3
+    assert load_recipe("quickstart", ["data.mixup={alpha: 0.3}", "data.mixup=null"]).data.mixup is None
+    for override, message in (("data.mixup.alpha=0", "greater than 0"), ("data.mixup.alfa=1", "'data.mixup.alpha'")):
+        with pytest.raises(RecipeError, match=message):
+            load_recipe("quickstart", [override])
+
+
 def test_every_key_is_listed_once():
     keys = recipe_keys()
     assert len(keys) == len(set(keys))

@@ -185,7 +185,7 @@ def _read_hdf5(path: Path) -> dict[str, Any]:
         if h5py.check_ref_dtype(item.dtype):
             cells = np.empty(values.shape, object)
             for place, reference in np.ndenumerate(values):
-                cells[place] = convert(item.file[reference])
+                cells[place] = convert(item.file[reference]) if reference else None
             values = cells
         return np.transpose(values)  # HDF5 holds MATLAB's axes in reverse
 

@@ -10,7 +10,7 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import yaml
 
@@ -200,11 +200,13 @@ def recipe_keys() -> list[str]:
 
 
 def _keys_of(config: Any, path: str) -> list[str]:
-    keys = []
+    keys, hints = [], get_type_hints(type(config))
     for item in dataclasses.fields(config):
         name = join(path, item.name)
         keys.append(name)
         value = getattr(config, item.name)
+        if value is None:  # a group that is off has keys all the same
+            value = next((kind() for kind in get_args(hints[item.name]) if dataclasses.is_dataclass(kind)), None)
         if dataclasses.is_dataclass(value):
             keys += _keys_of(value, name)
     return keys
