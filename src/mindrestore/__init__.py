@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mindrestore.api import evaluate, export, restore, train
     from mindrestore.errors import MindRestoreError
+    from mindrestore.inference.predictor import MPRPredictor
     from mindrestore.inference.restorer import Restorer
     from mindrestore.models.registry import create_model, list_models, model_spec
     from mindrestore.recipes.load import list_recipes, load_recipe
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "MPRPredictor",
     "MindRestoreError",
     "Restorer",
     "create_model",
@@ -35,6 +37,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "MPRPredictor": "mindrestore.inference.predictor",
     "MindRestoreError": "mindrestore.errors",
     "Restorer": "mindrestore.inference.restorer",
     "create_model": "mindrestore.models.registry",

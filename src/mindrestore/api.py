@@ -16,9 +16,11 @@ from mindrestore.evaluation.evaluator import Evaluation, SetsEvaluation, evaluat
 from mindrestore.evaluation.protocol import get_protocol
 from mindrestore.evaluation.report import format_sets, format_table, write_csv, write_json, write_sets
 from mindrestore.evaluation.sets import NamedSet, TestSet
+from mindrestore.inference.benchmarks import is_benchmark, restore_benchmark
 from mindrestore.inference.exporter import ExportReport, export_model
 from mindrestore.inference.files import RestoreSummary, restore_files
 from mindrestore.inference.restorer import Restorer
+from mindrestore.inference.tasks import network_for, published_weights, require_task
 from mindrestore.losses.objective import build_objective
 from mindrestore.models.registry import create_model, model_spec
 from mindrestore.recipes.load import list_recipes, load_recipe
@@ -75,8 +77,13 @@ class Trained:
         return cls(recipe.model.name, weights, recipe.model.hyper, folder, recipe)
 
     @classmethod
-    def of_file(cls, model: str, weights: PathLike) -> Trained:
+    def of_file(cls, model: str, weights: PathLike, hyper: Mapping[str, Any] | None = None) -> Trained:
         """Take a weight file; one that lies in a run folder of the same network brings its hyper-parameters.
+
+        Args:
+            model: Registered name.
+            weights: Weight file.
+            hyper: Hyper-parameters to lay over these.
 
         Example:
             >>> Trained.of_file("aecrnet", "runs/quickstart/best.ckpt").hyper
@@ -86,8 +93,39 @@ class Trained:
         if (folder / "recipe.yaml").is_file():
             config = load_recipe(folder).model
             if config.name == model:
-                return cls(model, weights, config.hyper)
-        return cls(model, weights)
+                return cls(model, weights, {**config.hyper, **(hyper or {})})
+        return cls(model, weights, dict(hyper or {}))
+
+    @classmethod
+    def of_task(
+        cls,
+        task: str,
+        weights: PathLike | None = None,
+        *,
+        model: str | None = None,
+        hyper: Mapping[str, Any] | None = None,
+    ) -> Trained:
+        """Take the network for a task.
+
+        Args:
+            task: `derain` or `Deraining`, `deblur` or `Deblurring`, `denoise` or `Denoising`, `dehaze`, in any case.
+            weights: Weight file; by default the one where the published demo keeps it.
+            model: Registered name; by default the network that specialises in the task.
+            hyper: Hyper-parameters that differ from the published ones.
+
+        Raises:
+            MindRestoreError: The task is unknown, the model does another one, or no weights were found.
+
+        Example:
+            >>> Trained.of_task("Deraining", "rain.ckpt").model
+            'mprnet_deraining'
+        """
+        usual = network_for(task)
+        model = model or usual
+        require_task(model, task)
+        if weights is None and model != usual:
+            raise MindRestoreError(f"nothing says which weights {model} is to use; give --weights FILE")
+        return cls.of_file(model, weights or published_weights(task), hyper)
 
     def usual_protocol(self) -> str:
         """Give the test protocol of the run, else of the first packaged recipe for this network, else `rgb`."""
@@ -269,20 +307,22 @@ def export(
 
 def restore(
     source: Trained | PathLike,
-    photos: PathLike,
+    photos: PathLike | Sequence[PathLike],
     out: PathLike,
     *,
     overwrite: bool = False,
+    png: bool = False,
     tile: int | None = None,
     device: str = "auto",
 ) -> RestoreSummary:
-    """Restore a photograph or a folder of them.
+    """Restore a photograph or a folder of them; or SIDD's validation blocks or DND into the files of their programs.
 
     Args:
         source: A run folder, or `Trained(model, weights)`.
-        photos: File, or folder of files.
+        photos: File, folder of files, or several of them; `ValidationNoisyBlocksSrgb.mat`; the folder of DND.
         out: Folder for the results, under the names of the inputs.
         overwrite: Replace results that are there; otherwise they stay.
+        png: Write every result as NAME.png, 8-bit RGB; of SIDD and DND, write PNG files beside the MATLAB files.
         tile: Side of the tiles in pixels; whole images when `None`.
         device: "auto", "CPU", "GPU" or "Ascend".
 
@@ -298,4 +338,6 @@ def restore(
         (PosixPath('clean/a.png'), PosixPath('clean/b.jpg'))
     """
     trained = source if isinstance(source, Trained) else Trained.of_run(source)
-    return restore_files(trained.restorer(device, tile), photos, out, overwrite=overwrite)
+    restorer = trained.restorer(device, tile)
+    whole = isinstance(photos, (str, Path)) and is_benchmark(photos)
+    return (restore_benchmark if whole else restore_files)(restorer, photos, out, png=png, overwrite=overwrite)

@@ -101,10 +101,24 @@ def test_eval_takes_the_published_flags_and_names_those_that_change_nothing(caps
 
 
 def test_flags_of_two_programs_do_not_mix(monkeypatch):
-    other = aliases.System("other", "elsewhere", "quickstart", {"--other": aliases.Alias("--other")})
+    other = aliases.System("other", "elsewhere", ["train"], "quickstart", {"--other": aliases.Alias("--other")})
     first = aliases.systems()[0]
     monkeypatch.setattr(aliases, "systems", lambda: (first, other))
     parser = argparse.ArgumentParser()
-    aliases.add_flags(parser)
+    aliases.add_flags(parser, "train")
     with pytest.raises(aliases.AliasError, match="different published programs"):
         aliases.given_values(parser.parse_args(["--lr", "1e-4", "--other", "1"]), None)
+
+
+def test_every_command_takes_its_own_programs_only():
+    taken = {}
+    for command in ("train", "eval", "restore"):
+        parser = argparse.ArgumentParser()
+        aliases.add_flags(parser, command)
+        taken[command] = {action.dest for action in parser._actions} - {"help"}
+    assert taken["train"] == taken["eval"] == {"alias_" + flag[2:] for flag in PUBLISHED}
+    demo, paddlegan = (
+        {"input_dir", "result_dir", "dataset", "gpus"},
+        {"input_image", "output_path", "weight_path", "cpu"},
+    )
+    assert taken["restore"] == {f"alias_{name}" for name in demo | paddlegan}

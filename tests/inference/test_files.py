@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mindrestore.data.images import ImageError, read_image, write_image
-from mindrestore.inference.files import restore_files
+from mindrestore.inference.files import published_photos, restore_files
 from mindrestore.inference.restorer import RestoreError
 
 
@@ -112,6 +112,53 @@ def test_grey_and_transparent_files(tmp_path):
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out/grey.png")), grey)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out/rgba.png")), rgba)
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "out/deep.png"), cv2.IMREAD_UNCHANGED), deep)
+
+
+def test_png_on_demand_is_8_bit_rgb(tmp_path):
+    rng = np.random.default_rng(0)
+    rgba = rng.integers(0, 256, (6, 7, 4), np.uint8)
+    deep = rng.integers(0, 65536, (6, 7, 3), np.uint16)
+    (tmp_path / "in").mkdir()
+    Image.fromarray(rgba).save(tmp_path / "in" / "a.b.png")
+    Image.fromarray(rgba[..., 0]).save(tmp_path / "in" / "grey.PNG")
+    Image.fromarray(rgba).quantize(16).save(tmp_path / "in" / "palette.png")
+    write_image(tmp_path / "in" / "deep.tif", deep)
+    write_image(tmp_path / "in" / "sub" / "c.jpg", rgba[..., :3])
+    summary = restore_files(lambda photo: photo, tmp_path / "in", tmp_path / "out", png=True)
+    assert summary.failed == ()
+    assert names_below(tmp_path / "out") == ["a.b.png", "deep.png", "grey.png", "palette.png", "sub/c.png"]
+    for path in summary.written:
+        assert Image.open(path).mode == "RGB"
+    np.testing.assert_array_equal(read_image(tmp_path / "out/a.b.png"), rgba[..., :3])
+    np.testing.assert_array_equal(read_image(tmp_path / "out/grey.png"), np.repeat(rgba[..., :1], 3, 2))
+    np.testing.assert_array_equal(read_image(tmp_path / "out/deep.png"), np.rint(deep / 65535 * 255))
+
+
+def test_half_grey_levels_are_rounded_to_even(tmp_path):
+    write_image(tmp_path / "a.png", np.zeros((1, 4, 3), np.uint8))
+    levels = np.float32([0.5, 1.5, 2.5, 254.5])
+    restore_files(
+        lambda photo: np.tile((levels / 255)[None, :, None], (1, 1, 3)), tmp_path / "a.png", tmp_path / "out", png=True
+    )
+    expected = np.rint(levels / np.float32(255) * np.float32(255))
+    assert expected.tolist() == [0, 2, 2, 254]
+    np.testing.assert_array_equal(read_image(tmp_path / "out" / "a.png")[0, :, 0], expected)
+
+
+def test_png_results_of_one_stem_do_not_replace_each_other(photos, tmp_path):
+    summary = restore_files(halve, photos, tmp_path / "out", png=True, overwrite=True)
+    assert [path.name for path in summary.written] == ["a.png", "c.png", "b.png"]
+    assert "its result would replace that of" in summary.failed[0]
+
+
+def test_published_programs_take_few_suffixes_and_no_sub_folders(photos):
+    for name in ("10.png", "9.JPG", "e.Png", "f.jpeg", ".hidden.png"):
+        write_image(photos / name, np.zeros((2, 2, 3), np.uint8))
+    assert [path.name for path in published_photos(photos)] == ["9.JPG", "10.png", "a.jpg", "a.png"]
+    with pytest.raises(RestoreError, match=r"deep: no image here \(\.bmp; sub-folders are left out\)"):
+        published_photos(photos / "sub" / "deep", (".bmp",))
+    with pytest.raises(RestoreError, match="nowhere: no such folder"):
+        published_photos(photos / "nowhere")
 
 
 def test_wrong_places_are_named(photos, tmp_path):

@@ -8,20 +8,24 @@ import pytest
 
 from mindrestore.inference.exporter import ExportError, export_model
 from mindrestore.inference.restorer import Restorer
+from mindrestore.models.registry import create_model
 from mindrestore.weights.convert import save_weights
 
-SMALL = [("aecrnet", {"channels": 4, "blocks": 1, "deform_layers": 1})]
+SMALL = {
+    "aecrnet": {"channels": 4, "blocks": 1, "deform_layers": 1},
+    "mprnet_deraining": {"n_feat": 4, "scale_unetfeats": 4, "scale_orsnetfeats": 4, "num_cab": 1},
+}
 
 
-@pytest.fixture(autouse=True)
-def same_weights_every_time():
+@pytest.fixture(scope="module", params=SMALL)
+def restore(request):
+    """Give a restorer that is compiled once for the images of all tests."""
     ms.set_seed(0)
+    return Restorer(request.param, device="CPU", hyper=SMALL[request.param])
 
 
-@pytest.mark.parametrize(("name", "hyper"), SMALL)
-@pytest.mark.parametrize("shape", [(1, 1), (17, 23)])
-def test_awkward_sizes(name, hyper, shape):
-    restore = Restorer(name, device="CPU", hyper=hyper)
+@pytest.mark.parametrize("shape", [(1, 1), (3, 70), (7, 5), (17, 23), (40, 48)])
+def test_awkward_sizes(restore, shape):
     photo = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     restored = restore(photo)
     assert (restored.shape, restored.dtype) == (photo.shape, np.uint8)
@@ -30,11 +34,20 @@ def test_awkward_sizes(name, hyper, shape):
     assert np.abs(restored / 255 - exact).max() <= 0.51 / 255
 
 
-@pytest.mark.parametrize(("name", "hyper"), SMALL)
-def test_export_with_free_size(name, hyper, tmp_path):
+def test_one_compilation_for_all_sizes_equals_running_operator_by_operator(restore):
+    eager = Restorer(restore.spec, net=restore.net, compiled=False)
+    photo = np.random.default_rng(1).random((19, 34, 3), np.float32)
+    compiled = restore.restore_float(photo)
+    np.testing.assert_allclose(compiled, eager.restore_float(photo), atol=2e-6)
+    assert np.abs(compiled - photo).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_export_with_free_size(name, tmp_path):
+    ms.set_seed(0)
     weights = tmp_path / "w.safetensors"
-    save_weights(Restorer(name, device="CPU", hyper=hyper).net, weights)
-    report = export_model(name, weights, tmp_path / "m.mindir", hyper=hyper)
+    save_weights(create_model(name, **SMALL[name]), weights)
+    report = export_model(name, weights, tmp_path / "m.mindir", hyper=SMALL[name])
     assert len(report.differences) == 2
     assert report.difference < 1e-5
 

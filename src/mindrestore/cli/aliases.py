@@ -28,9 +28,10 @@ class Alias:
 
     Attributes:
         flag: The flag with its dashes.
-        type: How its text is read: `str`, `int`, `float`, `bool` or `local`.
+        type: How its text is read: `str`, `int`, `float`, `bool`, `switch` (a flag without value) or `local`.
         train: Overrides of recipe keys, `{}` standing for the value.
         eval: The argument of `eval` that takes the value.
+        restore: The argument of `restore` that takes the value.
         choices: The values that are accepted; all when empty.
         map: Published value -> value here.
         divide: `{"by": flag, "default": number}`: the value is divided by that flag's.
@@ -42,6 +43,7 @@ class Alias:
     type: str = "str"
     train: Sequence[str] = ()
     eval: str | None = None
+    restore: str | None = None
     choices: Sequence[Any] = ()
     map: Mapping[str, str] = field(default_factory=dict)
     divide: Mapping[str, Any] | None = None
@@ -65,7 +67,7 @@ class Alias:
                 "output of the job by name and give their local paths"
             )
         try:
-            value = {"int": int, "float": float, "bool": _read_bool}.get(self.type, str)(text)
+            value = {"int": int, "float": float, "bool": _read_bool, "switch": _read_bool}.get(self.type, str)(text)
         except ValueError:
             wanted = {"int": "a whole number", "float": "a number", "bool": "true or false"}[self.type]
             raise AliasError(f"{self.flag} {text}: give {wanted}") from None
@@ -76,11 +78,20 @@ class Alias:
 
 @dataclass(frozen=True)
 class System:
-    """Hold the table of one published program: where it comes from, the recipe it stands for, its flags."""
+    """Hold the table of one published program.
+
+    Attributes:
+        name: Name of the table.
+        source: Where the program comes from.
+        commands: The commands here that take its flags.
+        recipe: The recipe that `train` and `eval` take when its flags are given; None for a program that restores.
+        flags: Flag -> what it means here.
+    """
 
     name: str
     source: str
-    recipe: str
+    commands: Sequence[str]
+    recipe: str | None
     flags: Mapping[str, Alias]
 
 
@@ -88,28 +99,35 @@ class System:
 def systems() -> tuple[System, ...]:
     """Read all tables, in the order of the file."""
     tables = yaml.safe_load(TABLES.read_text(encoding="utf-8"))
-    return tuple(
-        System(
-            name, table["source"], table["recipe"], {flag: Alias(flag, **line) for flag, line in table["flags"].items()}
-        )
-        for name, table in tables.items()
-    )
+    return tuple(_system(name, **table) for name, table in tables.items())
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add every published flag to a parser, as text; `given_values` reads them."""
+def _system(
+    name: str, *, source: str, commands: Sequence[str], flags: Mapping[str, Any], recipe: str | None = None
+) -> System:
+    return System(name, source, commands, recipe, {flag: Alias(flag, **line) for flag, line in flags.items()})
+
+
+def add_flags(parser: argparse.ArgumentParser, command: str) -> None:
+    """Add the published flags that a command takes to its parser, as text; `given_values` reads them."""
     seen: set[str] = set()
     for system in systems():
-        group = parser.add_argument_group(f"published flags, {system.source} (they imply --recipe {system.recipe})")
+        if command not in system.commands:
+            continue
+        implied = f" (they imply --recipe {system.recipe})" if system.recipe else ""
+        group = parser.add_argument_group(f"published flags, {system.source}{implied}")
         for alias in system.flags.values():
             if alias.flag in seen:
                 continue
             seen.add(alias.flag)
+            if alias.type == "switch":
+                group.add_argument(alias.flag, dest=alias.dest, action="store_const", const="true", help=alias.help)
+                continue
             optional = {"nargs": "?", "const": "true"} if alias.type == "bool" else {}
             group.add_argument(alias.flag, dest=alias.dest, metavar=alias.type.upper(), help=alias.help, **optional)
 
 
-def given_values(args: argparse.Namespace, recipe: str | None) -> tuple[System | None, dict[str, Any]]:
+def given_values(args: argparse.Namespace, recipe: str | None = None) -> tuple[System | None, dict[str, Any]]:
     """Read the published flags of a parsed command line.
 
     Args:
@@ -123,7 +141,7 @@ def given_values(args: argparse.Namespace, recipe: str | None) -> tuple[System |
         AliasError: A value cannot be used, or the flags belong to no single system.
     """
     every = {flag: alias for system in systems() for flag, alias in system.flags.items()}
-    texts = {flag: getattr(args, alias.dest) for flag, alias in every.items()}
+    texts = {flag: getattr(args, alias.dest, None) for flag, alias in every.items()}
     texts = {flag: text for flag, text in texts.items() if text}  # '' is how the published programs say "none"
     if not texts:
         return None, {}
@@ -154,10 +172,13 @@ def recipe_overrides(system: System | None, values: Mapping[str, Any]) -> list[s
     return [template.format(word) for flag, word in words.items() for template in system.flags[flag].train]
 
 
-def eval_arguments(system: System | None, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Turn published flags into arguments of `eval`, and list those that mean nothing there."""
-    taken = {system.flags[flag].eval: value for flag, value in values.items() if system.flags[flag].eval}
-    unused = [flag for flag in values if not (system.flags[flag].eval or system.flags[flag].needs)]
+def command_arguments(
+    system: System | None, values: Mapping[str, Any], command: str
+) -> tuple[dict[str, Any], list[str]]:
+    """Turn published flags into arguments of `eval` or `restore`, and list those that mean nothing there."""
+    names = {flag: getattr(system.flags[flag], command) for flag in values}
+    taken = {names[flag]: value for flag, value in values.items() if names[flag]}
+    unused = [flag for flag in values if not (names[flag] or system.flags[flag].needs)]
     return taken, unused
 
 

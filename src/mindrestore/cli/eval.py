@@ -36,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--max-images", type=int, metavar="N", help="stop after N pairs")
     parser.add_argument("--tile", type=int, metavar="N", help="restore in tiles of N pixels, for large images")
-    aliases.add_flags(parser)
+    aliases.add_flags(parser, "eval")
     parser.set_defaults(run=run)
 
 
@@ -67,8 +67,8 @@ def run(args: argparse.Namespace) -> int:
 
 def take_published_flags(args: argparse.Namespace) -> None:
     """Fill in the arguments that published flags stand for; an explicit flag of this command wins."""
-    system, values = aliases.given_values(args, None)
-    taken, unused = aliases.eval_arguments(system, values)
+    system, values = aliases.given_values(args)
+    taken, unused = aliases.command_arguments(system, values, "eval")
     for name, value in taken.items():
         if getattr(args, name) in (None, "auto"):
             setattr(args, name, Path(value) if name in ("data", "weights", "out") else value)

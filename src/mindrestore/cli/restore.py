@@ -5,35 +5,161 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mindrestore.cli.source import add_source, read_source
+from mindrestore.cli import aliases
+from mindrestore.cli.source import add_source, read_hyper, read_source
+from mindrestore.errors import MindRestoreError
+
+if TYPE_CHECKING:
+    from mindrestore.api import Trained
+    from mindrestore.inference.files import RestoreSummary
 
 _EXAMPLES = """examples:
+  mindrestore restore photos/ --task derain --weights rain.ckpt --out clean/
   mindrestore restore photos/ --model aecrnet --weights x.ckpt --out clean/
+  mindrestore restore DND --task denoise --weights noise.ckpt --out results/           the submission's .mat files
+  mindrestore restore --task Deraining --input_dir ./samples/input/ --result_dir ./samples/output/     as published
+  mindrestore restore --task Deblurring --input_image a.png --weight_path blur.npz     as PaddleGAN's program
+
+--task chooses the network, in either spelling and any case: derain or Deraining, deblur or Deblurring, denoise or
+Denoising, dehaze. Without --weights its weights are looked for at Deraining/pretrained_models/model_deraining.ckpt (or
+.safetensors, .npz) below the working directory, and likewise for Deblurring and Denoising.
 """
+_DEMO_INPUT, _DEMO_OUTPUT = Path("samples/input"), Path("samples/output")
+_PREDICTOR_TASK, _PREDICTOR_OUTPUT = "Deblurring", Path("output_dir")
 
 
 def add_parser(subparsers: Any) -> None:
     """Add the sub-command."""
     parser = subparsers.add_parser("restore", help="restore photographs", description=__doc__, epilog=_EXAMPLES)
-    parser.add_argument("input", type=Path, metavar="FILE_OR_FOLDER", help="a photograph, or a folder of them")
+    parser.add_argument(
+        "input",
+        nargs="?",
+        type=Path,
+        metavar="FILE_OR_FOLDER",
+        help="a photograph, a folder and its sub-folders, SIDD's ValidationNoisyBlocksSrgb.mat, or DND's folder",
+    )
+    parser.add_argument("--task", metavar="TASK", help="what to remove: derain, deblur, denoise or dehaze")
     add_source(parser, run_folder=False)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the restored files")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the restored files")
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there; by default they stay")
     parser.add_argument("--tile", type=int, metavar="N", help="restore in tiles of N pixels, for large images")
+    parser.add_argument(
+        "--save-images", "--save_images", action="store_true", help="of SIDD and DND, write PNG files beside the .mat"
+    )
+    aliases.add_flags(parser, "restore")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Restore, and name every file that could not be."""
-    source = read_source(args)
-    from mindrestore import api
-
-    result = api.restore(source, args.input, args.out, overwrite=args.overwrite, tile=args.tile, device=args.device)
+    program, dataset = take_published_flags(args)
+    if program == "mprnet_paddlegan":
+        result = _restore_as_predictor(args)
+    elif program or not args.input:
+        result = _restore_as_demo(args, dataset)
+    else:
+        result = _restore(args)
     for path in result.kept:
         print(f"kept {path}; --overwrite replaces it")
     for message in result.failed:
         print(f"error: {message}", file=sys.stderr)
     print(f"restored {len(result.written)} of {len(result.written) + len(result.failed)} images into {args.out}")
     return 1 if result.failed else 0
+
+
+def take_published_flags(args: argparse.Namespace) -> tuple[str | None, str | None]:
+    """Fill in the arguments that published flags stand for.
+
+    Args:
+        args: Parsed arguments of `restore`; changed in place.
+
+    Returns:
+        The published program whose flags were given, and the test set it was asked for.
+
+    Raises:
+        MindRestoreError: A flag says what another argument says differently.
+    """
+    system, values = aliases.given_values(args)
+    taken, unused = aliases.command_arguments(system, values, "restore")
+    if unused:
+        print(f"note: {', '.join(unused)} changes nothing here; --device chooses what to run on", file=sys.stderr)
+    dataset = taken.pop("dataset", None)
+    for name, value in taken.items():
+        given = getattr(args, name)
+        value = value if name == "device" else Path(value)
+        if given not in (None, "auto", value):
+            raise MindRestoreError(f"{given} and {value} are both given as {name}; give one of them")
+        setattr(args, name, value)
+    return (system.name if system else None), dataset
+
+
+def _restore(args: argparse.Namespace) -> RestoreSummary:
+    if not args.out:
+        raise MindRestoreError("nothing says where the results go; give --out DIR")
+    source = _trained(args)
+    from mindrestore import api
+
+    return api.restore(
+        source,
+        args.input,
+        args.out,
+        overwrite=args.overwrite,
+        png=args.save_images,
+        tile=args.tile,
+        device=args.device,
+    )
+
+
+def _restore_as_demo(args: argparse.Namespace, dataset: str | None) -> RestoreSummary:
+    """Do what the published demo does: the files of one folder, as 8-bit RGB PNG files, in place of earlier ones."""
+    photos, args.out = args.input or _DEMO_INPUT, args.out or _DEMO_OUTPUT
+    if dataset:
+        photos, args.out = _test_inputs(photos, dataset), args.out / dataset
+    source = _trained(args)
+    from mindrestore import api
+    from mindrestore.inference.benchmarks import is_benchmark
+    from mindrestore.inference.files import published_photos
+
+    options = {"overwrite": True, "tile": args.tile, "device": args.device}
+    if is_benchmark(photos):
+        return api.restore(source, photos, args.out, png=args.save_images, **options)
+    chosen = photos if photos.is_file() else published_photos(photos)
+    return api.restore(source, chosen, args.out, png=True, **options)
+
+
+def _restore_as_predictor(args: argparse.Namespace) -> RestoreSummary:
+    """Do what PaddleGAN's program does, without its shrinking and truncation."""
+    from mindrestore.inference.predictor import MPRPredictor
+
+    if not args.input:
+        raise MindRestoreError("nothing to restore; give a photograph or a folder with --input_image")
+    args.out = args.out or _PREDICTOR_OUTPUT
+    args.task = args.task or _PREDICTOR_TASK
+    trained, options = _trained(args), {"task": args.task, "device": args.device, "tile": args.tile}
+    return MPRPredictor(args.out, trained.weights, **options, hyper=trained.hyper).run(args.input)
+
+
+def _test_inputs(folder: Path, dataset: str) -> Path:
+    places = [folder / dataset / "test" / "input", folder / dataset / "input"]
+    found = next((place for place in places if place.is_dir()), None)
+    if found is None:
+        raise MindRestoreError(
+            f"--dataset {dataset}: neither {places[0]} nor {places[1]} is a folder; give what holds {dataset} with "
+            "--input_dir"
+        )
+    return found
+
+
+def _trained(args: argparse.Namespace) -> Trained:
+    """Choose network and weights by the task, else by --model and --weights."""
+    if args.task:
+        from mindrestore import api
+
+        return api.Trained.of_task(args.task, args.weights, model=args.model, hyper=read_hyper(args))
+    if not (args.model and args.weights):
+        raise MindRestoreError(
+            "nothing says which network to use; give --task TASK, or --model NAME and --weights FILE"
+        )
+    return read_source(args)

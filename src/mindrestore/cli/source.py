@@ -6,15 +6,25 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from mindrestore.errors import MindRestoreError
 
 
 def add_source(parser: argparse.ArgumentParser, *, run_folder: bool = True) -> None:
-    """Add RUN_FOLDER (unless the command has other positional arguments), `--model` and `--weights`."""
+    """Add RUN_FOLDER (unless the command has other positional arguments), `--model`, `--weights` and `--hyper`."""
     if run_folder:
         parser.add_argument("run_folder", nargs="?", type=Path, help="run folder of `train`")
     parser.add_argument("--model", metavar="NAME", help="network; see `mindrestore models`")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="weight file (.ckpt, .safetensors or .npz)")
+    parser.add_argument(
+        "--hyper",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="hyper-parameter that the weights were trained with, such as n_feat=40; may be given several times "
+        "(default: those of the run folder in which the weights lie, else the published ones)",
+    )
     parser.add_argument(
         "--device", choices=("auto", "CPU", "GPU", "Ascend"), default="auto", help="device (default: auto)"
     )
@@ -29,11 +39,35 @@ def read_source(args: argparse.Namespace) -> Any:
     from mindrestore import api
 
     run_folder = getattr(args, "run_folder", None)
-    if run_folder and (args.model or args.weights):
-        raise MindRestoreError("give either a run folder or --model and --weights, not both")
+    if run_folder and (args.model or args.weights or args.hyper):
+        raise MindRestoreError("give either a run folder or --model, --weights and --hyper, not both")
     if run_folder:
         return api.Trained.of_run(run_folder)
     if args.model and args.weights:
-        return api.Trained.of_file(args.model, args.weights)
+        return api.Trained.of_file(args.model, args.weights, read_hyper(args))
     run_folder_or = "a run folder, or " if hasattr(args, "run_folder") else ""
     raise MindRestoreError(f"nothing says which network to use; give {run_folder_or}--model NAME and --weights FILE")
+
+
+def read_hyper(args: argparse.Namespace) -> dict[str, Any]:
+    """Read the `--hyper KEY=VALUE` arguments.
+
+    Raises:
+        MindRestoreError: One is not of this form.
+
+    Example:
+        >>> read_hyper(argparse.Namespace(hyper=["n_feat=40"]))
+        {'n_feat': 40}
+    """
+    hyper = {}
+    for text in args.hyper:
+        key, equals, value = text.partition("=")
+        if not (key and equals and value):
+            raise MindRestoreError(f"--hyper {text}: give KEY=VALUE, such as n_feat=40")
+        try:
+            hyper[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise MindRestoreError(
+                f"--hyper {text}: the value cannot be read; give KEY=VALUE, such as n_feat=40"
+            ) from error
+    return hyper

@@ -47,7 +47,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--device", choices=("auto", "CPU", "GPU", "Ascend"), help="device (default: that of the recipe)"
     )
-    aliases.add_flags(parser)
+    aliases.add_flags(parser, "train")
     parser.set_defaults(run=run)
 
 

@@ -13,12 +13,18 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from mindrestore.data.images import PathLike, list_images, read_image, write_bytes, write_image
+from mindrestore.data.images import PathLike, list_images, read_image, read_rgb, write_bytes, write_image
 from mindrestore.errors import MindRestoreError
 from mindrestore.inference.restorer import RestoreError
 
+# The published demo of MPRNet takes these, in this spelling; PaddleGAN's program takes .jpeg as well
+DEMO_SUFFIXES = (".jpg", ".JPG", ".png", ".PNG")
+
 _KEPT_FORMATS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")  # others are written as PNG
 _GREY_MODES = ("1", "L", "I", "I;16", "I;16B", "I;16L")
+
+Job = tuple[Path, Path]  # a file to read, a file to write
+PhotoFunction = Callable[[np.ndarray], np.ndarray]
 
 
 class RestoreSummary(NamedTuple):
@@ -30,10 +36,11 @@ class RestoreSummary(NamedTuple):
 
 
 def restore_files(
-    restorer: Callable[[np.ndarray], np.ndarray],
+    restorer: PhotoFunction,
     inputs: PathLike | Sequence[PathLike],
     out_dir: PathLike,
     *,
+    png: bool = False,
     overwrite: bool = False,
     progress: bool | None = None,
 ) -> RestoreSummary:
@@ -46,6 +53,7 @@ def restore_files(
         restorer: A `Restorer`, or any function from an image array to one of the same shape and type.
         inputs: File, folder, or several of them.
         out_dir: Folder for the results; sub-folders of an input folder are kept below it.
+        png: Write every result as NAME.png, 8-bit RGB, as the published demo of MPRNet does.
         overwrite: Replace results that are there; otherwise they stay.
         progress: Show a bar; None shows it on a terminal only.
 
@@ -62,7 +70,44 @@ def restore_files(
     """
     out = Path(out_dir)
     sources = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
-    jobs = [job for source in sources for job in _plan(Path(source), out)]
+    jobs = [job for source in sources for job in _plan(Path(source), out, _png_name if png else _own_name)]
+
+    def restore_one(source: Path, target: Path) -> None:
+        if png:
+            write_image(target, restorer(read_rgb(source)))  # floating point in [0, 1], rounded to 8 bits here
+        else:
+            _write_photo(target, restorer(_read_photo(source)))
+
+    return restore_each(jobs, restore_one, out, overwrite=overwrite, progress=progress)
+
+
+def restore_each(
+    jobs: Sequence[Job],
+    restore_one: Callable[[Path, Path], None],
+    out: Path,
+    *,
+    overwrite: bool = False,
+    progress: bool | None = None,
+) -> RestoreSummary:
+    """Run one function over files; what fails is noted and the others go on.
+
+    Args:
+        jobs: File to read and file to write, for every result.
+        restore_one: Reads the first and writes the second.
+        out: Folder of all results.
+        overwrite: Replace results that are there; otherwise they stay.
+        progress: Show a bar; None shows it on a terminal only.
+
+    Returns:
+        Paths written and kept, and the messages of the files that failed.
+
+    Raises:
+        RestoreError: A result would replace its input, or the folder cannot be written.
+
+    Example:
+        >>> restore_each([(Path("a.png"), Path("out/a.png"))], shutil.copy, Path("out")).written
+        (PosixPath('out/a.png'),)
+    """
     _refuse_replacing(jobs)
     _require_writable(out)
     written, kept, failed, claimed = [], [], [], {}
@@ -75,7 +120,7 @@ def restore_files(
             kept.append(target)
             continue
         try:
-            _write_photo(target, restorer(_read_photo(source)))
+            restore_one(source, target)
             written.append(target)
         except MindRestoreError as error:
             failed.append(_naming(source, str(error)))
@@ -87,9 +132,35 @@ def restore_files(
     return RestoreSummary(tuple(written), tuple(kept), tuple(failed))
 
 
-def _plan(source: Path, out: Path) -> list[tuple[Path, Path]]:
+def published_photos(folder: PathLike, suffixes: Sequence[str] = DEMO_SUFFIXES) -> list[Path]:
+    """List what a published program restores of a folder: files of a few suffixes, no sub-folders, natural order.
+
+    Args:
+        folder: Folder of photographs.
+        suffixes: The suffixes it takes, as they are spelt.
+
+    Returns:
+        Paths, at least one.
+
+    Raises:
+        RestoreError: The folder is missing or holds no such file.
+
+    Example:
+        >>> [path.name for path in published_photos("samples/input")]
+        ['2.png', '10.jpg']
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise RestoreError(f"{folder}: no such folder; check the path of the photographs")
+    photos = [path for path in list_images(folder) if path.suffix in suffixes]
+    if not photos:
+        raise RestoreError(f"{folder}: no image here ({', '.join(suffixes)}; sub-folders are left out); check the path")
+    return photos
+
+
+def _plan(source: Path, out: Path, result_name: Callable[[Path], str]) -> list[Job]:
     if source.is_file():
-        return [(source, out / _result_name(source))]
+        return [(source, out / result_name(source))]
     if not source.is_dir():
         raise RestoreError(f"{source}: no such file or folder; check the path")
     # results of an earlier run are no photographs to restore again
@@ -99,14 +170,18 @@ def _plan(source: Path, out: Path) -> list[tuple[Path, Path]]:
         raise RestoreError(f"{source}: no image in this folder or below it; check the path")
     if not found:
         raise RestoreError(f"{source}: the results would replace the photographs; choose another folder for them")
-    return [(path, out / path.relative_to(source).parent / _result_name(path)) for path in found]
+    return [(path, out / path.relative_to(source).parent / result_name(path)) for path in found]
 
 
-def _result_name(path: Path) -> str:
+def _own_name(path: Path) -> str:
     return path.name if path.suffix.lower() in _KEPT_FORMATS else f"{path.name}.png"
 
 
-def _refuse_replacing(jobs: Iterable[tuple[Path, Path]]) -> None:
+def _png_name(path: Path) -> str:
+    return f"{path.stem}.png"
+
+
+def _refuse_replacing(jobs: Iterable[Job]) -> None:
     for source, target in jobs:
         if source.resolve() == target.resolve():
             raise RestoreError(f"{source}: the result would replace the photograph; choose another folder for results")

@@ -1,0 +1,136 @@
+"""Tasks by the words people use for them: which network does one, and where its published weights lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mindrestore.errors import MindRestoreError
+from mindrestore.models.registry import list_models, model_spec
+from mindrestore.weights.files import SUFFIXES
+
+# What the model specs call a task -> what published programs call it
+PUBLISHED_WORDS = {"deblur": "Deblurring", "denoise": "Denoising", "derain": "Deraining", "dehaze": "Dehazing"}
+# Those of the published MPRNet programs, which keep weights in a folder named after the task
+MPRNET_TASKS = ("Deblurring", "Denoising", "Deraining")
+
+
+class TaskError(MindRestoreError, ValueError):
+    """Report a task that is not known, or whose weights were not found."""
+
+
+def task_of(word: str) -> str:
+    """Read a task in either spelling, in upper or lower case.
+
+    Args:
+        word: `derain`, `Deraining`, ...
+
+    Returns:
+        The task as model specs name it.
+
+    Raises:
+        TaskError: No registered network does it; the message lists the tasks that are known.
+
+    Example:
+        >>> task_of("Deraining")
+        'derain'
+    """
+    known = {task: PUBLISHED_WORDS.get(task, task) for name in list_models() for task in model_spec(name).tasks}
+    for task, published in known.items():
+        if word.lower() in (task, published.lower()):
+            return task
+    listed = ", ".join(f"{task} ({published})" for task, published in sorted(known.items()))
+    raise TaskError(f"unknown task {word!r}; known: {listed}")
+
+
+def published_word(word: str | None) -> str:
+    """Read a task of the published MPRNet programs, in either spelling, and give it as they spell it.
+
+    Args:
+        word: `derain`, `Deraining`, ...
+
+    Returns:
+        One of `MPRNET_TASKS`.
+
+    Raises:
+        TaskError: It is none of them.
+
+    Example:
+        >>> published_word("derain")
+        'Deraining'
+    """
+    for published in MPRNET_TASKS:
+        if word is not None and published == PUBLISHED_WORDS.get(word.lower(), word.capitalize()):
+            return published
+    raise TaskError(f"task {word!r} is not one of {', '.join(MPRNET_TASKS)}")
+
+
+def network_for(word: str) -> str:
+    """Choose the network for a task: the one that does nothing else, else the one that does the least else.
+
+    Args:
+        word: A task in either spelling.
+
+    Returns:
+        Registered name.
+
+    Raises:
+        TaskError: No registered network does it.
+
+    Example:
+        >>> network_for("Deraining")
+        'mprnet_deraining'
+    """
+    task = task_of(word)
+    able = [name for name in list_models() if task in model_spec(name).tasks]
+    return min(able, key=lambda name: len(model_spec(name).tasks))
+
+
+def require_task(model: str, word: str) -> None:
+    """Refuse a network that does not do a task.
+
+    Args:
+        model: Registered name.
+        word: A task in either spelling.
+
+    Raises:
+        TaskError: It does other tasks; the message names them.
+
+    Example:
+        >>> require_task("mprnet_deraining", "derain")
+    """
+    tasks = model_spec(model).tasks
+    if task_of(word) not in tasks:
+        raise TaskError(
+            f"model {model} does {', '.join(tasks)}, not {task_of(word)}; leave the model out to have it chosen"
+        )
+
+
+def published_weights(word: str) -> Path:
+    """Find weights where the published program of a task keeps them, below the working directory.
+
+    Args:
+        word: A task in either spelling.
+
+    Returns:
+        `Deraining/pretrained_models/model_deraining.ckpt` and the like: the first that is there.
+
+    Raises:
+        TaskError: There are none; the message names the places.
+
+    Example:
+        >>> published_weights("derain")
+        PosixPath('Deraining/pretrained_models/model_deraining.npz')
+    """
+    published = PUBLISHED_WORDS[task_of(word)]
+    if published not in MPRNET_TASKS:
+        raise TaskError(f"nothing says which weights to use for {task_of(word)}; give a weight file")
+    stem = Path(published, "pretrained_models", f"model_{published.lower()}")
+    for suffix in SUFFIXES:
+        if stem.with_suffix(suffix).is_file():
+            return stem.with_suffix(suffix)
+    pytorch = stem.with_suffix(".pth")
+    hint = f"; {pytorch} is there, but PyTorch files are not read: save its arrays as .npz" if pytorch.exists() else ""
+    raise TaskError(
+        f"no weights for {published}: looked for {stem}{{{','.join(SUFFIXES)}}} in {Path.cwd()}{hint}; "
+        "give a weight file, or put one there"
+    )

@@ -1,0 +1,83 @@
+"""Tasks: both spellings, the network of each, and where published weights are looked for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mindrestore.errors import MindRestoreError
+from mindrestore.inference import tasks
+from mindrestore.inference.tasks import TaskError, network_for, published_weights, published_word, require_task, task_of
+from mindrestore.models.registry import list_models, model_spec
+
+
+@pytest.mark.parametrize(
+    ("word", "task", "network"),
+    [
+        ("derain", "derain", "mprnet_deraining"),
+        ("Deraining", "derain", "mprnet_deraining"),
+        ("DEBLUR", "deblur", "mprnet_deblurring"),
+        ("deblurring", "deblur", "mprnet_deblurring"),
+        ("Denoise", "denoise", "mprnet_denoising"),
+        ("Denoising", "denoise", "mprnet_denoising"),
+        ("dehaze", "dehaze", "aecrnet"),
+        ("Dehazing", "dehaze", "aecrnet"),
+    ],
+)
+def test_both_spellings_in_any_case(word, task, network):
+    assert (task_of(word), network_for(word)) == (task, network)
+
+
+def test_every_task_of_a_registered_network_has_a_published_word():
+    assert {task for name in list_models() for task in model_spec(name).tasks} == set(tasks.PUBLISHED_WORDS)
+
+
+def test_the_specialist_is_preferred(monkeypatch):
+    specs = {"all": ("derain", "dehaze"), "rain": ("derain",), "two": ("denoise", "derain")}
+    monkeypatch.setattr(tasks, "list_models", lambda: sorted(specs))
+    monkeypatch.setattr(tasks, "model_spec", lambda name: type("Spec", (), {"tasks": specs[name]}))
+    assert (network_for("derain"), network_for("dehaze"), network_for("denoise")) == ("rain", "all", "two")
+
+
+@pytest.mark.parametrize("word", ["deringing", "", "derainn"])
+def test_unknown_tasks_come_with_the_known_ones(word):
+    message = r"unknown task .*; known: deblur \(Deblurring\), dehaze \(Dehazing\), denoise \(Denoising\), derain"
+    with pytest.raises(TaskError, match=message) as caught:
+        network_for(word)
+    assert isinstance(caught.value, MindRestoreError)
+    assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize("word", ["Dehazing", "dehaze", "rain", None])
+def test_only_three_tasks_are_those_of_the_published_programs(word):
+    with pytest.raises(ValueError, match="is not one of Deblurring, Denoising, Deraining"):
+        published_word(word)
+
+
+def test_published_words():
+    assert [published_word(word) for word in ("derain", "deraining", "Deblurring")] == [
+        "Deraining",
+        "Deraining",
+        "Deblurring",
+    ]
+
+
+def test_a_network_for_another_task_is_refused():
+    require_task("aecrnet", "Dehazing")
+    with pytest.raises(TaskError, match="model aecrnet does dehaze, not derain"):
+        require_task("aecrnet", "Deraining")
+
+
+def test_published_weights_are_found_below_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "Denoising" / "pretrained_models"
+    with pytest.raises(TaskError, match=r"no weights for Denoising: looked for Denoising/pretrained_models/model_den"):
+        published_weights("denoise")
+    folder.mkdir(parents=True)
+    (folder / "model_denoising.pth").touch()
+    with pytest.raises(TaskError, match=r"model_denoising\.pth is there, but PyTorch files are not read"):
+        published_weights("denoise")
+    np.savez(folder / "model_denoising.npz", a=np.zeros(1))
+    assert published_weights("Denoising").as_posix() == "Denoising/pretrained_models/model_denoising.npz"
+    with pytest.raises(TaskError, match="which weights to use for dehaze; give a weight file"):
+        published_weights("dehaze")
