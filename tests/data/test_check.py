@@ -79,6 +79,25 @@ def test_counts_matter_when_the_data_set_is_named(tmp_path, capsys):
     assert "1 degraded and 1 clear images, published are 500 degraded and 50" in capsys.readouterr().out
 
 
+def test_each_test_set_of_a_rain_folder_is_a_section(tmp_path):
+    root = tmp_path / "Synthetic_Rain_Datasets"
+    for name in ("train", "test/Test100", "test/Rain100L"):
+        for kind in ("input", "target"):
+            write_image(root / name / kind / "1.png", np.zeros((9, 9, 3)))
+    report = check_folder(root)
+    assert [line.split(":")[0] for line in report.sections] == [
+        "Synthetic Rain Datasets (train)",
+        "Test100 (test)",
+        "Rain100L (test)",
+    ]
+    assert report.clean
+    assert f"{root}: Synthetic Rain Datasets has no Rain100H, Test2800, Test1200 in it" in report.notes
+    named = check_folder(root, "synthetic_rain")
+    assert "Rain100L (val/test)" in [line.split(":")[0] for line in named.sections]
+    assert sum("published are" in problem for problem in named.problems) == 3
+    assert any("has no Rain100H" in problem for problem in named.problems)
+
+
 def test_two_targets_for_one_key_are_reported_once(folder):
     write_image(folder / "clear/a.jpg", np.zeros((20, 30, 3)))
     report = check_folder(folder)
