@@ -27,6 +27,7 @@ Denoising, dehaze. Without --weights its weights are looked for at Deraining/pre
 .safetensors, .npz) below the working directory, and likewise for Deblurring and Denoising.
 """
 _DEMO_INPUT, _DEMO_OUTPUT = Path("samples/input"), Path("samples/output")
+_TEST_INPUT, _TEST_OUTPUT = Path("Datasets"), Path("results")
 _PREDICTOR_TASK, _PREDICTOR_OUTPUT = "Deblurring", Path("output_dir")
 
 
@@ -114,9 +115,10 @@ def _restore(args: argparse.Namespace) -> RestoreSummary:
 
 def _restore_as_demo(args: argparse.Namespace, dataset: str | None) -> RestoreSummary:
     """Do what the published demo does: the files of one folder, as 8-bit RGB PNG files, in place of earlier ones."""
-    photos, args.out = args.input or _DEMO_INPUT, args.out or _DEMO_OUTPUT
     if dataset:
-        photos, args.out = _test_inputs(photos, dataset), args.out / dataset
+        photos, args.out = _test_inputs(args.input or _TEST_INPUT, dataset), (args.out or _TEST_OUTPUT) / dataset
+    else:
+        photos, args.out = args.input or _DEMO_INPUT, args.out or _DEMO_OUTPUT
     source = _trained(args)
     from mindrestore import api
     from mindrestore.inference.benchmarks import is_benchmark
