@@ -1,15 +1,17 @@
 """MPRNet, multi-stage progressive restoration: deblurring, denoising and deraining.
 
 Zamir et al., "Multi-Stage Progressive Image Restoration", CVPR 2021.
-Parameter names and shapes are those of the published PyTorch network. Quarters and halves of the image have one size, so
-they are stacked on the batch axis: the numbers are those of separate calls, since nothing mixes samples.
+Parameter names and shapes are those of the published PyTorch network. Quarters and halves of the image have one size,
+so they are stacked on the batch axis: the numbers are those of separate calls, since nothing mixes samples.
 """
 
 from __future__ import annotations
 
 from mindspore import Tensor, nn, ops
 
-from mindrestore.models.layers import BilinearResize, ScalarPReLU, channel_mean, conv, fill_normal
+from mindrestore.models.conv3x3 import Conv3x3
+from mindrestore.models.layers import ChannelScale, ScalarPReLU, channel_mean, conv, fill_normal
+from mindrestore.models.resize import BilinearResize
 from mindrestore.models.spec import ModelSpec
 
 _PAPER = "Multi-Stage Progressive Image Restoration, CVPR 2021"
@@ -46,8 +48,10 @@ class ChannelAttention(nn.Cell):
             conv(channels, squeezed, 1, bias=False), nn.ReLU(), conv(squeezed, channels, 1, bias=False), nn.Sigmoid()
         )
 
+        self.scale = ChannelScale()
+
     def construct(self, x: Tensor) -> Tensor:
-        return x * self.conv_du(channel_mean(x))  # gate (N, C, 1, 1)
+        return self.scale(x, self.conv_du(channel_mean(x)))  # gate (N, C, 1, 1)
 
 
 class CAB(nn.Cell):
@@ -63,7 +67,7 @@ class CAB(nn.Cell):
         super().__init__()
         self.CA = ChannelAttention(channels, reduction)
         self.body = nn.SequentialCell(
-            conv(channels, channels, 3, padding=1, bias=False), act, conv(channels, channels, 3, padding=1, bias=False)
+            Conv3x3(channels, channels, bias=False), act, Conv3x3(channels, channels, bias=False)
         )
 
     def construct(self, x: Tensor) -> Tensor:
@@ -163,7 +167,7 @@ class ORB(nn.Cell):
     def __init__(self, channels: int, num_cab: int, reduction: int, act: ScalarPReLU) -> None:
         super().__init__()
         blocks = [CAB(channels, reduction, act) for _ in range(num_cab)]
-        self.body = nn.SequentialCell(*blocks, conv(channels, channels, 3, padding=1, bias=False))
+        self.body = nn.SequentialCell(*blocks, Conv3x3(channels, channels, bias=False))
 
     def construct(self, x: Tensor) -> Tensor:
         return self.body(x) + x
@@ -179,9 +183,7 @@ class ORSNet(nn.Cell):
         c1, c2, c3 = widths
         self.orb1, self.orb2, self.orb3 = (ORB(channels, num_cab, reduction, act) for _ in range(3))
         self.up_enc1, self.up_dec1 = (UpSample(c1, c2 - c1) for _ in range(2))
-        self.up_enc2, self.up_dec2 = (
-            nn.SequentialCell(UpSample(c2, c3 - c2), UpSample(c1, c2 - c1)) for _ in range(2)
-        )
+        self.up_enc2, self.up_dec2 = (nn.SequentialCell(UpSample(c2, c3 - c2), UpSample(c1, c2 - c1)) for _ in range(2))
         self.conv_enc1, self.conv_enc2, self.conv_enc3 = (conv(c1, channels, 1, bias=False) for _ in range(3))
         self.conv_dec1, self.conv_dec2, self.conv_dec3 = (conv(c1, channels, 1, bias=False) for _ in range(3))
 
@@ -231,7 +233,7 @@ class MPRNet(nn.Cell):
         widths = (n, n + scale_unetfeats, n + 2 * scale_unetfeats)
         act = ScalarPReLU(0.25)  # one slope for the whole network
         self.shallow_feat1, self.shallow_feat2, self.shallow_feat3 = (
-            nn.SequentialCell(conv(3, n, 3, padding=1, bias=False), CAB(n, reduction, act)) for _ in range(3)
+            nn.SequentialCell(Conv3x3(3, n, bias=False), CAB(n, reduction, act)) for _ in range(3)
         )
         self.stage1_encoder = Encoder(widths, reduction, act, fuse=False)
         self.stage1_decoder = Decoder(widths, reduction, act)
@@ -240,9 +242,9 @@ class MPRNet(nn.Cell):
         self.stage3_orsnet = ORSNet(widths, full, num_cab, reduction, act)
         self.sam12 = SAM(n)
         self.sam23 = SAM(n)
-        self.concat12 = conv(2 * n, n, 3, padding=1, bias=False)
-        self.concat23 = conv(2 * n, full, 3, padding=1, bias=False)
-        self.tail = conv(full, 3, 3, padding=1, bias=False)
+        self.concat12 = Conv3x3(2 * n, n, bias=False)
+        self.concat23 = Conv3x3(2 * n, full, bias=False)
+        self.tail = Conv3x3(full, 3, bias=False)
         if init_std is not None:
             fill_normal(self, init_std)
 
@@ -277,6 +279,8 @@ class MPRNet(nn.Cell):
         for _, cell in self.cells_and_names():
             if isinstance(cell, BilinearResize):
                 cell.exportable = True
+            if isinstance(cell, ChannelScale):
+                cell.direct = True
 
 
 def _blocks(channels: int, count: int, reduction: int, act: ScalarPReLU) -> nn.SequentialCell:
@@ -285,7 +289,7 @@ def _blocks(channels: int, count: int, reduction: int, act: ScalarPReLU) -> nn.S
 
 def _cut(x: Tensor, axis: int) -> Tensor:
     """Cut images in the middle along an axis and stack the parts on the batch axis: first parts first."""
-    n, c, h, w = x.shape
+    h, w = x.shape[2:]
     if axis == 2:
         first, second = x[:, :, : h // 2], x[:, :, h // 2 :]
     else:

@@ -20,7 +20,7 @@ class ModelSpec:
         paper: title, venue and year.
         licence: what is known about published weights.
         value_range: the network's own image range; callers always use [0, 1].
-        output_index: which output is the restored image; a tuple leads into nested outputs; None when there is only one.
+        output_index: which output is the restored image; a tuple leads into nested ones; None: the only output.
         stages: images among the outputs, the final one first; losses on images measure each of them.
         hyper: hyper-parameters of this registered name; the constructor's defaults are the others.
         tiling: `exact` when a tile gives the same pixels as the whole image (beyond the network's reach), `statistics`
