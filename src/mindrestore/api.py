@@ -200,8 +200,15 @@ def validation(recipe: Recipe) -> Callable[[nn.Cell], dict[str, float]] | None:
     if recipe.train.val_every == 0:
         return None
     pairs, protocol = TestSet().pairs(recipe), get_protocol(recipe.validation.protocol)
-    if recipe.data.val_crop:
-        protocol = replace(protocol, centre_crop=recipe.data.val_crop)
+    best = recipe.validation.best_metric
+    if best not in protocol.names:
+        known = ", ".join(protocol.names)
+        raise MindRestoreError(
+            f"validation.best_metric={best}: protocol {protocol.name} has no such score, only {known}"
+        )
+    # CIEDE2000 and MS-SSIM take several times as long as the others and decide nothing here.
+    watched = tuple(name for name in protocol.names if name in ("psnr", "ssim", best))
+    protocol = replace(protocol, names=watched, centre_crop=recipe.data.val_crop or protocol.centre_crop)
 
     restorers: dict[nn.Cell, Restorer] = {}  # one per network: it compiles the network once
 

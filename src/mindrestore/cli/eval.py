@@ -14,6 +14,8 @@ from mindrestore.recipes.load import load_recipe
 _EXAMPLES = """examples:
   eval.py runs/quickstart                               the recipe's own test pairs and protocol
   eval.py --model aecrnet --weights x.ckpt --data /data/Dense-Haze --dataset dense_haze --protocol aecr
+  eval.py runs/derain --data Synthetic_Rain_Datasets/test --protocol mpr-derain
+                                                        five test sets, one line each, and their average
 """
 
 
@@ -23,7 +25,12 @@ def add_parser(subparsers: Any) -> None:
         "eval", help="evaluate a run folder or a weight file", description=__doc__, epilog=_EXAMPLES
     )
     add_source(parser)
-    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the test pairs (default: that of the run)")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="folder of the test pairs, or of several test sets (default: of the run)",
+    )
     parser.add_argument(
         "--dataset", metavar="NAME", help="name of the catalog (default: that of the run, else detected)"
     )
@@ -34,7 +41,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of the report (default: RUN_FOLDER/report, else report)"
     )
-    parser.add_argument("--max-images", type=int, metavar="N", help="stop after N pairs")
+    parser.add_argument("--max-images", type=int, metavar="N", help="stop after N pairs of every set")
     parser.add_argument("--tile", type=int, metavar="N", help="restore in tiles of N pixels, for large images")
     aliases.add_flags(parser, "eval")
     parser.set_defaults(run=run)
