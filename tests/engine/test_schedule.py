@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,6 +30,45 @@ def test_zoo_rate_is_constant_within_an_epoch():
     rates = Schedule(recipe.optim, recipe.schedule, make_plan(recipe.train, 874))
     for step, epoch in ((1, 0), (874, 0), (875, 1), (300 * 874, 299)):
         assert rates.lr_at(step) == pytest.approx(0.5e-4 * (1 + math.cos(math.pi * epoch / 300)), rel=1e-12)
+
+
+@pytest.mark.parametrize("task", ["deblurring", "denoising", "deraining"])
+def test_official_mprnet_rates(task):
+    with np.load(Path(__file__).resolve().parents[1] / "golden" / "mprnet_losses.npz") as file:
+        golden = {key: file[f"{task}/lr/{key}"] for key in ("small_config", "small", "full")}
+    recipe = load_recipe(f"mprnet/{task}")
+    base, least, warmup, epochs, extra = golden["small_config"]
+    assert (base, least, warmup) == (recipe.optim.lr, recipe.schedule.min_lr, recipe.schedule.warmup)
+    assert extra == recipe.schedule.cosine_extra
+    for count, expected in ((int(epochs), golden["small"]), (recipe.train.epochs, golden["full"])):
+        rates = Schedule(recipe.optim, recipe.schedule, make_plan(TrainConfig(epochs=count), 3))
+        ours = [rates.lr_at(step) for step in range(1, 3 * count + 1)]
+        np.testing.assert_allclose(ours, np.repeat(expected, 3), rtol=0, atol=1e-9)
+
+
+def test_published_restarts():
+    recipe = load_recipe("mprnet/deraining_paddlegan")
+    rates = Schedule(recipe.optim, recipe.schedule, make_plan(recipe.train, 857))
+    assert recipe.train.max_steps == sum(recipe.schedule.periods) == 100_000
+    for before, rate in ((0, 2e-4), (12_500, 1.005e-4), (25_000, 1e-6), (37_500, 1.005e-4), (75_000, 1e-6)):
+        assert rates.lr_at(before + 1) == pytest.approx(rate, rel=1e-12)
+    assert rates.lr_at(25_002) == pytest.approx(2e-4, rel=1e-6)  # the boundary itself belongs to the earlier period
+
+
+def test_restarts_have_heights_and_an_end():
+    rates = schedule(
+        Plan(9, 3), name="cosine_restarts", warmup=1, min_lr=0.2, periods=(2, 4), restart_weights=(1.0, 0.5)
+    )
+    eighth = math.cos(math.pi / 4)
+    expected = [1.0, 1.0, 0.6, 0.2, 0.4 + 0.2 * eighth, 0.4, 0.4 - 0.2 * eighth, 0.2, 0.2]
+    assert [rates.lr_at(step) for step in range(1, 10)] == pytest.approx(expected)
+    by_epoch = schedule(Plan(6, 2), name="cosine_restarts", unit="epoch", periods=(2,))
+    assert [by_epoch.lr_at(step) for step in range(1, 7)] == pytest.approx([1, 1, 0.5, 0.5, 0, 0])
+
+
+def test_a_longer_cosine_stops_above_its_end():
+    rates = schedule(Plan(4, 2), cosine_extra=4)
+    assert rates.lr_at(4) == pytest.approx(0.5)
 
 
 def test_warmup_then_cosine_to_the_floor():

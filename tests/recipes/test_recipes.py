@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mindrestore.recipes.load import list_recipes, load_recipe, recipe_keys, recipe_to_yaml, to_dict
@@ -42,6 +44,72 @@ def test_zoo_settings_in_unit_range():
     assert (recipe.loss_scale.kind, recipe.loss_scale.value) == ("fixed", 1024.0)
     assert (recipe.optim.lr, recipe.schedule.unit, recipe.data.patch_size) == (1e-4, "epoch", 240)
     assert recipe.data.augment == ("hflip", "vflip", "transpose")
+
+
+MPRNET = {
+    # task: dataset, patch, validation crop, epochs, validation, augmentation, protocol
+    "deblurring": ("gopro", 256, 256, 3000, (20, "epoch"), ("dihedral9", "saturation"), "mpr-gopro"),
+    "denoising": ("sidd", 128, 256, 80, (2000, "step"), ("dihedral9",), "mpr-sidd"),
+    "deraining": ("synthetic_rain", 256, 128, 250, (5, "epoch"), ("dihedral9",), "mpr-derain"),
+}
+
+
+@pytest.mark.parametrize("task", MPRNET)
+def test_official_mprnet_settings(task):
+    recipe = load_recipe(f"mprnet/{task}")
+    data, train, optim = recipe.data, recipe.train, recipe.optim
+    validated = (train.val_every, train.val_unit)
+    facts = (data.dataset, data.patch_size, data.val_crop, train.epochs, validated, data.augment)
+    assert (*facts, recipe.validation.protocol) == MPRNET[task]
+    assert recipe.model.name == f"mprnet_{task}"
+    assert recipe.model.hyper == {}
+    assert (train.batch_size, train.seed, optim.name, optim.lr, optim.eps) == (16, 1234, "adam", 2e-4, 1e-8)
+    assert (recipe.schedule.name, recipe.schedule.unit) == ("cosine", "epoch")
+    assert (recipe.schedule.warmup, recipe.schedule.min_lr) == (3, 1e-6)
+    denoising = task == "denoising"
+    assert optim.weight_decay == (1e-8 if denoising else 0.0)
+    assert (data.mixup is not None) == denoising
+    charbonnier = recipe.loss.terms["charbonnier"]
+    assert charbonnier == {"weight": 1.0, "eps": 1e-3, "clamp": denoising, "reduction": "mean"}
+    edge = None if denoising else {"weight": 0.05, "eps": 1e-3, "reduction": "mean"}
+    assert recipe.loss.terms.get("edge") == edge
+
+
+def test_mixup_of_denoising():
+    mixup = load_recipe("mprnet/denoising").data.mixup
+    assert (mixup.alpha, mixup.from_epoch) == (0.6, 6)
+
+
+PADDLEGAN = {
+    # task: dataset, learning rate, periods, log, protocol
+    "deblurring": ("gopro", 1e-4, (400_000,), 100, "paddlegan-rgb"),
+    "denoising": ("sidd", 2e-4, (25_000,) * 4, 10, "paddlegan-y"),
+    "deraining": ("synthetic_rain", 2e-4, (25_000,) * 4, 10, "paddlegan-y"),
+}
+
+
+@pytest.mark.parametrize("task", PADDLEGAN)
+def test_paddlegan_settings(task):
+    recipe = load_recipe(f"mprnet/{task}_paddlegan")
+    data, train, schedule = recipe.data, recipe.train, recipe.schedule
+    facts = (data.dataset, recipe.optim.lr, schedule.periods, train.log_every, recipe.validation.protocol)
+    assert facts == PADDLEGAN[task]
+    assert recipe.model.name == f"mprnet_{task}"
+    assert recipe.model.hyper == {"init_std": 0.02}
+    assert (schedule.name, schedule.unit, schedule.warmup, schedule.min_lr) == ("cosine_restarts", "step", 0, 1e-6)
+    assert (train.max_steps, train.epochs, train.batch_size) == (sum(schedule.periods), None, 16)
+    assert (train.val_every, train.val_unit, train.checkpoint_every, train.checkpoint_unit) == (5000, "step") * 2
+    assert (data.patch_size, data.val_crop, data.mixup, recipe.optim.weight_decay) == (256, 256, None, 0.0)
+    for name, weight in (("charbonnier", 1.0), ("edge", 0.05)):
+        term = recipe.loss.terms[name]
+        assert (term["weight"], term["eps"], term["reduction"]) == (weight, 1e-6, "sum")
+        assert not term.get("clamp")
+
+
+def test_light_deblurring_is_narrower_and_nothing_else():
+    light, full = load_recipe("mprnet/deblurring_light"), load_recipe("mprnet/deblurring")
+    assert light.model.hyper == {"n_feat": 40, "scale_unetfeats": 40, "scale_orsnetfeats": 32}
+    assert replace(light, name=full.name, model=full.model) == full
 
 
 def test_overrides_take_yaml_values():
@@ -96,6 +164,10 @@ def test_inheritance_merges_deeply_and_finds_files_beside_the_heir(tmp_path):
         ("data.patch_size", "not of the form key=value"),
         ("data.patch_size=[1", "not valid YAML"),
         ("schedule.name=step", "milestones is empty"),
+        ("schedule.name=cosine_restarts", "periods is empty"),
+        ("schedule.restart_weights=[1]", "give one per period"),
+        ("loss.terms.edge.reduction=median", "loss.terms.edge.reduction: 'median' is not one of mean, sum"),
+        ("loss.stage_weights=[1, -1]", "loss.stage_weights: -1.0 is too small"),
     ],
 )
 def test_wrong_overrides_name_key_value_and_fix(override, message):
