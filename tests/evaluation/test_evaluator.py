@@ -240,3 +240,16 @@ def test_a_missing_block_file_is_named(tmp_path):
     gone = Pair("0001_01", tmp_path / "ValidationNoisyBlocksSrgb.mat/0001_01", tmp_path / "gone.mat/0001_01")
     with pytest.raises(EvaluationError, match=r"0001_01: .*gone\.mat: cannot be read"):
         evaluate_pairs(dehaze, [gone], "mpr-sidd")
+
+
+def test_equal_file_names_of_several_folders_stay_apart(tmp_path):
+    pairs = []
+    for sequence in ("GOPR0384_11_00", "GOPR0385_11_01"):
+        image = tmp_path / sequence / "blur" / "000047.png"
+        write_image(image, np.zeros((12, 12, 3), np.uint8))
+        pairs.append(Pair(f"{sequence}-000047", image, image))
+    pairs.append(Pair("Rain100L/7", tmp_path / "7.png", tmp_path / "7.png"))
+    result = evaluate_pairs(dehaze, pairs, "rgb", save_dir=tmp_path / "pictures")
+    assert [row.name for row in result.rows] == ["GOPR0384_11_00-000047.png", "GOPR0385_11_01-000047.png"]
+    assert [failure.name for failure in result.failures] == ["Rain100L/7.png"]
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} == {row.name for row in result.rows}

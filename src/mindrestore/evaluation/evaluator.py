@@ -33,7 +33,7 @@ class Row:
     """Hold the scores of one pair.
 
     Args:
-        name: File name of the degraded image.
+        name: File name of the degraded image, with its folder's name before it where the key has that.
         key: What input and target have in common; several rows share it when one target serves many inputs.
         height: Height measured, in pixels.
         width: Width measured, in pixels.
@@ -180,13 +180,14 @@ def evaluate_pairs(
         try:
             row, panels, failure = _measure_pair(restore, pair, protocol)
         except MindRestoreError as error:
-            failures.append(Failure(Path(pair.input).name, str(error)))
+            failures.append(Failure(_name(pair), str(error)))
             continue
         rows.append(row)
         if failure:
             failures.append(failure)
         if save_dir is not None and (pictures is None or len(rows) <= pictures):
-            _save_picture(Path(save_dir) / _free_name(Path(pair.input).stem, taken), row, panels, protocol)
+            stem = row.name.removesuffix(Path(pair.input).suffix).replace("/", "_")
+            _save_picture(Path(save_dir) / _free_name(stem, taken), row, panels, protocol)
     if not rows:
         reasons = "\n".join(f"  {failure.name}: {failure.reason}" for failure in failures[:5])
         raise EvaluationError(f"none of the {len(pairs)} pairs could be measured; the first reasons:\n{reasons}")
@@ -251,7 +252,7 @@ def _measure_pair(
     start = time.perf_counter()
     restored = restore(np.ascontiguousarray(degraded))
     seconds = time.perf_counter() - start
-    name, scores, failure = Path(pair.input).name, protocol.measure(restored, target), None
+    name, scores, failure = _name(pair), protocol.measure(restored, target), None
     try:
         before = protocol.measure(degraded, target)
     except AlignmentError as error:  # the restored image was measured; only the comparison is lost
@@ -259,6 +260,12 @@ def _measure_pair(
         failure = Failure(name, f"the scores of the degraded image are left out: {error}")
     row = Row(name, pair.key, *degraded.shape[:2], seconds, restored=scores, input=before)
     return row, (degraded, restored, target), failure
+
+
+def _name(pair: Pair) -> str:
+    """Name a pair so that 000047.png of one GoPro sequence and of another stay apart: there the keys tell more."""
+    path = Path(pair.input)
+    return pair.key + path.suffix if pair.key.endswith(path.stem) else path.name
 
 
 def _save_picture(path: Path, row: Row, pictures: Sequence[np.ndarray], protocol: Protocol) -> None:
