@@ -56,3 +56,6 @@ def test_evaluation_takes_the_test_protocol_of_a_recipe():
     assert Trained("aecrnet", "x.ckpt", recipe=recipe).usual_protocol() == "mpr-derain"
     assert Trained("aecrnet", "x.ckpt", recipe=load_recipe("quickstart")).usual_protocol() == "aecr"
     assert Trained("aecrnet", "x.ckpt").usual_protocol() == "aecr"
+    assert Trained("mprnet_deraining", "x.ckpt").usual_protocol() == "mpr-derain"
+    assert Trained("mprnet_denoising", "x.ckpt").usual_protocol() == "mpr-sidd"
+    assert Trained("mprnet_deblurring", "x.ckpt").usual_protocol() == "mpr-gopro"

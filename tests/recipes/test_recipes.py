@@ -47,7 +47,7 @@ def test_zoo_settings_in_unit_range():
 
 
 MPRNET = {
-    # task: dataset, patch, validation crop, epochs, validation, augmentation, protocol
+    # task: dataset, patch, validation crop, epochs, validation, augmentation, protocol of the tests
     "deblurring": ("gopro", 256, 256, 3000, (20, "epoch"), ("dihedral9", "saturation"), "mpr-gopro"),
     "denoising": ("sidd", 128, 256, 80, (2000, "step"), ("dihedral9",), "mpr-sidd"),
     "deraining": ("synthetic_rain", 256, 128, 250, (5, "epoch"), ("dihedral9",), "mpr-derain"),
@@ -60,7 +60,8 @@ def test_official_mprnet_settings(task):
     data, train, optim = recipe.data, recipe.train, recipe.optim
     validated = (train.val_every, train.val_unit)
     facts = (data.dataset, data.patch_size, data.val_crop, train.epochs, validated, data.augment)
-    assert (*facts, recipe.validation.protocol) == MPRNET[task]
+    assert (*facts, recipe.validation.final_protocol) == MPRNET[task]
+    assert (recipe.validation.protocol, recipe.validation.best_metric) == ("rgb", "psnr")  # as the training log has it
     assert recipe.model.name == f"mprnet_{task}"
     assert recipe.model.hyper == {}
     assert (train.batch_size, train.seed, optim.name, optim.lr, optim.eps) == (16, 1234, "adam", 2e-4, 1e-8)
@@ -81,10 +82,10 @@ def test_mixup_of_denoising():
 
 
 PADDLEGAN = {
-    # task: dataset, learning rate, periods, log, protocol
-    "deblurring": ("gopro", 1e-4, (400_000,), 100, "paddlegan-rgb"),
-    "denoising": ("sidd", 2e-4, (25_000,) * 4, 10, "paddlegan-y"),
-    "deraining": ("synthetic_rain", 2e-4, (25_000,) * 4, 10, "paddlegan-y"),
+    # task: dataset, learning rate, periods, log, protocols of validation and tests
+    "deblurring": ("gopro", 1e-4, (400_000,), 100, ("paddlegan-rgb", "paddlegan-gopro")),
+    "denoising": ("sidd", 2e-4, (25_000,) * 4, 10, ("paddlegan-y", "paddlegan-y")),
+    "deraining": ("synthetic_rain", 2e-4, (25_000,) * 4, 10, ("paddlegan-y", "paddlegan-y")),
 }
 
 
@@ -92,8 +93,8 @@ PADDLEGAN = {
 def test_paddlegan_settings(task):
     recipe = load_recipe(f"mprnet/{task}_paddlegan")
     data, train, schedule = recipe.data, recipe.train, recipe.schedule
-    facts = (data.dataset, recipe.optim.lr, schedule.periods, train.log_every, recipe.validation.protocol)
-    assert facts == PADDLEGAN[task]
+    protocols = (recipe.validation.protocol, recipe.validation.final_protocol)
+    assert (data.dataset, recipe.optim.lr, schedule.periods, train.log_every, protocols) == PADDLEGAN[task]
     assert recipe.model.name == f"mprnet_{task}"
     assert recipe.model.hyper == {"init_std": 0.02}
     assert (schedule.name, schedule.unit, schedule.warmup, schedule.min_lr) == ("cosine_restarts", "step", 0, 1e-6)
