@@ -68,8 +68,9 @@ def test_a_term_of_weight_zero_needs_no_file_and_is_announced():
 def test_every_term_of_the_schema_can_be_built():
     assert set(_BUILDERS) == set(LOSS_TERMS)
     for name, kind in LOSS_TERMS.items():
-        if name != "contrastive":  # asks for a file
-            assert isinstance(_BUILDERS[name](dataclasses.asdict(kind())), nn.Cell)
+        settings = dataclasses.asdict(kind())
+        if "vgg_weights" not in settings:  # asks for a file
+            assert isinstance(_BUILDERS[name](settings), nn.Cell)
 
 
 STAGES = tuple(RNG.random(A.shape).astype(np.float32) for _ in range(3))  # final stage first

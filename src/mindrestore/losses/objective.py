@@ -52,7 +52,8 @@ class Objective(nn.Cell):
         self.staged = len(stage_weights) > 1
         self.shows_totals = self.staged and len(image) > 1
         self.names = (*self._stage_names(tuple(image)), *raw)
-        self.notes = notes
+        order = "/".join(str(stage) for stage in range(len(stage_weights), 0, -1))
+        self.notes = (*notes, f"terms on images are logged for stages {order}") if self.staged and image else notes
         self.weights = tuple(float(weight) for weight, _ in image.values())
         self.raw_weights = tuple(float(weight) for weight, _ in raw.values())
         self.losses = nn.CellList([cell for _, cell in image.values()])
@@ -97,7 +98,7 @@ def build_objective(config: LossConfig, stages: int = 1) -> Objective:
         stages: images that the network returns, see `ModelSpec.stages`.
 
     Returns:
-        The objective; `.names` are the values it gives, `.notes` say which terms are off.
+        The objective; `.names` are the values it gives, `.notes` say which terms are off and how stages are logged.
 
     Raises:
         MindRestoreError: a term asks for a file (VGG weights) that is not there, or `stage_weights` do not fit.
@@ -120,9 +121,6 @@ def build_objective(config: LossConfig, stages: int = 1) -> Objective:
             terms[name] = (settings["weight"], _BUILDERS[name](settings))
         else:
             notes.append(_OFF.get(name, f"loss term {name} is off (weight 0)"))
-    if stages > 1:
-        order = "/".join(str(stage) for stage in range(stages, 0, -1))
-        notes.append(f"the log gives each image term, and the weighted total of a stage, for stages {order}")
     return Objective(terms, tuple(notes), stage_weights)
 
 
