@@ -84,7 +84,9 @@ def _decayed(decay: float, gradient: Tensor, param: Parameter) -> Tensor:
     return gradient + decay * param
 
 
-def _update(kernel: ops.Adam, rates: tuple, param: Parameter, first: Parameter, second: Parameter, gradient: Tensor):
+def _update(
+    kernel: ops.Adam, rates: tuple, param: Parameter, first: Parameter, second: Parameter, gradient: Tensor
+) -> tuple[Tensor, ...]:
     none = ops.zeros((), mstype.float32)  # beta powers of 0: the corrections are in the rate already
     return kernel(param, first, second, none, none, *rates, gradient)
 
