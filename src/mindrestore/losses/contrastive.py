@@ -119,20 +119,7 @@ def build_contrastive(config: Mapping[str, Any]) -> ContrastiveRegularisation:
     Example:
         >>> build_contrastive({"vgg": "vgg16", "vgg_weights": "vgg16.npz"})
     """
-    layout, path = config.get("vgg", "vgg19"), config.get("vgg_weights")
-    if not path or not Path(path).is_file():
-        found = f"{path}: no such file" if path else f"the contrastive loss needs ImageNet weights of {layout}"
-        raise MindRestoreError(
-            f"{found}. Save torchvision's {layout} features as .npz or .safetensors (docs/aecrnet.md shows how) "
-            "and set loss.terms.contrastive.vgg_weights=FILE, or switch the term off: loss.terms.contrastive.weight=0"
-        )
-    vgg = VGGFeatures(layout, TAPS, bias=config.get("vgg_bias", True))
-    report = load_weights(vgg, path, strict=False)  # the file also holds deeper layers and a classifier
-    if report.missing:
-        raise MindRestoreError(
-            f"{path}: no {layout} features, {', '.join(report.missing[:4])} missing; set loss.terms.contrastive.vgg to "
-            "the layout of the file, or vgg_bias=false for a file without biases"
-        )
+    vgg = load_features(config, "contrastive")
     return ContrastiveRegularisation(
         vgg,
         form=config.get("form", "own"),
@@ -140,3 +127,37 @@ def build_contrastive(config: Mapping[str, Any]) -> ContrastiveRegularisation:
         ablation=config.get("ablation", False),
         normalise=config.get("normalise", False),
     )
+
+
+def load_features(config: Mapping[str, Any], term: str) -> VGGFeatures:
+    """Build the VGG that a loss term compares features of, and load its weights.
+
+    Args:
+        config: settings of the term: `vgg`, `vgg_weights` (path), `vgg_bias`.
+        term: name of the loss term, for messages.
+
+    Returns:
+        Features at `TAPS`.
+
+    Raises:
+        MindRestoreError: no VGG file is named, or it is absent; the message says where to get one.
+        WeightError: the file is damaged or holds another network.
+
+    Example:
+        >>> load_features({"vgg": "vgg16", "vgg_weights": "vgg16.npz"}, "contrastive")
+    """
+    layout, path = config.get("vgg", "vgg19"), config.get("vgg_weights")
+    if not path or not Path(path).is_file():
+        found = f"{path}: no such file" if path else f"loss term {term} needs ImageNet weights of {layout}"
+        raise MindRestoreError(
+            f"{found}. Save torchvision's {layout} features as .npz or .safetensors (docs/aecrnet.md shows how) "
+            f"and set loss.terms.{term}.vgg_weights=FILE, or switch the term off: loss.terms.{term}.weight=0"
+        )
+    vgg = VGGFeatures(layout, TAPS, bias=config.get("vgg_bias", True))
+    report = load_weights(vgg, path, strict=False)  # the file also holds deeper layers and a classifier
+    if report.missing:
+        raise MindRestoreError(
+            f"{path}: no {layout} features, {', '.join(report.missing[:4])} missing; set loss.terms.{term}.vgg to "
+            "the layout of the file, or vgg_bias=false for a file without biases"
+        )
+    return vgg

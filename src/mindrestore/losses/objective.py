@@ -119,6 +119,7 @@ def build_objective(config: LossConfig, stages: int = 1) -> Objective:
     for name, settings in config.terms.items():
         if settings["weight"] > 0:
             terms[name] = (settings["weight"], _BUILDERS[name](settings))
+            notes += [note] if (note := getattr(terms[name][1], "note", None)) else []
         else:
             notes.append(_OFF.get(name, f"loss term {name} is off (weight 0)"))
     return Objective(terms, tuple(notes), stage_weights)
@@ -146,6 +147,24 @@ def _build_contrastive(config: Mapping[str, Any]) -> nn.Cell:
     return build_contrastive(dict(config))
 
 
+def _build_psnr(config: Mapping[str, Any]) -> nn.Cell:
+    from mindrestore.losses.progressive import PSNRLoss
+
+    return PSNRLoss()
+
+
+def _build_uncertainty(config: Mapping[str, Any]) -> nn.Cell:
+    from mindrestore.losses.progressive import UncertaintyLoss
+
+    return UncertaintyLoss()
+
+
+def _build_pocl(config: Mapping[str, Any]) -> nn.Cell:
+    from mindrestore.losses.progressive import build_positive_contrastive
+
+    return build_positive_contrastive(dict(config))
+
+
 _BUILDERS: dict[str, Callable[[Mapping[str, Any]], nn.Cell]] = {
     "l1": _build_l1,
     "mse": _build_mse,
@@ -153,9 +172,14 @@ _BUILDERS: dict[str, Callable[[Mapping[str, Any]], nn.Cell]] = {
     "charbonnier": _build_charbonnier,
     "edge": _build_edge,
     "contrastive": _build_contrastive,
+    "psnr": _build_psnr,
+    "uncertainty": _build_uncertainty,
+    "pocl": _build_pocl,
 }
 
 _OFF = {
     "contrastive": "contrastive term is off (weight 0): training without VGG features; "
-    "loss.terms.contrastive.weight=0.1 with vgg_weights=FILE switches it on"
+    "loss.terms.contrastive.weight=0.1 with vgg_weights=FILE switches it on",
+    "pocl": "positive contrastive term pocl is off (weight 0): training without VGG features; "
+    "loss.terms.pocl.weight=0.2 with vgg_weights=FILE switches it on",
 }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # name -> (module, class, spec); the module is imported when the network is first asked for.
 _NETWORKS = {
     "aecrnet": ("mindrestore.models.aecrnet", "AECRNet", "AECRNET"),
+    "dsrir": ("mindrestore.models.dsrir", "DSRIR", "SPEC"),
     "mprnet_deblurring": ("mindrestore.models.mprnet", "MPRNet", "DEBLURRING"),
     "mprnet_denoising": ("mindrestore.models.mprnet", "MPRNet", "DENOISING"),
     "mprnet_deraining": ("mindrestore.models.mprnet", "MPRNet", "DERAINING"),
@@ -100,4 +101,4 @@ def _row(name: str) -> tuple[str, str, str]:
 
 def _closest(word: str, known: list[str]) -> str:
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.3)
-    return f"did you mean {near[0]!r}? " * bool(near) + f"known: {', '.join(known)}"
+    return (f"did you mean {near[0]!r}? " if near else "") + f"known: {', '.join(known)}"

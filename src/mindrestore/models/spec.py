@@ -16,7 +16,7 @@ class ModelSpec:
         tasks: what it removes: `dehaze`, `derain`, `deblur`, `denoise`.
         size_multiple: height and width of the input must be multiples of it (pixels).
         min_size: smallest height and width after padding (pixels).
-        parameters: trainable parameters with the published hyper-parameters.
+        parameters: learnt values with the published hyper-parameters, those included that no output depends on.
         paper: title, venue and year.
         licence: what is known about published weights.
         value_range: the network's own image range; callers always use [0, 1].

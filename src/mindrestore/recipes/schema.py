@@ -103,6 +103,23 @@ class ContrastiveTerm:
     ablation: bool = False
 
 
+@dataclass(frozen=True)
+class StagesTerm:
+    """`psnr` or `uncertainty`: a loss on the three images and uncertainty maps of DSRIR."""
+
+    weight: float = _value(1.0, minimum=0)
+
+
+@dataclass(frozen=True)
+class PositiveContrastiveTerm:
+    """Positive contrastive loss in VGG feature space, on the three images of DSRIR."""
+
+    weight: float = _value(0.2, minimum=0)
+    vgg: str = _value("vgg19", choices=("vgg16", "vgg19"))
+    vgg_weights: Optional[str] = None
+    vgg_bias: bool = True  # False: for a file without biases
+
+
 LOSS_TERMS: dict[str, type] = {
     "l1": PixelTerm,
     "mse": PixelTerm,
@@ -110,6 +127,9 @@ LOSS_TERMS: dict[str, type] = {
     "charbonnier": CharbonnierTerm,
     "edge": EdgeTerm,
     "contrastive": ContrastiveTerm,
+    "psnr": StagesTerm,
+    "uncertainty": StagesTerm,
+    "pocl": PositiveContrastiveTerm,
 }
 
 

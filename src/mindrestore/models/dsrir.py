@@ -1,0 +1,355 @@
+"""DSRIR, all-in-one restoration by three subnets in a row, each with its image and its uncertainty map.
+
+Wang et al., "Dynamic spatial refinement learning for progressive all-in-one image restoration", Information Processing
+& Management 2025. Parameter names and shapes are those of the published PyTorch network.
+"""
+
+from __future__ import annotations
+
+from mindspore import Tensor, nn, ops
+
+from mindrestore.models.conv3x3 import Conv3x3
+from mindrestore.models.layers import conv
+from mindrestore.models.resize import BilinearResize
+from mindrestore.models.spec import ModelSpec
+
+SPEC = ModelSpec(
+    name="dsrir",
+    tasks=("denoise", "derain", "dehaze"),
+    size_multiple=8,
+    min_size=8,
+    parameters=3_516_837,
+    paper="Dynamic spatial refinement learning for progressive all-in-one image restoration, IPM 2025",
+    licence="published weights: no licence stated, research use",
+    output_index=(0, 0),
+    stages=3,
+)
+
+_REDUCTION = 8  # channels per channel of every squeezed description
+
+
+class Spread(nn.Cell):
+    """Repeat the value of each grid cell over its pixels: (N, C, rows, columns) -> (N, C, H, W).
+
+    A whole map, since a product that broadcasts over 5 axes takes more time and memory on CPU.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tile = ops.Tile()  # the function `ops.tile` cannot be compiled inside a backward pass
+
+    def construct(self, values: Tensor, h: int, w: int) -> Tensor:
+        n, c, p, q = values.shape
+        lines = self.tile(values.reshape(n * c * p * q, 1), (1, w // q)).reshape(n * c * p, 1, w)
+        return self.tile(lines, (1, h // p, 1)).reshape(n, c, h, w)
+
+
+class GridMean(nn.Cell):
+    """Average each cell of a grid over the whole map.
+
+    Args:
+        rows, columns: cells of the grid.
+
+    Inputs:
+        x: (N, C, H, W); H and W multiples of `rows` and `columns`.
+
+    Returns:
+        (N, C, rows, columns).
+
+    Example:
+        >>> GridMean(8, 8)(x)                       # a cell has H/8 x W/8 pixels
+    """
+
+    def __init__(self, rows: int, columns: int) -> None:
+        super().__init__()
+        self.grid = rows, columns
+        self.spread = Spread()
+
+    def construct(self, x: Tensor) -> Tensor:
+        return _cell_means(x, self.grid)
+
+    def bprop(self, x: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor]:
+        h, w = x.shape[2:]
+        p, q = self.grid
+        return (self.spread(dout * (p * q / (h * w)), h, w),)
+
+
+class GridGate(nn.Cell):
+    """Multiply each cell of a grid over the whole map by its own gate per channel.
+
+    Inputs:
+        x: (N, C, H, W).
+        gate: (N, C, rows, columns); H and W multiples of `rows` and `columns`.
+
+    Returns:
+        (N, C, H, W).
+
+    Example:
+        >>> GridGate()(x, ops.sigmoid(GridMean(8, 8)(x)))
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spread = Spread()
+
+    def construct(self, x: Tensor, gate: Tensor) -> Tensor:
+        h, w = x.shape[2:]
+        return x * self.spread(gate, h, w)
+
+    def bprop(self, x: Tensor, gate: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
+        h, w = x.shape[2:]
+        p, q = gate.shape[2:]
+        return dout * self.spread(gate, h, w), _cell_means(dout * x, (p, q)) * (h * w / (p * q))
+
+
+def _cell_means(x: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Average each cell in two steps: one mean over both axes of a cell is many times slower on CPU."""
+    n, c, h, w = x.shape
+    p, q = grid
+    lines = x.reshape(n * c * h * q, w // q).mean(1)
+    return lines.reshape(n * c * p, h // p, q).mean(1).reshape(n, c, p, q)
+
+
+class PatchAttention(nn.Cell):
+    """Weigh the channels of each cell of a grid that spans the whole feature map, by gates from the cell's means.
+
+    Args:
+        channels: features in and out.
+        grid: rows and columns of cells; (1, 1) is ordinary channel attention.
+
+    Inputs:
+        x: (N, channels, H, W); H and W multiples of the grid's sides.
+
+    Returns:
+        (N, channels, H, W).
+
+    Example:
+        >>> PatchAttention(64, (4, 4))(x)           # a cell has H/4 x W/4 pixels
+    """
+
+    def __init__(self, channels: int, grid: tuple[int, int]) -> None:
+        super().__init__()
+        squeezed = channels // _REDUCTION
+        self.pool = GridMean(*grid)
+        self.conv_du = nn.SequentialCell(conv(channels, squeezed, 1), nn.ReLU(), conv(squeezed, channels, 1))
+        self.scale = GridGate()
+
+    def construct(self, x: Tensor) -> Tensor:
+        gate = ops.sigmoid(self.conv_du(self.pool(x)))  # (N, C, rows, columns)
+        return self.scale(x, gate)
+
+
+class PAB(nn.Cell):
+    """Patch attention block: two convolutions, patch attention, skip connection."""
+
+    def __init__(self, channels: int, grid: int) -> None:
+        super().__init__()
+        self.conv1 = Conv3x3(channels, channels, bias=False)
+        self.conv2 = Conv3x3(channels, channels, bias=False)
+        self.PA = PatchAttention(channels, (grid, grid))
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.PA(self.conv2(ops.relu(self.conv1(x)))) + x
+
+
+class PAG(nn.Cell):
+    """Patch attention group: one block per grid from fine to coarse, a convolution, skip connection."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        blocks = [PAB(channels, grid) for grid in (8, 4, 2, 1)]
+        self.body = nn.SequentialCell(*blocks, Conv3x3(channels, channels, bias=False))
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.body(x) + x
+
+
+class Down(nn.Cell):
+    """Halve the map, then change the channels."""
+
+    def __init__(self, channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.down = nn.SequentialCell(BilinearResize("half"), conv(channels, out_channels, 1, bias=False))
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.down(x)  # (N, out, H/2, W/2)
+
+
+class Up(nn.Cell):
+    """Double the map and change the channels; the 1x1 convolution comes first, where it costs a quarter."""
+
+    def __init__(self, channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.up = nn.SequentialCell(BilinearResize("double"), conv(channels, out_channels, 1, bias=False))
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.up[0](self.up[1](x))  # (N, out, 2H, 2W)
+
+
+class SubNet1(nn.Cell):
+    """U-shape of three levels, two blocks per level and side."""
+
+    def __init__(self, widths: tuple[int, int, int], blocks: int) -> None:
+        super().__init__()
+        c1, c2, c3 = widths
+        self.encoder1, self.decoder1 = (_blocks(c1, 8, blocks) for _ in range(2))
+        self.encoder2, self.decoder2 = (_blocks(c2, 4, blocks) for _ in range(2))
+        self.encoder3, self.decoder3 = (_blocks(c3, 2, blocks) for _ in range(2))
+        self.down1, self.down2 = Down(c1, c2), Down(c2, c3)
+        self.up1, self.up2 = Up(c2, c1), Up(c3, c2)
+        self.skipatt1, self.skipatt2 = PAB(c1, 8), PAB(c2, 4)
+
+    def construct(self, x: Tensor) -> Tensor:
+        e1 = self.encoder1(x)  # (N, C1, H, W)
+        e2 = self.encoder2(self.down1(e1))  # (N, C2, H/2, W/2)
+        e3 = self.encoder3(self.down2(e2))  # (N, C3, H/4, W/4)
+        d3 = self.decoder3(e3)
+        d2 = self.decoder2(self.up2(d3) + self.skipatt2(e2))  # (N, C2, H/2, W/2)
+        return self.decoder1(self.up1(d2) + self.skipatt1(e1))  # (N, C1, H, W)
+
+
+class SubNet2(nn.Cell):
+    """U-shape of two levels, twice as many blocks on the lower one."""
+
+    def __init__(self, widths: tuple[int, int], blocks: int) -> None:
+        super().__init__()
+        c1, c2 = widths
+        self.encoder1, self.decoder1 = (_blocks(c1, 4, blocks) for _ in range(2))
+        self.encoder2, self.decoder2 = (_blocks(c2, 2, 2 * blocks) for _ in range(2))
+        self.down1 = Down(c1, c2)
+        self.up1 = Up(c2, c1)
+        self.skipatt1 = PAB(c1, 4)
+
+    def construct(self, x: Tensor) -> Tensor:
+        e1 = self.encoder1(x)  # (N, C1, H, W)
+        d2 = self.decoder2(self.encoder2(self.down1(e1)))  # (N, C2, H/2, W/2)
+        return self.decoder1(self.up1(d2) + self.skipatt1(e1))  # (N, C1, H, W)
+
+
+class SubNet3(nn.Cell):
+    """Groups in a row at full resolution."""
+
+    def __init__(self, channels: int, groups: int) -> None:
+        super().__init__()
+        self.names = [f"PAG{number}" for number in range(1, groups + 1)]
+        for name in self.names:
+            setattr(self, name, PAG(channels))
+
+    def construct(self, x: Tensor) -> Tensor:
+        for name in self.names:
+            x = getattr(self, name)(x)
+        return x
+
+
+class PRU(nn.Cell):
+    """Pixel-wise refinement unit: add the part of a convolved map that a mask per pixel and channel selects."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        squeezed = channels // _REDUCTION
+        self.conv = Conv3x3(channels, channels, bias=False)
+        self.fr = nn.SequentialCell(Conv3x3(channels, squeezed), nn.ReLU(), Conv3x3(squeezed, channels))
+
+    def construct(self, x: Tensor) -> Tensor:
+        refined = self.conv(x)
+        return ops.sigmoid(self.fr(refined)) * refined + x
+
+
+class USAU(nn.Cell):
+    """Uncertainty-supervised attention unit: make the stage's image and uncertainty map, and pass selected features on.
+
+    Args:
+        channels: features in and out.
+        last: True in the last stage, which passes nothing on; `conv2` and `att_map` are then kept for the weight files
+            only and never trained.
+
+    Inputs:
+        x: (N, channels, H, W) features.
+        degraded: (N, 3, H, W) the network's input.
+
+    Returns:
+        Features (N, channels, H, W) for the next stage, restored image (N, 3, H, W), and uncertainty map (N, 3, H, W),
+        which acts as the logarithm of a scale and may be negative.
+
+    Example:
+        >>> features, image, uncertainty = USAU(32)(x, degraded)
+    """
+
+    def __init__(self, channels: int, last: bool = False) -> None:
+        super().__init__()
+        self.last = last
+        self.conv_in = Conv3x3(3, channels, bias=False)
+        self.conv1, self.conv2 = (conv(channels, channels, 1, bias=False) for _ in range(2))
+        self.conv_out = Conv3x3(channels, 3, bias=False)
+        self.var_est = nn.SequentialCell(Conv3x3(channels, channels), nn.LeakyReLU(0.1))
+        self.var_map = nn.SequentialCell(Conv3x3(channels, 3), nn.LeakyReLU(0.1))
+        self.att_map = nn.SequentialCell(conv(channels, channels, 1), nn.Sigmoid())
+        if last:
+            for parameter in (*self.conv2.get_parameters(), *self.att_map.get_parameters()):
+                parameter.requires_grad = False
+
+    def construct(self, x: Tensor, degraded: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        features = self.conv1(x) + self.conv_in(degraded)
+        image = self.conv_out(features) + degraded
+        estimate = self.var_est(features)  # (N, C, H, W)
+        uncertainty = self.var_map(estimate)
+        if not self.last:
+            x = self.att_map(estimate) * self.conv2(x) + x
+        return x, image, uncertainty
+
+
+class DSRIR(nn.Cell):
+    """Remove noise, rain or haze without being told which; each stage sees new features and the stage before.
+
+    Args:
+        width: unit of all channel numbers (published: 16); the subnets have 2, 4, 6, then 3, 4, then 4 times as many.
+        blocks: patch attention blocks per level and side of the two U-shaped subnets (twice as many on the lowest level
+            of the second).
+        groups: patch attention groups of the last subnet.
+
+    Inputs:
+        x: (N, 3, H, W) degraded RGB in [0, 1]; H and W multiples of 8.
+
+    Returns:
+        Three images and three uncertainty maps of (N, 3, H, W), those of the last stage first. Clip the first image to
+        [0, 1] to show it.
+
+    Example:
+        >>> (restored, middle, first), maps = DSRIR()(degraded)
+    """
+
+    def __init__(self, *, width: int = 16, blocks: int = 2, groups: int = 4) -> None:
+        super().__init__()
+        self.widths = c1, c2, c3 = 2 * width, 3 * width, 4 * width
+        self.ebd = Conv3x3(3, c1 + c2 + c3, bias=False)
+        self.SN1 = SubNet1((c1, 2 * c1, 3 * c1), blocks)
+        self.SN2 = SubNet2((c2, 4 * width), blocks)
+        self.SN3 = SubNet3(c3, groups)
+        self.PRU1, self.PRU2, self.PRU3 = PRU(c1), PRU(c2), PRU(c3)
+        self.usau_1, self.usau_2, self.usau_3 = USAU(c1), USAU(c2), USAU(c3, last=True)
+        self.channel_comp1 = conv(c1 + c2, c2, 1, bias=False)
+        self.channel_comp2 = conv(c2 + c3, c3, 1, bias=False)
+
+    def construct(self, x: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
+        x1, x2, x3 = ops.split(self.ebd(x), self.widths, 1)
+        h = self.PRU1(self.SN1(x1))
+        h, image1, uncertainty1 = self.usau_1(h, x)
+        h = self.PRU2(self.SN2(self.channel_comp1(ops.concat((h, x2), 1))))
+        h, image2, uncertainty2 = self.usau_2(h, x)
+        h = self.PRU3(self.SN3(self.channel_comp2(ops.concat((h, x3), 1))))
+        _, image3, uncertainty3 = self.usau_3(h, x)
+        return (image3, image2, image1), (uncertainty3, uncertainty2, uncertainty1)
+
+    def unused_names(self) -> tuple[str, ...]:
+        """Name the parameters that stand in the weight files although no output depends on them."""
+        return (*self.usau_3.conv2.parameters_dict(), *self.usau_3.att_map.parameters_dict())
+
+    def for_export(self) -> None:
+        """Use operators that MINDIR with dynamic size can hold; the numbers stay the same."""
+        for _, cell in self.cells_and_names():
+            if isinstance(cell, BilinearResize):
+                cell.exportable = True
+
+
+def _blocks(channels: int, grid: int, count: int) -> nn.SequentialCell:
+    return nn.SequentialCell(*(PAB(channels, grid) for _ in range(count)))
