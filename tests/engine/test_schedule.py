@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,9 +32,9 @@ def test_zoo_rate_is_constant_within_an_epoch():
 
 
 @pytest.mark.parametrize("task", ["deblurring", "denoising", "deraining"])
-def test_official_mprnet_rates(task):
-    with np.load(Path(__file__).resolve().parents[1] / "golden" / "mprnet_losses.npz") as file:
-        golden = {key: file[f"{task}/lr/{key}"] for key in ("small_config", "small", "full")}
+def test_official_mprnet_rates(task, golden_dir):
+    with np.load(golden_dir / f"mprnet_{task}.npz") as file:
+        golden = {key: file[f"lr/{key}"] for key in ("small_config", "small", "full")}
     recipe = load_recipe(f"mprnet/{task}")
     base, least, warmup, epochs, extra = golden["small_config"]
     assert (base, least, warmup) == (recipe.optim.lr, recipe.schedule.min_lr, recipe.schedule.warmup)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import mindspore as ms
 import numpy as np
 import pytest
@@ -14,15 +12,14 @@ from mindrestore.errors import MindRestoreError
 from mindrestore.losses.pixel import CharbonnierLoss
 from mindrestore.losses.structural import GAUSSIAN, EdgeLoss, blur_matrix, edge_map
 
-GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "mprnet_losses.npz"
 # Where two maps nearly agree the gradient amplifies rounding by 1/eps = 1000; the reference, in float32, is this far
 # from a float64 evaluation of the same formula.
 EDGE_GRADIENT = 5e-5
 
 
 @pytest.fixture(scope="module")
-def golden():
-    with np.load(GOLDEN) as file:
+def golden(golden_dir):
+    with np.load(golden_dir / "mprnet_units.npz") as file:
         return dict(file)
 
 
@@ -67,7 +64,7 @@ def test_golden_charbonnier_loss_and_gradient(golden, case, graph):
     assert error(gradient.asnumpy(), golden[f"char/{case}/grad_pred"]) < 1e-6
 
 
-@pytest.mark.parametrize("case", range(2))
+@pytest.mark.parametrize("case", range(3))
 def test_golden_kernel_blur_and_map(golden, case):
     images = golden[f"edge/{case}/pred"]
     np.testing.assert_allclose(np.outer(GAUSSIAN, GAUSSIAN), golden["edge/kernel"][0, 0], rtol=1e-6)

@@ -12,6 +12,9 @@ from mindrestore.weights.convert import load_weights
 
 FORWARD, GRADIENT, KINKED = 1e-4, 1e-3, 1e-2  # KINKED: gradients through abs, ReLU and max-pool of VGG
 
+# Factors that keep the outputs of MPRNet with random weights near [0, 1].
+DAMPING = {"tail.weight": 0.002, "sam12.conv2.weight": 0.05, "sam23.conv2.weight": 0.05}
+
 _UNCHANGED = {"mix1.w": -1.0, "mix2.w": -0.6}
 
 
@@ -32,6 +35,16 @@ def golden_array(name: str, shape: tuple[int, ...]) -> np.ndarray:
 def load_golden(net: nn.Cell, prefix: str = "") -> nn.Cell:
     """Fill a network by the rule; `prefix` stands before its names when it is a part of a larger one."""
     load_weights(net, {n: golden_array(prefix + n, tuple(p.shape)) for n, p in net.parameters_and_names()})
+    return net
+
+
+def load_golden_mprnet(net: nn.Cell, damping: Mapping[str, float] | None = None) -> nn.Cell:
+    """Fill MPRNet by the rule; its one PReLU slope keeps 0.25, and some tensors may be damped (`DAMPING`)."""
+    weights = {}
+    for name, parameter in net.parameters_and_names():
+        drawn = np.full(1, 0.25, np.float32) if parameter.size == 1 else golden_array(name, tuple(parameter.shape))
+        weights[name] = drawn * np.float32((damping or {}).get(name, 1.0))
+    load_weights(net, weights)
     return net
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from mindspore import ParameterTuple, Tensor, nn
 
-from golden import assert_close, error, golden_array, section
+from golden import DAMPING, assert_close, error, load_golden_mprnet, section
 from mindrestore.inference.restorer import Restorer
 from mindrestore.losses.objective import build_objective
 from mindrestore.models import mprnet
@@ -19,8 +19,6 @@ from mindrestore.recipes.load import load_recipe
 from mindrestore.weights.convert import load_weights, save_weights
 
 UNIT, EARLY, PLAIN_STAGE3, DAMPED, GRADIENT = 1e-6, 2e-5, 5e-4, 1e-4, 2e-3
-# Keep the outputs of random weights near [0, 1].
-DAMPING = {"tail.weight": 0.002, "sam12.conv2.weight": 0.05, "sam23.conv2.weight": 0.05}
 COUNTS = {"deblurring": 20_127_073, "denoising": 15_741_025, "deraining": 3_637_249}
 TASKS = [pytest.param(task, marks=() if task == "deraining" else pytest.mark.slow) for task in COUNTS]
 # Position on the batch axis -> call of the published network, which runs left before right, then top before bottom.
@@ -46,17 +44,7 @@ def units(golden_dir):
 def case(request, golden_dir):
     """Give a task's golden arrays and its network with the plain weights."""
     with np.load(golden_dir / f"mprnet_{request.param}.npz") as file:
-        return request.param, dict(file), fill(create_model(f"mprnet_{request.param}"))
-
-
-def fill(net: nn.Cell, damping: dict[str, float] | None = None) -> nn.Cell:
-    """Load the weights of the golden files, damped or plain."""
-    weights = {}
-    for name, parameter in net.parameters_and_names():
-        drawn = np.full(1, 0.25, np.float32) if parameter.size == 1 else golden_array(name, tuple(parameter.shape))
-        weights[name] = drawn * np.float32((damping or {}).get(name, 1.0))
-    load_weights(net, weights)
-    return net
+        return request.param, dict(file), load_golden_mprnet(create_model(f"mprnet_{request.param}"))
 
 
 def facts(value: np.ndarray) -> np.ndarray:
@@ -184,7 +172,7 @@ def test_golden_gradients_and_damped_outputs(case, graph):
     gradients = ms.jit(gradients) if graph else gradients
     names = [name for name, p in net.parameters_and_names() if p.requires_grad]
     for damping, key, prefix in ((None, "a", "grad/a/"), (DAMPING, "b", "damped/grad/b/")):
-        fill(net, damping)
+        load_golden_mprnet(net, damping)
         (total, outputs), found = gradients(Tensor(golden[f"in/{key}"]), Tensor(golden[f"target/{key}"]))
         actual = dict(zip(names, (g.asnumpy().astype(np.float64) for g in found)))
         expected = section(golden, prefix)
@@ -216,7 +204,7 @@ class TaskLoss(nn.Cell):
 def test_golden_photograph(case):
     """Any size goes in: padded, restored, clipped, cropped and rounded as the published program does."""
     task, golden, _ = case
-    net = fill(create_model(f"mprnet_{task}"), DAMPING)
+    net = load_golden_mprnet(create_model(f"mprnet_{task}"), DAMPING)
     restore = Restorer(model_spec(f"mprnet_{task}"), net=net)
     photo = golden["demo/in"]
     assert photo.shape[:2] == (45, 51)

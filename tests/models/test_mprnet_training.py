@@ -2,58 +2,39 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from mindspore import Tensor, nn
+from mindspore import Tensor
 
-from golden import assert_close, error, golden_array, section
+from golden import DAMPING, assert_close, error, load_golden_mprnet, section
 from mindrestore.engine.optim import build_optimizer
 from mindrestore.engine.step import SupervisedStep
 from mindrestore.losses.objective import build_objective
 from mindrestore.models.registry import create_model
 from mindrestore.recipes.load import load_recipe
 from mindrestore.recipes.schema import LossConfig, build
-from mindrestore.weights.convert import load_weights
 
-GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "mprnet_training.npz"
-SLOPE = 0.25
-# Keep the outputs of random weights near [0, 1].
-DAMPING = {"tail.weight": 0.002, "sam12.conv2.weight": 0.05, "sam23.conv2.weight": 0.05}
 PLAIN_STAGE3, LOSS = 5e-4, 1e-4
-TASKS = [
-    pytest.param("deblurring", marks=pytest.mark.slow),
-    pytest.param("denoising", marks=pytest.mark.slow),
-    "deraining",
-]
+SLOPE = 0.25
+SLOW = ("deblurring", "denoising")
 
 
-@pytest.fixture(scope="module")
-def golden():
-    with np.load(GOLDEN) as file:
-        return dict(file)
+@pytest.fixture(scope="module", params=[*(pytest.param(task, marks=pytest.mark.slow) for task in SLOW), "deraining"])
+def case(request, golden_dir):
+    """Give a task and its golden arrays."""
+    with np.load(golden_dir / f"mprnet_{request.param}.npz") as file:
+        return request.param, dict(file)
 
 
-def fill(net: nn.Cell, damped: bool) -> nn.Cell:
-    weights = {}
-    for name, parameter in net.parameters_and_names():
-        shape = tuple(parameter.shape)
-        drawn = golden_array(name, shape) if len(shape) > 1 else np.full(shape, SLOPE, np.float32)
-        weights[name] = drawn * np.float32(DAMPING.get(name, 1.0) if damped else 1.0)
-    load_weights(net, weights)
-    return net
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_golden_losses(golden, task):
+def test_golden_losses(case):
+    task, golden = case
     net = create_model(f"mprnet_{task}")
     x, target = Tensor(golden["in/b"]), Tensor(golden["target/b"])
     both = build_objective(build(LossConfig, {"terms": {"charbonnier": {}, "edge": {}}}), stages=3)
     clamped = build_objective(build(LossConfig, {"terms": {"charbonnier": {"clamp": True}}}), stages=3)
     published = build_objective(load_recipe(f"mprnet/{task}").loss, stages=3)
-    for damped, prefix in ((False, f"{task}/loss/b/"), (True, f"{task}/damped/loss/b/")):
-        output = fill(net, damped)(x)
+    for damping, prefix in ((None, "loss/b/"), (DAMPING, "damped/loss/b/")):
+        output = load_golden_mprnet(net, damping)(x)
         terms = dict(zip(both.names, (float(value) for value in both(output, x, target)[1:])))
         actual = {
             "char": np.array([terms[f"charbonnier_{stage}"] for stage in (3, 2, 1)]),
@@ -61,17 +42,17 @@ def test_golden_losses(golden, task):
             "char_clamped": np.array([float(value) for value in clamped(output, x, target)[1:]]),
             "total": float(published(output, x, target)[0]),
         }
-        assert_close(actual, section(golden, prefix), LOSS if damped else PLAIN_STAGE3)
+        assert_close(actual, section(golden, prefix), LOSS if damping else PLAIN_STAGE3)
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_golden_training_steps(golden, task):
+def test_golden_training_steps(case):
+    task, golden = case
     recipe = load_recipe(f"mprnet/{task}")
     assert recipe.optim.weight_decay == (1e-8 if task == "denoising" else 0.0)
-    net = fill(create_model(f"mprnet_{task}"), damped=True).set_train(True)
+    net = load_golden_mprnet(create_model(f"mprnet_{task}"), DAMPING).set_train(True)
     optimizer = build_optimizer(recipe.optim, net.trainable_params())
     step = SupervisedStep(net, build_objective(recipe.loss, stages=3), optimizer)
-    x, target, expected = Tensor(golden["in/c"]), Tensor(golden["target/c"]), section(golden, f"{task}/adam/")
+    x, target, expected = Tensor(golden["in/c"]), Tensor(golden["target/c"]), section(golden, "adam/")
     losses = [step(x, target, lr=float(expected["lr"])).total for _ in range(3)]
     slope = next(p for name, p in net.parameters_and_names() if p.size == 1).asnumpy()
     losses.append(step(x, target, lr=float(expected["lr"])).total)  # of the weights after three steps
