@@ -13,12 +13,12 @@ if [ ! -f "$out/pairs.done" ]; then
   rm -rf "$out/pairs" && mkdir -p "$out/pairs/train" "$out/pairs/test"
   python haze_data.py synth "$data/bsds500_clean/target" "$out/pairs/synthetic" --kind rain --per-image 4 --seed 7
   mv "$out/pairs/synthetic/input" "$out/pairs/synthetic/target" "$out/pairs/train"
-  for side in input target; do
-    for file in "$data/rain_train/$side"/*; do # five links each: a third of the patches come from these
-      for copy in 0 1 2 3 4; do ln -s "$file" "$out/pairs/train/$side/rain_train_${copy}_$(basename "$file")"; done
-    done
-    ln -s "$data/rain100l/$side" "$out/pairs/test/$side"
+  for file in "$data"/rain_train/target/*; do # five links to each rainy image: a third of the patches come from these
+    name=$(basename "$file")
+    ln -s "$file" "$out/pairs/train/target/real-$name"
+    for copy in 1 2 3 4 5; do ln -s "$data/rain_train/input/$name" "$out/pairs/train/input/real-${name%.*}_$copy.${name##*.}"; done
   done
+  ln -s "$data/rain100l/input" "$data/rain100l/target" "$out/pairs/test"
   touch "$out/pairs.done"
 fi
 python train.py --recipe mprnet/deraining_light "data.root=$out/pairs" --run-dir "$out/run" "$@"

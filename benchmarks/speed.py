@@ -6,7 +6,8 @@ both see the same machine. Median of many calls; compile time apart. Prints a ta
     python benchmarks/speed.py --model aecrnet --out speed.json
     python benchmarks/speed.py --peer-path DIR --peer module:Net() --peer-dcn module:DCN() --peer-python python3
 
-A peer is `module:callable(args)` found in --peer-path; it gives a torch.nn.Module that maps (N, 3, H, W) to one image.
+A peer is `module:callable(args)` found in --peer-path; it gives a torch.nn.Module that maps (N, 3, H, W) to an image,
+or to a tuple of images of which each gets its loss.
 PyTorch is needed only for the peer, and only in the interpreter that --peer-python names.
 """
 

@@ -32,7 +32,9 @@ def build(case: str, peer: str, shape: tuple[int, ...]) -> Callable[[], object]:
 
     def step() -> None:
         optimizer.zero_grad()
-        (cell(x) - target).abs().mean().backward()
+        output = cell(x)
+        images = output if isinstance(output, (tuple, list)) else (output,)
+        sum((image - target).abs().mean() for image in images).backward()
         optimizer.step()
 
     return step

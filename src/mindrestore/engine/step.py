@@ -150,10 +150,15 @@ class _Backward(nn.Cell):
     def __init__(self, net: nn.Cell, objective: nn.Cell, params: ParameterTuple) -> None:
         super().__init__(auto_prefix=False)
         self.gradients = ops.value_and_grad(_Forward(net, objective), None, params, has_aux=True)
+        self.each = ops.HyperMap()
 
     def construct(self, batch_input: Tensor, target: Tensor, scale: Tensor) -> tuple[Tensor, ...]:
         (_, values), gradients = self.gradients(batch_input, target, scale)
-        return (values, *gradients)
+        return (values, *self.each(_as_float32, gradients))
+
+
+def _as_float32(gradient: Tensor) -> Tensor:
+    return gradient.astype(mstype.float32)  # in mixed precision some layers hand over half precision
 
 
 class _Forward(nn.Cell):

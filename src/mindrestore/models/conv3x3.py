@@ -1,4 +1,8 @@
-"""The 3x3 convolution that most layers of an image network are, with gradients that are fast on CPU."""
+"""The 3x3 convolution that most layers of an image network are, with gradients that are fast on CPU.
+
+Operators as objects, not functions, where a backward pass uses them: functions with branches, such as `ops.split` or
+`ops.zeros_like`, cannot be compiled when forward and backward pass share them.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import math
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import HeUniform, Uniform, initializer
 
-from mindrestore.models.layers import on_cpu
+from mindrestore.models.layers import like, on_cpu
 
 
 class Conv3x3(nn.Cell):
@@ -15,7 +19,8 @@ class Conv3x3(nn.Cell):
 
     Equals `layers.conv(in_channels, out_channels, 3, padding=1)`. On CPU the backward pass is spelled out, since the
     operators for it take twice the time of the forward pass each: the gradient of the input is a convolution with the
-    mirrored kernel, that of the kernel one matrix product of shifted maps.
+    mirrored kernel, that of the kernel one matrix product of shifted maps. Convolutions to few channels are computed
+    as sums of shifted maps there, three to six times faster.
 
     Args:
         in_channels: channels of the input.
@@ -41,11 +46,11 @@ class Conv3x3(nn.Cell):
             bound = Uniform(1 / math.sqrt(in_channels * 9))
             self.bias = Parameter(initializer(bound, (out_channels,)), name="bias")
         self.add = ops.BiasAdd()
-        self.convolve = _QuickGradient(in_channels, out_channels) if on_cpu() else _same3x3(out_channels)
+        self.convolve = _QuickGradient(in_channels, out_channels) if on_cpu() else _direct(out_channels)
 
     def construct(self, x: Tensor) -> Tensor:
-        y = self.convolve(x, self.weight.astype(x.dtype))
-        return y if self.bias is None else self.add(y, self.bias.astype(x.dtype))
+        y = self.convolve(x, like(self.weight, x))
+        return y if self.bias is None else self.add(y, like(self.bias, x))
 
 
 class _QuickGradient(nn.Cell):
@@ -53,22 +58,25 @@ class _QuickGradient(nn.Cell):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.forward = _same3x3(out_channels)
-        self.backward = _same3x3(in_channels)
+        self.forward = _quick(in_channels, out_channels)
+        self.backward = _quick(out_channels, in_channels)
         self.product = ops.BatchMatMul(transpose_b=True)
+        self.mirror = ops.ReverseV2((2, 3))
+        self.zeros = ops.ZerosLike()
 
     def construct(self, x: Tensor, weight: Tensor) -> Tensor:
         return self.forward(x, weight)
 
     def bprop(self, x: Tensor, weight: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
-        mirrored = ops.transpose(ops.flip(weight, (2, 3)), (1, 0, 2, 3))
+        x, weight = like(x, dout), like(weight, dout)  # in mixed precision they may come as they were before a cast
+        mirrored = ops.transpose(self.mirror(weight), (1, 0, 2, 3))
         return self.backward(dout, mirrored), self.kernel_gradient(x, dout)
 
     def kernel_gradient(self, x: Tensor, dout: Tensor) -> Tensor:
         """Sum dout[o, h, w] * x[c, h + ky - 1, w + kx - 1]: ky shifts x, kx shifts dout the other way."""
         n, c, h, w = x.shape
         o = dout.shape[1]
-        row, column = ops.zeros_like(x[:, :, :1]), ops.zeros_like(dout[:, :, :, :1])
+        row, column = self.zeros(x[:, :, :1]), self.zeros(dout[:, :, :, :1])
         above, below = ops.concat((row, x[:, :, :-1]), 2), ops.concat((x[:, :, 1:], row), 2)
         left, right = ops.concat((dout[:, :, :, 1:], column), 3), ops.concat((column, dout[:, :, :, :-1]), 3)
         shifted_x = ops.concat((above, x, below), 1).reshape(n, 3 * c, h * w)  # ordered by (ky, channel)
@@ -77,5 +85,33 @@ class _QuickGradient(nn.Cell):
         return ops.transpose(products, (1, 3, 2, 0))  # (O, C, ky, kx)
 
 
-def _same3x3(out_channels: int) -> ops.Conv2D:
+class _ShiftedSum(nn.Cell):
+    """Convolve to few channels: all nine products by one 1x1 convolution, then shift them into place and add up.
+
+    The operator first copies the input nine times, which takes longer than so few products are worth.
+    """
+
+    def __init__(self, out_channels: int) -> None:
+        super().__init__()
+        self.out_channels = out_channels
+        self.project = ops.Conv2D(9 * out_channels, 1, mode=1, pad_mode="valid", pad=0, stride=1, dilation=1, group=1)
+        self.in_three = ops.Split(1, 3)
+        self.zeros = ops.ZerosLike()
+
+    def construct(self, x: Tensor, weight: Tensor) -> Tensor:
+        o = self.out_channels
+        taps = ops.transpose(weight, (3, 2, 0, 1)).reshape(9 * o, x.shape[1], 1, 1)  # ordered by (kx, ky, out)
+        left, middle, right = self.in_three(self.project(x, taps))
+        column = self.zeros(middle[:, :, :, :1])
+        columns = middle + ops.concat((column, left[:, :, :, :-1]), 3) + ops.concat((right[:, :, :, 1:], column), 3)
+        above, centre, below = self.in_three(columns)  # (N, O, H, W)
+        row = self.zeros(centre[:, :, :1])
+        return centre + ops.concat((row, above[:, :, :-1]), 2) + ops.concat((below[:, :, 1:], row), 2)
+
+
+def _quick(in_channels: int, out_channels: int) -> nn.Cell | ops.Conv2D:
+    return _ShiftedSum(out_channels) if 4 * out_channels <= in_channels else _direct(out_channels)
+
+
+def _direct(out_channels: int) -> ops.Conv2D:
     return ops.Conv2D(out_channels, 3, mode=1, pad_mode="pad", pad=1, stride=1, dilation=1, group=1)

@@ -51,7 +51,8 @@ class ChannelAttention(nn.Cell):
         self.scale = ChannelScale()
 
     def construct(self, x: Tensor) -> Tensor:
-        return self.scale(x, self.conv_du(channel_mean(x)))  # gate (N, C, 1, 1)
+        squeezed = ops.relu(self.conv_du[0](channel_mean(x)))  # (N, C/r, 1, 1)
+        return self.scale(x, ops.sigmoid(self.conv_du[2](squeezed)))
 
 
 class CAB(nn.Cell):
@@ -71,7 +72,7 @@ class CAB(nn.Cell):
         )
 
     def construct(self, x: Tensor) -> Tensor:
-        return self.CA(self.body(x)) + x
+        return self.CA(self.body[2](self.body[1](self.body[0](x)))) + x
 
 
 class DownSample(nn.Cell):
@@ -189,11 +190,19 @@ class ORSNet(nn.Cell):
 
     def construct(self, x: Tensor, encoded: tuple, decoded: tuple) -> Tensor:
         x = self.orb1(x)  # (N, Co, H, W)
+        encoded, decoded = _wait(encoded, x), _wait(decoded, x)
         x = x + self.conv_enc1(encoded[0]) + self.conv_dec1(decoded[0])
         x = self.orb2(x)
+        encoded, decoded = _wait(encoded, x), _wait(decoded, x)
         x = x + self.conv_enc2(self.up_enc1(encoded[1])) + self.conv_dec2(self.up_dec1(decoded[1]))
         x = self.orb3(x)
+        encoded, decoded = _wait(encoded, x), _wait(decoded, x)
         return x + self.conv_enc3(self.up_enc2(encoded[2])) + self.conv_dec3(self.up_dec2(decoded[2]))
+
+
+def _wait(features: tuple, x: Tensor) -> tuple:
+    """Order what is made of the features behind x: a graph runs branches early and then holds whole maps for long."""
+    return ops.depend(features[0], x), ops.depend(features[1], x), ops.depend(features[2], x)
 
 
 class MPRNet(nn.Cell):
@@ -256,13 +265,13 @@ class MPRNet(nn.Cell):
         decoded = self.stage1_decoder(*encoded)
         attended, image1 = self.sam12(decoded[0], halves)
 
-        y = self.concat12(ops.concat((self.shallow_feat2(halves), attended), 1))
+        y = self.concat12(ops.concat((self.shallow_feat2(ops.depend(halves, attended)), attended), 1))
         e1, e2, e3 = self.stage2_encoder(y, encoded, decoded)
         encoded = (_join(e1, 2), _join(e2, 2), _join(e3, 2))  # (N, C1, H, W) and lower levels
         decoded = self.stage2_decoder(*encoded)
         attended, image2 = self.sam23(decoded[0], x)
 
-        y = self.concat23(ops.concat((self.shallow_feat3(x), attended), 1))
+        y = self.concat23(ops.concat((self.shallow_feat3(ops.depend(x, attended)), attended), 1))
         y = self.stage3_orsnet(y, encoded, decoded)  # (N, Co, H, W)
         return self.tail(y) + x, image2, _join(image1, 2)
 
