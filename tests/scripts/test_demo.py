@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OVERRIDES = "train.max_steps=4 train.batch_size=2 data.patch_size=32 train.mode=pynative"
 
 
-def demo(out: Path, least_gain: int) -> subprocess.CompletedProcess:
+def demo(kind: str, out: Path, least_gain: int) -> subprocess.CompletedProcess:
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -26,20 +26,29 @@ def demo(out: Path, least_gain: int) -> subprocess.CompletedProcess:
         "DEMO_LEAST_GAIN": str(least_gain),
         "DEMO_OVERRIDES": OVERRIDES,
     }
-    return subprocess.run(["bash", str(ROOT / "scripts" / "demo.sh")], capture_output=True, text=True, env=environment)
+    command = ["bash", str(ROOT / "scripts" / "demo.sh"), kind]
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
 @pytest.mark.slow
-def test_the_demo_goes_from_nothing_to_a_mindir_file_and_can_be_repeated(tmp_path):
+@pytest.mark.parametrize("kind", ["haze", "rain"])
+def test_the_demo_goes_from_nothing_to_a_mindir_file_and_can_be_repeated(kind, tmp_path):
     out = tmp_path / "my demo"
-    first = demo(out, least_gain=-100)
+    first = demo(kind, out, least_gain=-100)
     assert first.returncode == 0, first.stderr
-    assert "PSNR on unseen scenes: hazy" in first.stdout
+    assert "PSNR on unseen scenes: input" in first.stdout
     for name in ("best.ckpt", "model.mindir", "report/scores.csv", "report/scores.json"):
         assert (out / name).is_file(), name
     assert len(list((out / "report" / "pictures").glob("*.png"))) == 1
     assert len(list((out / "restored").glob("*.png"))) == 1
-    again = demo(out, least_gain=100)
+    again = demo(kind, out, least_gain=100)
     assert again.returncode != 0
     assert "error: the gain is below 100" in again.stderr
     assert "keeping the train scenes" in again.stdout
+
+
+def test_an_unknown_kind_is_named(tmp_path):
+    result = demo("snow", tmp_path / "out", least_gain=0)
+    assert result.returncode != 0
+    assert "unknown kind snow; use haze or rain" in result.stderr
+    assert not (tmp_path / "out").exists()
