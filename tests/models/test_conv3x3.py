@@ -34,7 +34,13 @@ class Gradients(nn.Cell):
 @pytest.mark.parametrize("graph", [False, True], ids=["pynative", "graph"])
 @pytest.mark.parametrize(
     ("channels", "out_channels", "shape", "bias"),
-    [(4, 6, (2, 5, 7), True), (3, 8, (1, 8, 8), False), (8, 3, (3, 1, 4), True), (5, 1, (1, 6, 1), False)],
+    [
+        (4, 6, (2, 5, 7), True),
+        (3, 8, (1, 8, 8), False),
+        (8, 3, (3, 1, 4), True),
+        (5, 1, (1, 6, 1), False),
+        (2, 9, (2, 6, 3), True),
+    ],
 )
 def test_output_and_gradients_equal_those_of_the_ordinary_layer(channels, out_channels, shape, bias, graph):
     ordinary, quick = conv(channels, out_channels, 3, padding=1, bias=bias), Conv3x3(channels, out_channels, bias)
