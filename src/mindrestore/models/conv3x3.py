@@ -70,12 +70,14 @@ class _QuickGradient(nn.Cell):
     def bprop(self, x: Tensor, weight: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
         x, weight = like(x, dout), like(weight, dout)  # in mixed precision they may come as they were before a cast
         mirrored = ops.transpose(self.mirror(weight), (1, 0, 2, 3))
-        return self.backward(dout, mirrored), self.kernel_gradient(x, dout)
+        of_kernel = self.kernel_gradient(x, dout)
+        return self.backward(ops.depend(dout, of_kernel), mirrored), of_kernel
 
     def kernel_gradient(self, x: Tensor, dout: Tensor) -> Tensor:
         """Sum dout[o, h, w] * x[c, h + ky - 1, w + kx - 1]: ky shifts x, kx shifts dout the other way."""
         n, c, h, w = x.shape
         o = dout.shape[1]
+        x = ops.depend(x, dout)  # else the shifted maps are made, and kept, as soon as x is there: in the forward pass
         row, column = self.zeros(x[:, :, :1]), self.zeros(dout[:, :, :, :1])
         above, below = ops.concat((row, x[:, :, :-1]), 2), ops.concat((x[:, :, 1:], row), 2)
         left, right = ops.concat((dout[:, :, :, 1:], column), 3), ops.concat((column, dout[:, :, :, :-1]), 3)
