@@ -8,9 +8,10 @@ import mindspore as ms
 import numpy as np
 import pytest
 from dsrir_table import dsrir_shapes
-from mindspore import Tensor, ops
+from mindspore import ParameterTuple, Tensor, nn, ops
 
 from golden import FORWARD, error, load_golden, section
+from mindrestore.engine.precision import cast_network
 from mindrestore.models.dsrir import DSRIR, SPEC, GridGate, GridMean, PatchAttention
 from mindrestore.models.resize import BilinearResize
 from mindrestore.weights.convert import load_weights, save_weights
@@ -169,6 +170,33 @@ def test_gradients_of_grid_operations_equal_those_of_plain_ones(grid, graph):
     (value, grads), (expected, expected_grads) = ((ms.jit(f) if graph else f)(x, gate) for f in found)
     assert float(value) == pytest.approx(float(expected), rel=1e-5)
     assert max(error(a.asnumpy(), b.asnumpy()) for a, b in zip(grads, expected_grads)) < 1e-5
+
+
+def test_half_precision_trains_close_to_float32():
+    x = Tensor(RNG.random((2, 3, 16, 24)).astype(np.float32))
+    found = []
+    for level in ("O0", "float16"):
+        ms.set_seed(0)
+        net = DSRIR(width=8, blocks=1, groups=1)
+        cell = MeanSquare(cast_network(net, level, "CPU"))
+        value, gradients = ms.jit(ops.value_and_grad(cell, None, ParameterTuple(net.trainable_params())))(x)
+        assert {gradient.dtype for gradient in gradients} == {ms.float32}
+        found.append((float(value), np.concatenate([gradient.asnumpy().ravel() for gradient in gradients])))
+    (value, gradient), (half_value, half_gradient) = found
+    assert half_value == pytest.approx(value, rel=2e-3)
+    assert half_value != value
+    assert np.linalg.norm(half_gradient - gradient) < 0.02 * np.linalg.norm(gradient)
+
+
+class MeanSquare(nn.Cell):
+    """Give the mean square of the final image."""
+
+    def __init__(self, net: nn.Cell) -> None:
+        super().__init__(auto_prefix=False)
+        self.net = net
+
+    def construct(self, x):
+        return ops.square(self.net(x)[0][0]).mean()
 
 
 def test_initial_weights_follow_the_rule_of_pytorch():

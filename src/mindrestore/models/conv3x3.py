@@ -70,8 +70,7 @@ class _QuickGradient(nn.Cell):
     def bprop(self, x: Tensor, weight: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
         x, weight = like(x, dout), like(weight, dout)  # in mixed precision they may come as they were before a cast
         mirrored = ops.transpose(self.mirror(weight), (1, 0, 2, 3))
-        of_kernel = self.kernel_gradient(x, dout)
-        return self.backward(ops.depend(dout, of_kernel), mirrored), of_kernel
+        return self.backward(dout, mirrored), self.kernel_gradient(x, dout)
 
     def kernel_gradient(self, x: Tensor, dout: Tensor) -> Tensor:
         """Sum dout[o, h, w] * x[c, h + ky - 1, w + kx - 1]: ky shifts x, kx shifts dout the other way."""

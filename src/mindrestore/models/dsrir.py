@@ -6,10 +6,11 @@ Wang et al., "Dynamic spatial refinement learning for progressive all-in-one ima
 
 from __future__ import annotations
 
+import mindspore as ms
 from mindspore import Tensor, nn, ops
 
 from mindrestore.models.conv3x3 import Conv3x3
-from mindrestore.models.layers import conv
+from mindrestore.models.layers import conv, like
 from mindrestore.models.resize import BilinearResize
 from mindrestore.models.spec import ModelSpec
 
@@ -99,15 +100,16 @@ class GridGate(nn.Cell):
     def bprop(self, x: Tensor, gate: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
         h, w = x.shape[2:]
         p, q = gate.shape[2:]
+        x, gate = like(x, dout), like(ops.depend(gate, dout), dout)  # depend: else the forward pass's map is kept
         return dout * self.spread(gate, h, w), _cell_means(dout * x, (p, q)) * (h * w / (p * q))
 
 
 def _cell_means(x: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Average each cell in two steps: one mean over both axes of a cell is many times slower on CPU."""
+    """Average each cell, in float32, and in two steps: one mean over both axes is many times slower on CPU."""
     n, c, h, w = x.shape
     p, q = grid
-    lines = x.reshape(n * c * h * q, w // q).mean(1)
-    return lines.reshape(n * c * p, h // p, q).mean(1).reshape(n, c, p, q)
+    lines = x.reshape(n * c * h * q, w // q).astype(ms.float32).mean(1)
+    return lines.reshape(n * c * p, h // p, q).mean(1).reshape(n, c, p, q).astype(x.dtype)
 
 
 class PatchAttention(nn.Cell):
