@@ -12,7 +12,7 @@ from mindrestore.data.catalog import DatasetError, find_pairs
 from mindrestore.data.images import read_image, read_rgb, write_image
 from mindrestore.data.rain import Rain, RainRanges, add_rain, draw_rain, streak_field
 from mindrestore.data.scenes import render_scene
-from mindrestore.data.synth import SynthOptions, rainy_scenes, synthesize
+from mindrestore.data.synth import SynthOptions, degraded_scenes, synthesize
 
 
 def rng(seed=0):
@@ -139,17 +139,17 @@ def test_written_pairs_and_their_log(clear_dir, tmp_path):
 
 def test_rainy_scenes(tmp_path):
     options = SynthOptions(RainRanges(), seed=5)
-    list(rainy_scenes(tmp_path / "a", 3, (48, 32), options))
+    list(degraded_scenes(tmp_path / "a", range(1, 4), (48, 32), options))
     pairs = find_pairs("auto", tmp_path / "a", "test")
     assert [pair.input.name for pair in pairs] == [pair.target.name for pair in pairs] == [f"000{i}.png" for i in "123"]
     for index, pair in enumerate(pairs, 1):
         scene = render_scene(5, index, (48, 32), outdoors=True)[0]
         np.testing.assert_allclose(read_rgb(pair.target), scene, atol=0.51 / 255)
         assert 0.01 < np.abs(read_rgb(pair.input) - read_rgb(pair.target)).mean() < 0.5
-    list(rainy_scenes(tmp_path / "b", 1, (48, 32), options))
+    list(degraded_scenes(tmp_path / "b", [1], (48, 32), options))
     assert (tmp_path / "b/input/0001.png").read_bytes() == pairs[0].input.read_bytes()
     with pytest.raises(DatasetError, match=r"0001\.png exists already \(2 such\)"):
-        list(rainy_scenes(tmp_path / "b", 2, (48, 32), options))
-    list(rainy_scenes(tmp_path / "b", 1, (48, 32), options._replace(seed=6, overwrite=True)))
+        list(degraded_scenes(tmp_path / "b", [1, 2], (48, 32), options))
+    list(degraded_scenes(tmp_path / "b", [1], (48, 32), options._replace(seed=6, overwrite=True)))
     assert (tmp_path / "b/input/0001.png").read_bytes() != pairs[0].input.read_bytes()
     assert len((tmp_path / "b/rain.jsonl").read_text().splitlines()) == 2

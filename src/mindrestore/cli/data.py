@@ -1,13 +1,15 @@
-"""`mindrestore data`: check a folder of pairs, put haze or rain over clear images, render scenes to start with."""
+"""`mindrestore data`: check a folder of pairs, put haze or rain over clear images, render scenes, list pairs."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
+
+from mindrestore.cli import data_lists
+from mindrestore.cli.arguments import lean, positive, positive_number, seed, share, size, span, unit_span
 
 HAZE_OPTIONS = ("beta", "airlight", "nonhomogeneous", "depth", "disparity_scale")
 RAIN_OPTIONS = ("angle", "length", "width", "density", "brightness", "veil", "veiled")
@@ -22,13 +24,15 @@ def add_parser(subparsers: Any) -> None:
     _add_synth(verbs)
     _add_scenes(verbs)
     _add_sidd_patches(verbs)
+    data_lists.add_verbs(verbs)
     for verb in verbs.choices.values():
         verb.set_defaults(parser=verb)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the verb that was given; 0 for success, 1 when `check` finds something wrong."""
-    return {"check": _check, "synth": _synth, "scenes": _scenes, "sidd-patches": _sidd_patches}[args.verb](args)
+    own = {"check": _check, "synth": _synth, "scenes": _scenes, "sidd-patches": _sidd_patches}
+    return {**own, **data_lists.VERBS}[args.verb](args)
 
 
 def _add_check(verbs: Any) -> None:
@@ -41,9 +45,7 @@ def _add_check(verbs: Any) -> None:
     parser.add_argument(
         "--dataset", default="auto", metavar="NAME", help="name in the catalogue (default: recognise it)"
     )
-    parser.add_argument(
-        "--min-size", type=_positive, default=8, metavar="P", help="smallest side in pixels (default 8)"
-    )
+    parser.add_argument("--min-size", type=positive, default=8, metavar="P", help="smallest side in pixels (default 8)")
 
 
 def _add_synth(verbs: Any) -> None:
@@ -59,9 +61,9 @@ def _add_synth(verbs: Any) -> None:
     parser.add_argument("out", type=Path, metavar="OUT", help="destination folder")
     parser.add_argument("--kind", choices=("haze", "rain"), default="haze", help="what to put over them (default haze)")
     parser.add_argument(
-        "--per-image", type=_positive, default=1, metavar="K", help="degraded versions per image (default 1)"
+        "--per-image", type=positive, default=1, metavar="K", help="degraded versions per image (default 1)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="default 0")
+    parser.add_argument("--seed", type=seed, default=0, help="default 0")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     _add_haze(parser.add_argument_group("haze"))
     _add_rain(parser.add_argument_group("rain"))
@@ -70,20 +72,20 @@ def _add_synth(verbs: Any) -> None:
 def _add_haze(group: Any) -> None:
     group.add_argument(
         "--beta",
-        type=_range,
+        type=span,
         metavar="LOW:HIGH",
         help="scattering coefficient in 1/m (default: 25 to 75 %% of the light passes at the median distance)",
     )
     group.add_argument(
-        "--airlight", type=_unit_range, metavar="LOW:HIGH", help="brightness of the haze (default 0.7:1.0)"
+        "--airlight", type=unit_span, metavar="LOW:HIGH", help="brightness of the haze (default 0.7:1.0)"
     )
     group.add_argument(
-        "--nonhomogeneous", type=_share, metavar="SHARE", help="share of images with patchy haze (default 0.2)"
+        "--nonhomogeneous", type=share, metavar="SHARE", help="share of images with patchy haze (default 0.2)"
     )
     group.add_argument("--depth", type=Path, metavar="DIR", help="folder of depth maps")
     group.add_argument(
         "--disparity-scale",
-        type=_positive_number,
+        type=positive_number,
         metavar="S",
         help="the maps hold disparity; distance = S / disparity",
     )
@@ -91,7 +93,7 @@ def _add_haze(group: Any) -> None:
 
 def _add_rain(group: Any) -> None:
     group.add_argument(
-        "--angle", type=_lean, metavar="DEGREES", help="largest lean of the streaks to either side (default 40)"
+        "--angle", type=lean, metavar="DEGREES", help="largest lean of the streaks to either side (default 40)"
     )
     for name, meaning in (
         ("length", "of a streak, as a share of the shorter side (default 0.06:0.2)"),
@@ -100,24 +102,32 @@ def _add_rain(group: Any) -> None:
         ("brightness", "opacity of the strongest streaks (default 0.3:0.85)"),
         ("veil", "light that far rain adds, where there is a veil (default 0.05:0.3)"),
     ):
-        group.add_argument(f"--{name}", type=_unit_range, metavar="LOW:HIGH", help=meaning)
-    group.add_argument("--veiled", type=_share, metavar="SHARE", help="share of images with a veil (default 0.3)")
+        group.add_argument(f"--{name}", type=unit_span, metavar="LOW:HIGH", help=meaning)
+    group.add_argument("--veiled", type=share, metavar="SHARE", help="share of images with a veil (default 0.3)")
 
 
 def _add_scenes(verbs: Any) -> None:
     parser = verbs.add_parser(
         "scenes",
-        help="render clear scenes with exact depth, or rainy ones with their clear partners",
+        help="render clear scenes with exact depth, rainy ones with their clear partners, or data for three tasks",
         description="Clear: render streets, parks and rooms into OUT/clear/0001.png and OUT/depth/0001.png (16 bits, "
         "millimetres along each pixel's ray; 65535 is the sky and beyond). Rain: render streets and parks into "
-        "OUT/target/0001.png, the same in the rain into OUT/input/0001.png, the rain's parameters into OUT/rain.jsonl.",
+        "OUT/target/0001.png, the same in the rain into OUT/input/0001.png, the rain's parameters into OUT/rain.jsonl. "
+        "All-in-one: render N scenes each into OUT/clean (for noise on the fly), OUT/rain/{input,target} and "
+        "OUT/haze/{input,target}, and list them in OUT/train_all_in_one.csv.",
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="destination folder")
-    parser.add_argument("--kind", choices=("clear", "rain"), default="clear", help="default clear")
-    parser.add_argument("--count", type=_positive, default=20, metavar="N", help="number of scenes (default 20)")
-    parser.add_argument("--size", type=_size, default=(320, 240), metavar="WxH", help="pixels (default 320x240)")
+    parser.add_argument("--kind", choices=("clear", "rain", "all-in-one"), default="clear", help="default clear")
     parser.add_argument(
-        "--seed", type=int, default=0, help="scene n of a seed is the same whatever the count (default 0)"
+        "--count",
+        type=positive,
+        default=20,
+        metavar="N",
+        help="number of scenes, with all-in-one per task (default 20)",
+    )
+    parser.add_argument("--size", type=size, default=(320, 240), metavar="WxH", help="pixels (default 320x240)")
+    parser.add_argument(
+        "--seed", type=seed, default=0, help="scene n of a seed is the same whatever the count (default 0)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
@@ -131,9 +141,9 @@ def _add_sidd_patches(verbs: Any) -> None:
     )
     parser.add_argument("folder", type=Path, metavar="SIDD_MEDIUM", help="folder of SIDD-Medium")
     parser.add_argument("out", type=Path, metavar="OUT", help="destination folder, such as SIDD/train")
-    parser.add_argument("--patch", type=_positive, default=256, metavar="P", help="side in pixels (default 256)")
-    parser.add_argument("--per-image", type=_positive, default=300, metavar="K", help="patches per pair (default 300)")
-    parser.add_argument("--seed", type=int, default=0, help="default 0")
+    parser.add_argument("--patch", type=positive, default=256, metavar="P", help="side in pixels (default 256)")
+    parser.add_argument("--per-image", type=positive, default=300, metavar="K", help="patches per pair (default 300)")
+    parser.add_argument("--seed", type=seed, default=0, help="default 0")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
 
@@ -172,16 +182,22 @@ def _ranges(args: argparse.Namespace) -> Any:
 def _scenes(args: argparse.Namespace) -> int:
     from mindrestore.data.rain import RainRanges
     from mindrestore.data.scenes import write_scenes
-    from mindrestore.data.synth import SynthOptions, rainy_scenes
+    from mindrestore.data.synth import ALL_IN_ONE_LIST, SynthOptions, all_in_one_scenes, degraded_scenes
 
+    sized = args.out, args.count, args.size, args.seed
     if args.kind == "rain":
         options = SynthOptions(RainRanges(), seed=args.seed, overwrite=args.overwrite)
-        written, folders = rainy_scenes(args.out, args.count, args.size, options), ("input", "target")
+        written = degraded_scenes(args.out, range(1, args.count + 1), args.size, options)
+        places, total = f"{args.out / 'input'} and {args.out / 'target'}", args.count
+    elif args.kind == "all-in-one":
+        written = all_in_one_scenes(*sized, overwrite=args.overwrite)
+        folders = ", ".join(str(args.out / name) for name in ("clean", "rain", "haze"))
+        places, total = f"{folders}, listed in {args.out / ALL_IN_ONE_LIST}", 3 * args.count
     else:
-        written = write_scenes(args.out, args.count, args.size, args.seed, overwrite=args.overwrite)
-        folders = ("clear", "depth")
-    count = sum(1 for _ in tqdm(written, "scenes", total=args.count, unit="scene", disable=None))
-    print(f"{count} scenes in {args.out / folders[0]} and {args.out / folders[1]}")
+        written = write_scenes(*sized, overwrite=args.overwrite)
+        places, total = f"{args.out / 'clear'} and {args.out / 'depth'}", args.count
+    count = sum(1 for _ in tqdm(written, "scenes", total=total, unit="scene", disable=None))
+    print(f"{count} scenes in {places}")
     return 0
 
 
@@ -195,52 +211,3 @@ def _sidd_patches(args: argparse.Namespace) -> int:
     count = sum(1 for _ in tqdm(done, "patches", total=len(pairs), unit="pair", disable=None))
     print(f"{count * args.per_image} patches in {args.out / 'input'} and {args.out / 'target'}")
     return 0
-
-
-def _positive(text: str) -> int:
-    return _parse(text, int, lambda value: value > 0, "a whole number of at least 1")
-
-
-def _positive_number(text: str) -> float:
-    return _parse(text, float, lambda value: value > 0, "a number above 0")
-
-
-def _share(text: str) -> float:
-    return _parse(text, float, lambda value: 0 <= value <= 1, "a number from 0 to 1")
-
-
-def _range(text: str) -> tuple[float, float]:
-    return _parse(text, _pair_of(float, ":"), lambda ends: 0 <= ends[0] <= ends[1], "LOW:HIGH with 0 <= LOW <= HIGH")
-
-
-def _lean(text: str) -> tuple[float, float]:
-    degrees = _parse(text, float, lambda value: 0 <= value < 90, "a number of degrees from 0 to below 90")
-    return -degrees, degrees
-
-
-def _unit_range(text: str) -> tuple[float, float]:
-    return _parse(text, _range, lambda ends: ends[1] <= 1, "LOW:HIGH within 0 and 1")
-
-
-def _size(text: str) -> tuple[int, int]:
-    return _parse(text.lower(), _pair_of(int, "x"), lambda sides: min(sides) > 0, "a size such as 320x240")
-
-
-def _pair_of(convert: Callable[[str], Any], separator: str) -> Callable[[str], tuple]:
-    """Read two values, or one for both."""
-
-    def read(text: str) -> tuple:
-        first, _, second = text.partition(separator)
-        return convert(first), convert(second or first)
-
-    return read
-
-
-def _parse(text: str, convert: Callable[[str], Any], allowed: Callable[[Any], bool], wanted: str) -> Any:
-    try:
-        value = convert(text)
-    except ValueError:
-        value = None
-    if value is None or not allowed(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
-    return value

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mindrestore.data.destinations import refuse_existing
 from mindrestore.data.images import PathLike, write_image
 from mindrestore.data.raycast import Camera, Light, Shape, render
 from mindrestore.data.textures import Texture
@@ -79,18 +80,17 @@ def write_scenes(
         The path of each clear image. Depth files hold millimetres in 16 bits; 65535 is the sky and beyond.
 
     Raises:
-        MindRestoreError: If a file exists already, or the size is too small.
+        DatasetError: If a file exists already.
+        MindRestoreError: If the size is too small.
         ImageError: If a file cannot be written.
 
     Example:
         >>> paths = list(write_scenes("scenes", 20, (320, 240), seed=0))
     """
     out = Path(out)
-    for index in range(1, count + 1):
-        clear, depth = out / "clear" / f"{index:04d}.png", out / "depth" / f"{index:04d}.png"
-        for path in (clear, depth):
-            if path.exists() and not overwrite:
-                raise MindRestoreError(f"{path} exists already; choose another folder or pass --overwrite")
+    places = [[out / kind / f"{index:04d}.png" for kind in ("clear", "depth")] for index in range(1, count + 1)]
+    refuse_existing([path for pair in places for path in pair], overwrite)
+    for index, (clear, depth) in enumerate(places, 1):
         image, metres = render_scene(seed, index, size)
         write_image(depth, np.round(metres * 1000).clip(1, 65535).astype(np.uint16))
         write_image(clear, image)

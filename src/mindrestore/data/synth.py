@@ -1,9 +1,9 @@
-"""Write hazy or rainy versions of clear images, with a log of what was drawn for each."""
+"""Write hazy or rainy versions of clear images and of rendered scenes, with a log of what was drawn for each."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Optional, Union
 
@@ -11,7 +11,9 @@ import numpy as np
 
 from mindrestore.data.catalog import DatasetError
 from mindrestore.data.degrade import HazeRanges, add_haze, draw_haze, fill_unknown, plausible_depth
+from mindrestore.data.destinations import refuse_existing, refuse_one_name
 from mindrestore.data.images import ImageError, PathLike, list_images, read_depth, read_image, to_float, write_image
+from mindrestore.data.lists import Row, write_list
 from mindrestore.data.rain import RainRanges, add_rain, draw_rain
 from mindrestore.data.scenes import render_scene
 
@@ -28,6 +30,7 @@ class Places(NamedTuple):
 
 HAZE_PLACES = Places("hazy", "clear", "haze.jsonl")
 RAIN_PLACES = Places("input", "target", "rain.jsonl")
+ALL_IN_ONE_LIST = "train_all_in_one.csv"
 
 
 class SynthOptions(NamedTuple):
@@ -81,9 +84,9 @@ def synthesize(clear_dir: PathLike, out: PathLike, options: SynthOptions) -> Ite
     images = list_images(clear_dir)
     if not images:
         raise DatasetError(f"{clear_dir}: no images; give the folder that holds the clear images themselves")
-    _refuse_double(images)
+    refuse_one_name(images)
     copies = not _is_same_folder(out / options.places.targets, clear_dir)
-    _refuse_existing([path.stem for path in images], out, options, copies)
+    refuse_existing(_planned(images, out, options, copies), options.overwrite)
     if options.depth_dir is not None and not options.depth_dir.is_dir():
         raise DatasetError(f"{options.depth_dir}: no such folder of depth maps; correct --depth or leave it out")
     for number, path in enumerate(images):
@@ -92,25 +95,29 @@ def synthesize(clear_dir: PathLike, out: PathLike, options: SynthOptions) -> Ite
             write_image(out / options.places.targets / f"{path.stem}.png", clear)
         for version in range(1, options.per_image + 1):
             rng = np.random.default_rng((options.seed, number, version))
-            degrade = _rain if isinstance(options.ranges, RainRanges) else _haze
-            degraded, record = degrade(clear, path, options, rng)
+            depth, origin = _distances(clear, path, options, rng)
+            degraded, record = _degrade(clear, depth, options.ranges, rng)
             written = out / options.places.inputs / f"{path.stem}_{version}.png"
             write_image(written, degraded)
-            _log(out / options.places.log, {"file": written.name, "clear": path.name, **record})
+            _log(out / options.places.log, {"file": written.name, "clear": path.name, **origin, **record})
             yield written
 
 
-def rainy_scenes(out: PathLike, count: int, size: tuple[int, int], options: SynthOptions) -> Iterator[Path]:
-    """Render streets and parks with rain: `out/input/0001.png`, `out/target/0001.png` and a line in `out/rain.jsonl`.
+def degraded_scenes(
+    out: PathLike, numbers: Sequence[int], size: tuple[int, int], options: SynthOptions
+) -> Iterator[Path]:
+    """Render streets and parks in the rain, or these and rooms in haze of exact depth.
+
+    Scene 1 becomes `out/input/0001.png`, `out/target/0001.png` and a line in `out/rain.jsonl` or `out/haze.jsonl`.
 
     Args:
         out: Destination folder.
-        count: Number of scenes.
+        numbers: Numbers of the scenes; scene n of a seed is the same whatever the others are.
         size: Width and height in pixels.
-        options: Uses `ranges` (of rain), `seed` and `overwrite`; scene n of a seed is the same whatever the count.
+        options: Uses `ranges` (which decide between rain and haze), `seed` and `overwrite`.
 
     Yields:
-        The path of each rainy image.
+        The path of each degraded image.
 
     Raises:
         DatasetError: If a destination exists already.
@@ -118,52 +125,91 @@ def rainy_scenes(out: PathLike, count: int, size: tuple[int, int], options: Synt
         ImageError: If a file cannot be written.
 
     Example:
-        >>> paths = list(rainy_scenes("train", 100, (160, 120), SynthOptions(RainRanges(), seed=1)))
+        >>> paths = list(degraded_scenes("train", range(1, 101), (160, 120), SynthOptions(RainRanges(), seed=1)))
     """
-    out, places = Path(out), options.places
-    _refuse_existing([f"{index:04d}" for index in range(1, count + 1)], out, options, copies=True, numbered=False)
-    for index in range(1, count + 1):
-        name = f"{index:04d}.png"
-        clear = np.round(255 * render_scene(options.seed, index, size, outdoors=True)[0]).astype(np.uint8)
-        rainy, record = _rain(clear, Path(name), options, np.random.default_rng((options.seed, index, 1)))
-        write_image(out / places.targets / name, clear)
-        write_image(out / places.inputs / name, rainy)
-        _log(out / places.log, {"file": name, "clear": name, **record})
-        yield out / places.inputs / name
+    inputs, targets, log = Path(out) / "input", Path(out) / "target", Path(out) / options.places.log
+    names = [f"{number:04d}.png" for number in numbers]
+    refuse_existing([folder / name for name in names for folder in (inputs, targets)], options.overwrite)
+    for number, name in zip(numbers, names):
+        rainy = isinstance(options.ranges, RainRanges)
+        clear, depth = _render(options.seed, number, size, outdoors=rainy)
+        degraded, record = _degrade(clear, depth, options.ranges, np.random.default_rng((options.seed, number, 1)))
+        write_image(targets / name, clear)
+        write_image(inputs / name, degraded)
+        _log(log, {"file": name, "clear": name, **record})
+        yield inputs / name
 
 
-def _haze(clear: np.ndarray, path: Path, options: SynthOptions, rng: np.random.Generator) -> tuple[np.ndarray, dict]:
+def all_in_one_scenes(
+    out: PathLike, count: int, size: tuple[int, int], seed: int = 0, *, overwrite: bool = False
+) -> Iterator[Path]:
+    """Render scenes to train one network on noise, rain and haze, and list them in equal shares.
+
+    Scenes 1, 4, 7, ... go to `out/clean`, to have noise added on the fly; 2, 5, 8, ... to `out/rain/{input,target}`;
+    3, 6, 9, ... to `out/haze/{input,target}`. The list is `out/train_all_in_one.csv`, relative to `out`.
+
+    Args:
+        out: Destination folder.
+        count: Number of scenes of each of the three tasks.
+        size: Width and height in pixels.
+        seed: Seed of the collection; scene n of a seed is the same whatever the count.
+        overwrite: Replace files that exist.
+
+    Yields:
+        The path of each clean, rainy or hazy image; the list is written after the last one.
+
+    Raises:
+        DatasetError: If a destination exists already.
+        MindRestoreError: If the size is too small.
+        ImageError: If a file cannot be written.
+
+    Example:
+        >>> paths = list(all_in_one_scenes("data/train", 40, (160, 120), seed=1))
+    """
+    out = Path(out)
+    clean, rainy, hazy = (range(first, 3 * count + 1, 3) for first in (1, 2, 3))
+    rows = [Row(name, name) for name in (f"clean/{number:04d}.png" for number in clean)]
+    for task, numbers in (("rain", rainy), ("haze", hazy)):
+        rows += [Row(f"{task}/target/{number:04d}.png", f"{task}/input/{number:04d}.png") for number in numbers]
+    refuse_existing([out / ALL_IN_ONE_LIST, *(out / name for row in rows for name in dict.fromkeys(row))], overwrite)
+    for number, row in zip(clean, rows):
+        write_image(out / row.target, _render(seed, number, size)[0])
+        yield out / row.target
+    yield from degraded_scenes(out / "rain", rainy, size, SynthOptions(RainRanges(), seed=seed, overwrite=overwrite))
+    yield from degraded_scenes(out / "haze", hazy, size, SynthOptions(HazeRanges(), seed=seed, overwrite=overwrite))
+    write_list(out / ALL_IN_ONE_LIST, rows, overwrite=overwrite)
+
+
+def _render(seed: int, number: int, size: tuple[int, int], outdoors: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    image, depth = render_scene(seed, number, size, outdoors=outdoors)
+    return np.round(255 * image).astype(np.uint8), depth
+
+
+def _degrade(
+    clear: np.ndarray, depth: np.ndarray | None, ranges: HazeRanges | RainRanges, rng: np.random.Generator
+) -> tuple[np.ndarray, dict]:
+    if isinstance(ranges, RainRanges):
+        rain = draw_rain(ranges, rng)
+        return add_rain(to_float(clear), rain, rng), rain._asdict()
+    haze = draw_haze(ranges, depth, rng)
+    return add_haze(to_float(clear), depth, haze, rng), haze._asdict()
+
+
+def _distances(
+    clear: np.ndarray, path: Path, options: SynthOptions, rng: np.random.Generator
+) -> tuple[np.ndarray | None, dict]:
+    """Give the depth map of an image that gets haze, and what the log says about it."""
+    if isinstance(options.ranges, RainRanges):
+        return None, {}
     found = _find_depth(options.depth_dir or path.parent.parent / "depth", path.stem)
     depth = plausible_depth(clear.shape[:2], rng) if found is None else _load_depth(found, clear, path, options)
-    haze = draw_haze(options.ranges, depth, rng)
-    return add_haze(to_float(clear), depth, haze, rng), {"depth": found and found.name, **haze._asdict()}
+    return depth, {"depth": found and found.name}
 
 
-def _rain(clear: np.ndarray, path: Path, options: SynthOptions, rng: np.random.Generator) -> tuple[np.ndarray, dict]:
-    rain = draw_rain(options.ranges, rng)
-    return add_rain(to_float(clear), rain, rng), rain._asdict()
-
-
-def _refuse_existing(stems: list[str], out: Path, options: SynthOptions, copies: bool, numbered: bool = True) -> None:
-    if options.overwrite:
-        return
-    endings = [f"_{k}" for k in range(1, options.per_image + 1)] if numbered else [""]
-    planned = [out / options.places.inputs / f"{stem}{ending}.png" for stem in stems for ending in endings]
-    if copies:
-        planned += [out / options.places.targets / f"{stem}.png" for stem in stems]
-    existing = [path for path in planned if path.exists()]
-    if existing:
-        raise DatasetError(
-            f"{existing[0]} exists already ({len(existing)} such); choose another folder or pass --overwrite"
-        )
-
-
-def _refuse_double(images: list[Path]) -> None:
-    seen: dict[str, Path] = {}
-    for path in images:
-        other = seen.setdefault(path.stem, path)
-        if other is not path:
-            raise DatasetError(f"{other} and {path.name} would give degraded images of one name; rename one of them")
+def _planned(images: list[Path], out: Path, options: SynthOptions, copies: bool) -> list[Path]:
+    versions = range(1, options.per_image + 1)
+    planned = [out / options.places.inputs / f"{path.stem}_{k}.png" for path in images for k in versions]
+    return planned + [out / options.places.targets / f"{path.stem}.png" for path in images if copies]
 
 
 def _is_same_folder(one: Path, two: Path) -> bool:
