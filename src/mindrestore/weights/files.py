@@ -13,57 +13,58 @@ from typing import Any, Union
 
 import mindspore as ms
 import numpy as np
+import safetensors
 import safetensors.numpy
 from safetensors import SafetensorError
 
 from mindrestore.data.images import ImageError, write_bytes
-from mindrestore.errors import MindRestoreError
+from mindrestore.weights.errors import WeightError, WeightFileError
+from mindrestore.weights.torch_file import TORCH_SUFFIXES, read_torch_file, widen
 
-SUFFIXES = (".ckpt", ".safetensors", ".npz")
+SUFFIXES = (".ckpt", ".safetensors", ".npz")  # read and written
+READABLE = (*SUFFIXES, *TORCH_SUFFIXES)
 
 PathLike = Union[str, "os.PathLike[str]"]
-
-
-class WeightError(MindRestoreError):
-    """Report a weight file that cannot be read or written, or that does not fit the network."""
 
 
 def read_weights(path: PathLike) -> dict[str, Any]:
     """Read every entry of a weight file under the names it was saved with.
 
     Args:
-        path: .ckpt, .safetensors or .npz file.
+        path: .ckpt, .safetensors or .npz file, or one of PyTorch or PaddlePaddle (.pth, .pt, .pk, .pkl, .pdparams).
 
     Returns:
-        Name -> array, MindSpore Parameter or, in training states, plain value.
+        Name -> array, MindSpore Parameter or, in training states, plain value or nested dict.
 
     Raises:
-        WeightError: The file is absent, empty, damaged or of an unknown kind.
+        WeightFileError: The file is absent, empty, damaged, of an unknown kind, or asks for more than data.
 
     Example:
         >>> sorted(read_weights("best.ckpt"))[0]
         'block.calayer.ca.0.bias'
     """
     path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise WeightError(
-            f"{path}: weights come as {', '.join(SUFFIXES)}, not as {path.suffix or 'a file without suffix'}"
+    suffix = path.suffix.lower()
+    if suffix not in READABLE:
+        raise WeightFileError(
+            f"{path}: weights come as {', '.join(READABLE)}, not as {path.suffix or 'a file without suffix'}"
         )
     try:
         size = path.stat().st_size if path.is_file() else None
     except OSError as error:
-        raise WeightError(f"{path}: cannot be read ({error.strerror}); check the rights of the folder") from error
+        raise WeightFileError(f"{path}: cannot be read ({error.strerror}); check the rights of the folder") from error
     if size is None:
-        raise WeightError(f"{path}: no such file; check the path given as weights")
+        raise WeightFileError(f"{path}: no such file; check the path given as weights")
     if size == 0:
-        raise WeightError(f"{path}: the file is empty (0 bytes), an interrupted copy or save; get it again")
-    reader = {".ckpt": _read_ckpt, ".safetensors": safetensors.numpy.load_file, ".npz": _read_npz}[path.suffix.lower()]
+        raise WeightFileError(f"{path}: the file is empty (0 bytes), an interrupted copy or save; get it again")
+    reader = {".ckpt": _read_ckpt, ".safetensors": _read_safetensors, ".npz": _read_npz}.get(suffix, read_torch_file)
     try:
         return reader(path)
     except OSError as error:
-        raise WeightError(f"{path}: cannot be read ({error.strerror or error}); check its rights") from error
-    except (ValueError, KeyError, EOFError, SafetensorError, zipfile.BadZipFile) as error:
-        raise WeightError(f"{path}: damaged or no {path.suffix} file ({_first_line(error)}); get it again") from error
+        raise WeightFileError(f"{path}: cannot be read ({error.strerror or error}); check its rights") from error
+    except (ValueError, KeyError, TypeError, EOFError, SafetensorError, zipfile.BadZipFile) as error:
+        reason = f"damaged or no {path.suffix} file ({_first_line(error)})"
+        raise WeightFileError(f"{path}: {reason}; get it again") from error
 
 
 def write_weights(path: PathLike, parameters: Mapping[str, ms.Parameter]) -> None:
@@ -129,6 +130,17 @@ def _read_ckpt(path: Path) -> dict[str, Any]:
         return ms.load_checkpoint(str(path), crc_check=has_checksum)
     finally:
         logging.disable(level)
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    with safetensors.safe_open(path, framework="np") as file:
+        halves = [name for name in file.keys() if file.get_slice(name).get_dtype() == "BF16"]  # noqa: SIM118
+        arrays = {name: file.get_tensor(name) for name in file.keys() if name not in halves}  # noqa: SIM118
+    if halves:  # NumPy has no bfloat16, and the library then gives no array
+        stored = dict(safetensors.deserialize(path.read_bytes()))
+        for name in halves:
+            arrays[name] = widen(np.frombuffer(stored[name]["data"], "<u2").reshape(stored[name]["shape"]))
+    return arrays
 
 
 def _read_npz(path: Path) -> dict[str, Any]:

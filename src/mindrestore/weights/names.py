@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from mindspore import nn
@@ -10,7 +10,8 @@ from mindspore import nn
 from mindrestore.models.registry import list_models, model_spec
 
 # Where published checkpoints keep their weights; averaged ones before those of the last step
-_SECTIONS = ("state_dict", "generator", "model", "params_ema", "params", "net")
+_SECTIONS = ("state_dict", "model_state_dict", "generator", "model", "params_ema", "params", "net")
+_MOST_SECTIONS = 8  # in each other; a dict may hold itself
 _WRAPPERS = ("module.", "net.", "network.", "model.", "generator.")  # put before every name by whatever wrapped the net
 _STATE_FACTS, _STATE_NET = "facts", "net."  # last.ckpt of a run: one JSON text beside the arrays, the network's first
 # Left behind by optimizers and loss scalers in other people's training states
@@ -61,17 +62,55 @@ def to_published_names(entries: Mapping[str, Any], net: nn.Cell) -> dict[str, An
         >>> list(to_published_names({"state_dict": {"module.tail.weight": kernel}}, net))
         ['tail.weight']
     """
+    entries = weights_of(entries)
+    return {target: entries[name] for name, target in match_names(entries, net).items()}
+
+
+def match_names(entries: Mapping[str, Any], net: nn.Cell) -> dict[str, str]:
+    """Find the published name of every entry, and leave out what only training needs.
+
+    Args:
+        entries: Name -> value, not nested (`weights_of`).
+        net: The network they are meant for.
+
+    Returns:
+        Name of the entry -> name as `published_names` lists it; a stranger is given without the prefix of the others.
+
+    Example:
+        >>> match_names({"module.tail.weight": kernel}, net)
+        {'module.tail.weight': 'tail.weight'}
+    """
     own_name = _translator(net)
-    entries = _strip_wrapper(_unwrap_sections(entries), own_name)
-    renamed: dict[str, Any] = {}
-    for name, value in entries.items():
-        target = own_name(name)
-        renamed[name if target is None or (target != name and target in entries) else target] = value
-    foreign = [name for name in renamed if own_name(name) != name]
-    if len(foreign) < len(renamed):
-        for name in filter(only_for_training, foreign):
-            del renamed[name]
-    return renamed
+    prefix = _wrapper(entries, own_name)
+    stripped = {name: name.removeprefix(prefix) for name in entries}
+    present = set(stripped.values())
+    matched = {}
+    for name, short in stripped.items():
+        target = own_name(short)
+        matched[name] = short if target is None or (target != short and target in present) else target
+    strangers = [name for name, target in matched.items() if own_name(target) != target]
+    if len(strangers) < len(matched):
+        for name in strangers:
+            if only_for_training(matched[name]) or not _is_numeric(entries[name]):
+                del matched[name]
+    return matched
+
+
+def official_names(net: nn.Cell) -> dict[str, str]:
+    """List the names that a PyTorch file of a network has, with the parameter each stands for.
+
+    Args:
+        net: A network.
+
+    Returns:
+        Official name -> name of the parameter here.
+
+    Example:
+        >>> official_names(nn.BatchNorm2d(3))["running_mean"]
+        'moving_mean'
+    """
+    official = {ours: theirs for theirs, ours in _official_norm_names(net).items()}
+    return {official.get(name, name): own for name, own in published_names(net).items()}
 
 
 def only_for_training(name: str) -> bool:
@@ -79,13 +118,50 @@ def only_for_training(name: str) -> bool:
     return name.startswith(_STATE_SECTIONS) or name in _STATE_SCALARS or name.endswith("num_batches_tracked")
 
 
-def _unwrap_sections(entries: Mapping[str, Any]) -> Mapping[str, Any]:
+def weights_of(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the weights out of a training state or a nested checkpoint.
+
+    Args:
+        entries: What a weight file holds.
+
+    Returns:
+        Name -> value of the section with the weights, or of the whole when there is none.
+
+    Example:
+        >>> list(weights_of({"epoch": 3, "state_dict": {"module.tail.weight": kernel}}))
+        ['module.tail.weight']
+    """
     if isinstance(entries.get(_STATE_FACTS), str):
         return {name[len(_STATE_NET) :]: value for name, value in entries.items() if name.startswith(_STATE_NET)}
-    for section in _SECTIONS:
-        if isinstance(entries.get(section), Mapping):
-            return _unwrap_sections(entries[section])
-    return entries
+    for _ in range(_MOST_SECTIONS):
+        inner = next((entries[name] for name in _SECTIONS if isinstance(entries.get(name), Mapping)), None)
+        if inner is None:
+            break
+        entries = inner
+    return {str(name): value for name, value in entries.items()}
+
+
+def unwrapped(names: Iterable[str]) -> Iterator[dict[str, str]]:
+    """Give names as they are, then without each prefix that wrappers put before every name.
+
+    Args:
+        names: Names in a file.
+
+    Yields:
+        Short name -> name in the file.
+
+    Example:
+        >>> [list(forms) for forms in unwrapped(["module.tail.weight"])]
+        [['module.tail.weight'], ['tail.weight']]
+    """
+    names = list(names)
+    for prefix in ("", *_WRAPPERS):
+        if any(name.startswith(prefix) for name in names):
+            yield {name.removeprefix(prefix): name for name in names}
+
+
+def _is_numeric(value: Any) -> bool:
+    return hasattr(value, "shape") or isinstance(value, (bool, int, float))
 
 
 def _translator(net: nn.Cell) -> Callable[[str], str | None]:
@@ -104,15 +180,13 @@ def _translator(net: nn.Cell) -> Callable[[str], str | None]:
     return own_name
 
 
-def _strip_wrapper(entries: Mapping[str, Any], own_name: Callable[[str], str | None]) -> Mapping[str, Any]:
-    """Take a prefix away when the rest of the names fits the network better without it."""
-    best, matches = entries, sum(own_name(name) is not None for name in entries)
-    for prefix in _WRAPPERS:
-        stripped = {name.removeprefix(prefix): value for name, value in entries.items()}
-        count = sum(own_name(name) is not None for name in stripped)
-        if count > matches:
-            best, matches = stripped, count
-    return best
+def _wrapper(names: Iterable[str], own_name: Callable[[str], str | None]) -> str:
+    """Find the prefix without which the most names fit the network; none when that changes nothing."""
+    counts = {"": 0, **dict.fromkeys(_WRAPPERS, 0)}
+    for name in names:
+        for prefix in counts:
+            counts[prefix] += own_name(name.removeprefix(prefix)) is not None
+    return max(counts, key=counts.__getitem__)
 
 
 def _aliases(known: Mapping[str, str]) -> dict[str, str]:
