@@ -194,8 +194,9 @@ def _require_files(path: PathLike, root: Path, rows: dict[int, Row]) -> None:
                 missing.append((number, name))
     if missing:
         number, name = missing[0]
-        others = f" ({len({n for n, _ in missing})} rows miss an image)" if len(missing) > 1 else ""
+        count = len({number for number, _ in missing})
+        others = f" ({count} rows miss an image)" if count > 1 else ""
+        header = ", or write a header as `target,degraded`" if number == 1 else ""
         raise DatasetError(
-            f"{path}, row {number}: no image {root / name}{others}; correct the row or the data folder, "
-            "and name the columns of a header `target,degraded`"
+            f"{path}, row {number}: no image {root / name}{others}; correct the row or the data folder{header}"
         )

@@ -44,7 +44,7 @@ class Listing(NamedTuple):
 NOISE_FOLDERS = ("BSD400", "WED/gt")
 RAIN_FOLDERS = Folders("Rain100L/train/rainy", "Rain100L/train/gt", "role|same")  # rain-7.png, norain-7.png
 RAIN_REPEAT = 25
-HAZE_FOLDERS = Folders("Reside/train/hazy", "Reside/train/gt", "prefix")  # 0025_0.8_0.1.jpg, 0025.jpg
+HAZE_FOLDERS = Folders("Reside/train/hazy", "Reside/train/gt", "prefix|same")  # 0025_0.8_0.1.jpg, 0025.jpg
 
 
 def list_noise(root: PathLike, folders: Sequence[str] = NOISE_FOLDERS) -> Listing:
