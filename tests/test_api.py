@@ -10,11 +10,61 @@ from mindrestore.api import Trained, validation
 from mindrestore.data.catalog import find_pairs
 from mindrestore.data.images import read_rgb
 from mindrestore.errors import MindRestoreError
-from mindrestore.evaluation.evaluator import Evaluation
+from mindrestore.evaluation.evaluator import Evaluation, Row, SetsEvaluation
 from mindrestore.evaluation.protocol import get_protocol
 from mindrestore.inference.restorer import Restorer
 from mindrestore.models.registry import create_model
 from mindrestore.recipes.load import load_recipe
+
+SETS = """[{name: light, root: a, sigma: 5, task: denoise}, {name: strong, root: a, sigma: 40, task: denoise},
+{name: haze, root: b, task: dehaze}]"""
+
+
+@pytest.fixture
+def two_tasks(tiny_data, tmp_path):
+    """Give overrides for a recipe whose table has three sets of two tasks."""
+    (tmp_path / "a").symlink_to(tiny_data / "test/clear")
+    (tmp_path / "b").symlink_to(tiny_data)
+    (tmp_path / "list.csv").write_text("a/0.png,a/0.png\nb/train/clear/3.png | b/train/hazy/3.png\n")
+    return [f"data.root={tmp_path}", "data.train_list=list.csv", f"validation.sets={SETS}", "validation.protocol=rgb"]
+
+
+def test_validation_averages_the_sets_of_a_recipe(two_tasks):
+    recipe = load_recipe("quickstart", two_tasks)
+    scores = validation(recipe)(create_model("aecrnet", **recipe.model.hyper))
+    psnr = [scores[f"psnr {name}"] for name in ("light", "strong", "haze")]
+    assert scores["psnr"] == pytest.approx(np.mean(psnr))
+    assert len(set(psnr)) == 3
+    assert set(scores) == {f"{m}{s}" for m in ("psnr", "ssim") for s in ("", " light", " strong", " haze")}
+
+
+def test_a_list_and_listed_sets_train_and_evaluate(two_tasks, tiny_overrides, tmp_path):
+    result = api.train(load_recipe("quickstart", [*two_tasks, *tiny_overrides]), run_dir=tmp_path / "run")
+    report = api.evaluate(result.run_dir)
+    found = report.evaluation
+    assert list(found.sets) == ["light", "strong", "haze"]
+    assert [found.sets[name].sigmas for name in found.sets] == [(5,), (40,), ()]
+    assert found.sets["light"].input_mean["psnr"] == pytest.approx(10 * np.log10(255**2 / 25), abs=0.5)
+    means = {name: entry.mean["psnr"] for name, entry in found.sets.items()}
+    assert found.task_means["denoise"][1]["psnr"] == pytest.approx((means["light"] + means["strong"]) / 2)
+    lines = report.table.splitlines()
+    assert "strong, input: Gaussian noise, sigma 40, 8 bits, seed 1234, a generator per image" in lines
+    assert [line.split("  ")[0] for line in lines[-4:]] == [
+        "average of 3 sets",
+        "task denoise",
+        "task dehaze",
+        "average of 2 tasks",
+    ]
+    balanced = (found.task_means["denoise"][1]["psnr"] + means["haze"]) / 2
+    assert f"{balanced:.2f}" in lines[-1]
+    moved = api.evaluate(result.run_dir, tmp_path, protocol="aecr")  # the same sets, looked for in a named folder
+    assert {entry.protocol.name for entry in moved.evaluation.sets.values()} == {"aecr"}
+
+
+def test_a_missing_test_set_is_named_before_training(two_tasks, tmp_path):
+    (tmp_path / "b").unlink()
+    with pytest.raises(MindRestoreError, match=r"test set haze: there is no folder .*b; give data\.val_root"):
+        validation(load_recipe("quickstart", two_tasks))
 
 
 @pytest.mark.parametrize(("crop", "side"), [("data.val_crop=32", 32), ("", 48)])
@@ -38,11 +88,13 @@ def test_validation_measures_the_middle_of_each_image(tiny_data, crop, side):
 def test_validation_watches_what_decides(tiny_data, monkeypatch):
     measured = []
 
-    def evaluate_pairs(restore, pairs, protocol, *, limit):
-        measured.append((len(pairs), protocol.names, protocol.centre_crop, limit))
-        return Evaluation(protocol, ())
+    def evaluate_sets(restore, sets, *, limit):
+        (entry,) = sets
+        measured.append((len(entry.pairs), entry.protocol.names, entry.protocol.centre_crop, limit))
+        row = Row("1.png", "1", 24, 24, 0.1, *[dict.fromkeys(entry.protocol.names, 1.0)] * 2)
+        return SetsEvaluation({entry.name: Evaluation(entry.protocol, (row,))})
 
-    monkeypatch.setattr(api, "evaluate_pairs", evaluate_pairs)
+    monkeypatch.setattr(api, "evaluate_sets", evaluate_sets)
     overrides = [f"data.root={tiny_data}", "validation.protocol=rgb", "data.val_crop=24"]
     for more in ([], ["validation.best_metric=mae", "validation.max_images=1", "validation.protocol=rgb8"]):
         validation(load_recipe("quickstart", [*overrides, *more]))(create_model("aecrnet", channels=8, blocks=1))

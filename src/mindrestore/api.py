@@ -2,140 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Union
+from typing import TYPE_CHECKING, Callable, Union
 
 from mindrestore.data.catalog import DatasetError, find_pairs
-from mindrestore.data.pipeline import TrainLoader
+from mindrestore.data.lists import read_list
+from mindrestore.data.pairing import Pair
+from mindrestore.data.pipeline import ProgressiveLoader, TrainLoader
 from mindrestore.engine import context
 from mindrestore.engine.trainer import Trainer, TrainResult
 from mindrestore.errors import MindRestoreError
 from mindrestore.evaluation.evaluator import Evaluation, SetsEvaluation, evaluate_pairs, evaluate_sets
-from mindrestore.evaluation.protocol import get_protocol
+from mindrestore.evaluation.protocol import Protocol, get_protocol
 from mindrestore.evaluation.report import format_sets, format_table, write_csv, write_json, write_sets
-from mindrestore.evaluation.sets import NamedSet, TestSet
+from mindrestore.evaluation.sets import NamedSet, TestSet, recipe_sets
 from mindrestore.inference.benchmarks import is_benchmark, restore_benchmark
 from mindrestore.inference.exporter import ExportReport, export_model
 from mindrestore.inference.files import RestoreSummary, restore_files
 from mindrestore.inference.restorer import Restorer
-from mindrestore.inference.tasks import network_for, published_weights, require_task
+from mindrestore.inference.trained import Trained
 from mindrestore.losses.objective import build_objective
 from mindrestore.models.registry import create_model, model_spec
-from mindrestore.recipes.load import list_recipes, load_recipe
-from mindrestore.recipes.schema import Recipe
+from mindrestore.recipes.load import load_recipe
+from mindrestore.recipes.schema import DataConfig, Recipe
 from mindrestore.weights.convert import load_weights
 
 if TYPE_CHECKING:
     from mindspore import nn
 
 PathLike = Union[str, Path]
-
-# What a run folder offers as its result, the preferred first.
-RESULTS = ("best.ckpt", "ema.ckpt", "last.ckpt")
-
-
-@dataclass(frozen=True)
-class Trained:
-    """Name a trained network: which one, its weights, and the run that made it.
-
-    Attributes:
-        model: Registered name.
-        weights: Weight file.
-        hyper: Hyper-parameters that differ from the defaults.
-        folder: Its run folder; `None` for a lone weight file.
-        recipe: The run's recipe; `None` for a lone weight file.
-    """
-
-    model: str
-    weights: PathLike
-    hyper: Mapping[str, Any] = field(default_factory=dict)
-    folder: Path | None = None
-    recipe: Recipe | None = None
-
-    @classmethod
-    def of_run(cls, folder: PathLike) -> Trained:
-        """Take the best weights of a run folder, else the averaged ones, else the last.
-
-        Raises:
-            MindRestoreError: The folder is missing, is no run folder, or holds no weights yet.
-
-        Example:
-            >>> Trained.of_run("runs/quickstart").model
-            'aecrnet'
-        """
-        folder = Path(folder)
-        if not folder.is_dir():
-            raise MindRestoreError(f"{folder}: no such folder; give a run folder of `mindrestore train`")
-        if not (folder / "recipe.yaml").is_file():
-            raise MindRestoreError(f"{folder}: no recipe.yaml in it, so this is no run folder of `mindrestore train`")
-        weights = next((folder / name for name in RESULTS if (folder / name).is_file()), None)
-        if weights is None:
-            raise MindRestoreError(f"{folder}: holds none of {', '.join(RESULTS)}; train for at least one checkpoint")
-        recipe = load_recipe(folder)
-        return cls(recipe.model.name, weights, recipe.model.hyper, folder, recipe)
-
-    @classmethod
-    def of_file(cls, model: str, weights: PathLike, hyper: Mapping[str, Any] | None = None) -> Trained:
-        """Take a weight file; one that lies in a run folder of the same network brings its hyper-parameters.
-
-        Args:
-            model: Registered name.
-            weights: Weight file.
-            hyper: Hyper-parameters to lay over these.
-
-        Example:
-            >>> Trained.of_file("aecrnet", "runs/quickstart/best.ckpt").hyper
-            {'channels': 16, 'blocks': 1, 'deform_layers': 1, 'init_gain': 2.45}
-        """
-        folder = Path(weights).parent
-        if (folder / "recipe.yaml").is_file():
-            config = load_recipe(folder).model
-            if config.name == model:
-                return cls(model, weights, {**config.hyper, **(hyper or {})})
-        return cls(model, weights, dict(hyper or {}))
-
-    @classmethod
-    def of_task(
-        cls,
-        task: str,
-        weights: PathLike | None = None,
-        *,
-        model: str | None = None,
-        hyper: Mapping[str, Any] | None = None,
-    ) -> Trained:
-        """Take the network for a task.
-
-        Args:
-            task: `derain` or `Deraining`, `deblur` or `Deblurring`, `denoise` or `Denoising`, `dehaze`, in any case.
-            weights: Weight file; by default the one where the published demo keeps it.
-            model: Registered name; by default the network that specialises in the task.
-            hyper: Hyper-parameters that differ from the published ones.
-
-        Raises:
-            MindRestoreError: The task is unknown, the model does another one, or no weights were found.
-
-        Example:
-            >>> Trained.of_task("Deraining", "rain.ckpt").model
-            'mprnet_deraining'
-        """
-        usual = network_for(task)
-        model = model or usual
-        require_task(model, task)
-        if weights is None and model != usual:
-            raise MindRestoreError(f"nothing says which weights {model} is to use; give --weights FILE")
-        return cls.of_file(model, weights or published_weights(task), hyper)
-
-    def usual_protocol(self) -> str:
-        """Give the test protocol of the run, else of the first packaged recipe for this network, else `rgb`."""
-        packaged = (load_recipe(name) for name in list_recipes())
-        recipes = [self.recipe] if self.recipe else (recipe for recipe in packaged if recipe.model.name == self.model)
-        return next((recipe.validation.final_protocol for recipe in recipes), "rgb")
-
-    def restorer(self, device: str = "auto", tile: int | None = None) -> Restorer:
-        """Load the network, ready for images of any size."""
-        return Restorer(self.model, weights=self.weights, device=device, tile=tile, hyper=dict(self.hyper))
 
 
 @dataclass(frozen=True)
@@ -169,13 +66,15 @@ def train(recipe: Recipe | PathLike, *, resume: bool | str = "auto", run_dir: Pa
         recipe = load_recipe(recipe)
     if recipe.data.root is None:
         raise DatasetError(f"recipe {recipe.name}: data.root is not set; give the folder, as in data.root=FOLDER")
-    pairs = find_pairs(recipe.data.dataset, recipe.data.root, recipe.data.train_split)
+    pairs = training_pairs(recipe.data)
     validate = validation(recipe)
     context.setup(recipe.train.device, mode=recipe.train.mode, seed=recipe.train.seed)
     rank, world = context.rank_and_world()
-    loader = TrainLoader(
-        pairs, config=recipe.data, batch_size=recipe.train.batch_size, seed=recipe.train.seed, rank=rank, world=world
-    )
+    shared = {"config": recipe.data, "seed": recipe.train.seed, "rank": rank, "world": world}
+    if recipe.train.progressive:
+        loader = ProgressiveLoader(pairs, stages=recipe.train.progressive.stages, **shared)
+    else:
+        loader = TrainLoader(pairs, batch_size=recipe.train.batch_size, **shared)
     net = create_model(recipe.model.name, **recipe.model.hyper)
     if recipe.model.weights:
         load_weights(net, recipe.model.weights)
@@ -183,6 +82,30 @@ def train(recipe: Recipe | PathLike, *, resume: bool | str = "auto", run_dir: Pa
     folder = run_dir or Path(recipe.output.root) / (recipe.output.name or recipe.name.replace("/", "_"))
     trainer = Trainer(recipe, net=net, objective=objective, loader=loader, run_dir=folder, validate=validate)
     return trainer.fit(resume=resume)
+
+
+def training_pairs(data: DataConfig) -> list[Pair]:
+    """Find the pairs to train on: those of the list, where the recipe names one, else those of the data set.
+
+    Args:
+        data: The `data` section of a recipe, with a root.
+
+    Returns:
+        The pairs in the order of the list or of the files.
+
+    Raises:
+        DatasetError: The list or the folder cannot be used; the message names file and row.
+
+    Example:
+        >>> len(training_pairs(load_recipe("dsrir/noise", ["data.root=/data"]).data))
+        5144
+    """
+    if data.train_list is None:
+        return find_pairs(data.dataset, data.root, data.train_split)
+    path = Path(data.train_list)
+    if not path.is_file():
+        path = Path(data.root) / data.train_list
+    return read_list(path, data.root, data.noise_range, data.noise_levels)
 
 
 def validation(recipe: Recipe) -> Callable[[nn.Cell], dict[str, float]] | None:
@@ -199,26 +122,32 @@ def validation(recipe: Recipe) -> Callable[[nn.Cell], dict[str, float]] | None:
     """
     if recipe.train.val_every == 0:
         return None
-    pairs, protocol = TestSet().pairs(recipe), get_protocol(recipe.validation.protocol)
-    best = recipe.validation.best_metric
-    if best not in protocol.names:
-        known = ", ".join(protocol.names)
-        raise MindRestoreError(
-            f"validation.best_metric={best}: protocol {protocol.name} has no such score, only {known}"
-        )
-    # CIEDE2000 and MS-SSIM take several times as long as the others and decide nothing here.
-    watched = tuple(name for name in protocol.names if name in ("psnr", "ssim", best))
-    protocol = replace(protocol, names=watched, centre_crop=recipe.data.val_crop or protocol.centre_crop)
-
+    sets = recipe_sets(recipe) or [NamedSet("test", TestSet().pairs(recipe), recipe.validation.protocol)]
+    sets = [replace(entry, protocol=_watched(entry.protocol, recipe)) for entry in sets]
     restorers: dict[nn.Cell, Restorer] = {}  # one per network: it compiles the network once
 
     def validate(net: nn.Cell) -> dict[str, float]:
         if net not in restorers:
             restorers[net] = Restorer(recipe.model.name, net=net)
-        restorer = restorers[net]
-        return evaluate_pairs(restorer.restore_float, pairs, protocol, limit=recipe.validation.max_images).mean
+        result = evaluate_sets(restorers[net].restore_float, sets, limit=recipe.validation.max_images)
+        single = {
+            f"{metric} {name}": entry.mean[metric] for name, entry in result.sets.items() for metric in entry.mean
+        }
+        return {**result.mean, **(single if len(sets) > 1 else {})}
 
     return validate
+
+
+def _watched(name: str, recipe: Recipe) -> Protocol:
+    """Limit a protocol to what validation needs: CIEDE2000 and MS-SSIM take long and decide nothing there."""
+    protocol, best = get_protocol(name), recipe.validation.best_metric
+    if best not in protocol.names:
+        known = ", ".join(protocol.names)
+        raise MindRestoreError(
+            f"validation.best_metric={best}: protocol {protocol.name} has no such score, only {known}"
+        )
+    watched = tuple(metric for metric in protocol.names if metric in ("psnr", "ssim", best))
+    return replace(protocol, names=watched, centre_crop=recipe.data.val_crop or protocol.centre_crop)
 
 
 def evaluate(
@@ -265,7 +194,9 @@ def evaluate(
         sets = test_set.named_sets(measure, trained.recipe)
         pairs = [] if sets else test_set.pairs(trained.recipe)
     else:
-        sets, pairs = [replace(entry, protocol=measure) if protocol else entry for entry in test_set], []
+        sets, pairs = list(test_set), []
+    if protocol:
+        sets = [replace(entry, protocol=measure) for entry in sets]
     folder = Path(out) if out else (trained.folder or Path()) / "report"
     folder.mkdir(parents=True, exist_ok=True)
     restorer = trained.restorer(device, tile)

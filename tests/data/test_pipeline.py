@@ -10,7 +10,8 @@ from mindrestore.data.catalog import DatasetError, find_pairs
 from mindrestore.data.check import check_folder
 from mindrestore.data.images import ImageError, write_image
 from mindrestore.data.pairing import Pair
-from mindrestore.data.pipeline import Batch, TrainLoader, mix
+from mindrestore.data.pipeline import Batch, ProgressiveLoader, TrainLoader, mix
+from mindrestore.data.source import ImageCache
 from mindrestore.recipes.schema import DataConfig, MixupConfig
 
 
@@ -60,8 +61,8 @@ def test_input_and_target_show_the_same_place(pairs):
 
 @pytest.mark.parametrize("workers", [0, 1, 2, 4])
 def test_batches_do_not_depend_on_workers_cache_or_history(pairs, workers):
-    reference = loader(pairs, cache_bytes=0)
-    feed = loader(pairs, workers=workers, cache_bytes=5000)
+    reference = loader(pairs, cache=ImageCache(0))
+    feed = loader(pairs, workers=workers, cache=ImageCache(5000))
     np.random.seed(workers)  # the global generator must not matter
     list(feed.epoch(1))
     same(list(feed.epoch(0)), list(reference.epoch(0)))
@@ -208,3 +209,30 @@ def test_every_kind_of_image_becomes_rgb(tmp_path):
 def test_no_pairs():
     with pytest.raises(DatasetError, match="no image pairs"):
         loader([])
+
+
+def test_progressive_sizes_switch_after_their_epochs(pairs):
+    stages = [(2, 8, 5), (3, 12, 3), (5, 16, 2)]
+    feed = ProgressiveLoader(pairs, config=DataConfig(workers=1), stages=stages, seed=5)
+    sizes = {epoch: [batch.input.shape for batch in feed.epoch(epoch)] for epoch in range(7)}
+    first, second, last = [(5, 3, 8, 8)] * 2, [(3, 3, 12, 12)] * 3, [(2, 3, 16, 16)] * 5
+    assert list(sizes.values()) == [first, first, second, last, last, last, last]
+    assert (feed.earlier_stages, feed.steps_per_epoch) == (((2, 2), (1, 3)), 5)
+    single = TrainLoader(pairs, config=DataConfig(workers=1, patch_size=12), batch_size=3, seed=5)
+    same(list(feed.epoch(2, 1)), list(single.epoch(2))[1:])
+    assert feed.names(np.array([3])) == [str(pairs[3].input)]
+
+
+def test_noise_is_added_to_clear_patches_on_the_fly(tmp_path):
+    write_image(tmp_path / "grey.png", np.full((40, 40, 3), 128, np.uint8))
+    levels = (5, 20, 50)
+    grey = Pair("grey", tmp_path / "grey.png", tmp_path / "grey.png", noise=levels)
+    config = DataConfig(patch_size=40, augment=("dihedral9",), workers=1, repeat=60)
+    batches = [next(TrainLoader([grey], config=config, batch_size=60, seed=5).epoch(0)) for _ in range(2)]
+    same(*[[batch] for batch in batches])
+    deviations = ((batches[0].input - batches[0].target) * 255).std(axis=(1, 2, 3))
+    drawn = [min(levels, key=lambda level: abs(level - value)) for value in deviations]
+    assert set(drawn) == set(levels)
+    np.testing.assert_allclose(deviations, drawn, rtol=0.05)
+    assert np.unique(batches[0].target).tolist() == [np.float32(128 / 255)]
+    assert np.array_equal(np.rint(batches[0].input * 255) / np.float32(255), batches[0].input)  # 8 bits

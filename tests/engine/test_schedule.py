@@ -101,3 +101,31 @@ def test_due_in_steps_and_epochs():
     assert [step for step in range(1, 13) if plan.is_due(step, 5, "step")] == [5, 10]
     assert [step for step in range(1, 13) if plan.is_due(step, 2, "epoch")] == [6, 12]
     assert not any(plan.is_due(step, 0, "step") for step in range(1, 13))
+
+
+@pytest.mark.parametrize(("mode", "epochs"), [("all_in_one", 347), ("noise", 1005), ("rain", 1054), ("haze", 1054)])
+def test_official_dsrir_rates(mode, epochs, golden_dir):
+    recipe = load_recipe(f"dsrir/{mode}")
+    assert recipe.train.epochs == recipe.train.progressive.epoch_chg[-1] == epochs
+    rates = Schedule(recipe.optim, recipe.schedule, make_plan(recipe.train, 3, earlier=((10, 2), (20, 1))))
+    with np.load(golden_dir / "dsrir.npz") as golden:
+        expected = golden[f"lr.E{epochs}"]
+    firsts = [rates.plan.batches_in(epoch) + 1 for epoch in range(epochs)]
+    np.testing.assert_allclose([rates.lr_at(step) for step in firsts], expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2, 3])
+def test_a_plan_of_stages_counts_as_a_list_of_batches_does(accumulate):
+    earlier, last = ((2, 5), (1, 3)), 4
+    listed = [(e, k) for e in range(8) for k in range(5 if e < 2 else 3 if e == 2 else last)]
+    plan = make_plan(TrainConfig(epochs=8), last, accumulate, earlier)
+    assert plan.total_steps == len(listed) // accumulate
+    assert [plan.place(batch) for batch in range(len(listed))] == listed
+    assert [plan.batches_in(e) for e in range(9)] == [sum(epoch < e for epoch, _ in listed) for e in range(9)]
+    for step in range(1, plan.total_steps + 1):
+        used = listed[(step - 1) * accumulate : step * accumulate]
+        following = (*listed, (8, 0))[(step - 1) * accumulate + 1 : step * accumulate + 1]
+        assert plan.epoch_of(step) == used[-1][0]
+        assert plan.ends_epoch(step) == any(position == 0 for _, position in following)
+    ends = [step for step in range(1, plan.total_steps + 1) if plan.is_due(step, 3, "epoch")]
+    assert ends == [math.ceil(plan.batches_in(epoch) / accumulate) for epoch in (3, 6)]

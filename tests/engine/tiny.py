@@ -8,7 +8,8 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from mindrestore.losses.objective import build_objective
-from mindrestore.recipes.schema import LossConfig, Recipe, build
+from mindrestore.recipes.build import build
+from mindrestore.recipes.schema import LossConfig, Recipe
 
 SIZE = 8
 
@@ -55,7 +56,7 @@ class TinyLoader:
     """Batches as a pure function of (seed, epoch, step); `poison` maps a global batch number to a value."""
 
     def __init__(self, batches: int = 5, batch_size: int = 2, seed: int = 3, poison: dict | None = None) -> None:
-        self.steps_per_epoch = batches
+        self.steps_per_epoch, self.earlier_stages = batches, ()
         self.batch_size, self.seed, self.poison = batch_size, seed, poison or {}
 
     def epoch(self, epoch, start_step=0):

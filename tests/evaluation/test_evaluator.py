@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from mindrestore.data.images import read_rgb, write_image
 from mindrestore.data.matlab import write_variables
+from mindrestore.data.noise import add_noise, noise_rng
 from mindrestore.data.pairing import Pair
 from mindrestore.evaluation import metrics
 from mindrestore.evaluation.evaluator import EvaluationError, evaluate_pairs, evaluate_sets
@@ -253,3 +255,18 @@ def test_equal_file_names_of_several_folders_stay_apart(tmp_path):
     assert [row.name for row in result.rows] == ["GOPR0384_11_00-000047.png", "GOPR0385_11_01-000047.png"]
     assert [failure.name for failure in result.failures] == ["Rain100L/7.png"]
     assert {path.name for path in (tmp_path / "pictures").iterdir()} == {row.name for row in result.rows}
+
+
+def test_test_noise_belongs_to_the_image_not_to_the_order(folder):
+    clear = [Pair(key, folder / f"clear/{key}.png", folder / f"clear/{key}.png", noise=(25,)) for key in ("1", "2")]
+    seen = []
+    evaluate_pairs(lambda image: seen.append(image) or image, clear, "rgb", progress=False)
+    alone = evaluate_pairs(lambda image: seen.append(image) or image, clear[1:], "rgb", progress=False)
+    assert np.array_equal(seen[1], seen[2])
+    expected = add_noise(cv2.imread(str(clear[1].input))[..., ::-1], 25, noise_rng(1234, 25, "2.png"))
+    assert np.array_equal(seen[1], expected.astype(np.float32) / np.float32(255))
+    assert alone.sigmas == (25,)
+    assert alone.rows[0].input["psnr"] == pytest.approx(20.2, abs=0.5)
+    other = replace(get_protocol("rgb"), noise_seed=7)
+    evaluate_pairs(lambda image: seen.append(image) or image, clear[1:], other, progress=False)
+    assert not np.array_equal(seen[3], seen[2])

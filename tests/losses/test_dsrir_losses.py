@@ -23,7 +23,8 @@ from mindrestore.losses.progressive import (
 )
 from mindrestore.models.dsrir import DSRIR
 from mindrestore.models.vgg import VGGFeatures
-from mindrestore.recipes.schema import LossConfig, OptimConfig, build
+from mindrestore.recipes.build import build
+from mindrestore.recipes.schema import LossConfig, OptimConfig
 
 LOSS, GRADIENT = 1e-4, 1e-3
 RNG = np.random.default_rng(0)

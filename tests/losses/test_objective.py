@@ -12,8 +12,9 @@ from mindspore import Tensor, nn, ops
 from mindrestore.errors import MindRestoreError
 from mindrestore.losses.objective import _BUILDERS, Objective, build_objective
 from mindrestore.losses.pixel import CharbonnierLoss, L1Loss, MSELoss
+from mindrestore.recipes.build import build
 from mindrestore.recipes.load import load_recipe
-from mindrestore.recipes.schema import LOSS_TERMS, LossConfig, build
+from mindrestore.recipes.schema import LOSS_TERMS, LossConfig
 
 RNG = np.random.default_rng(0)
 A, B = (RNG.random((2, 3, 5, 7)).astype(np.float32) for _ in range(2))

@@ -184,8 +184,8 @@ def test_golden_gradients_and_damped_outputs(case, graph):
             assert np.linalg.norm(actual[name]) == pytest.approx(norm, rel=GRADIENT), name
             head = np.zeros(8)
             head[: actual[name].size] = actual[name].ravel()[:8]
-            # One PReLU input that rounding moves across 0 shifts every gradient before it by a part of its typical value,
-            # so a head of values far below that is measured against the tensor's root mean square.
+            # One PReLU input that rounding moves across 0 shifts every gradient before it by a part of its typical
+            # value, so a head of values far below that is measured against the tensor's root mean square.
             scale = max(np.abs(expected[f"{name}/head"]).max(), norm / np.sqrt(actual[name].size))
             assert np.abs(head - expected[f"{name}/head"]).max() <= GRADIENT * scale, name
         if damping:

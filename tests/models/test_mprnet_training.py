@@ -11,8 +11,9 @@ from mindrestore.engine.optim import build_optimizer
 from mindrestore.engine.step import SupervisedStep
 from mindrestore.losses.objective import build_objective
 from mindrestore.models.registry import create_model
+from mindrestore.recipes.build import build
 from mindrestore.recipes.load import load_recipe
-from mindrestore.recipes.schema import LossConfig, build
+from mindrestore.recipes.schema import LossConfig
 
 PLAIN_STAGE3, LOSS = 5e-4, 1e-4
 SLOPE = 0.25

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from mindrestore.recipes.build import build
 from mindrestore.recipes.load import list_recipes, load_recipe, recipe_keys, recipe_to_yaml, to_dict
-from mindrestore.recipes.schema import Recipe, RecipeError, build
+from mindrestore.recipes.schema import Recipe, RecipeError
 
 
 @pytest.mark.parametrize("name", list_recipes())

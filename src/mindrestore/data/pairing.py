@@ -28,6 +28,8 @@ class Pair:
         target: Clear image.
         depth: Depth map of the scene, when the data set has one.
         crop_target: Whether the clear image may be larger and is then centre-cropped to the size of the input.
+        noise: Standard deviations, in whole grey levels of 255, one of which is drawn for the noise that is added to
+            the input when it is used; the input is then the clear image itself.
     """
 
     key: str
@@ -35,6 +37,7 @@ class Pair:
     target: Path
     depth: Path | None = None
     crop_target: bool = False
+    noise: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import mindspore.dataset as ds
@@ -50,7 +52,7 @@ class TrainLoader:
         seed: Decides order, crops and augmentations together with the epoch.
         rank: This process among `world`, from 0.
         world: Number of processes that train together.
-        cache_bytes: Memory for decoded images; 0 decodes each time anew.
+        cache: Decoded images, which several loaders may share; `ImageCache(0)` decodes each time anew.
 
     Raises:
         DatasetError: If there are no pairs.
@@ -70,7 +72,7 @@ class TrainLoader:
         seed: int,
         rank: int = 0,
         world: int = 1,
-        cache_bytes: int = DEFAULT_CACHE_BYTES,
+        cache: ImageCache | None = None,
     ) -> None:
         if not pairs:
             raise DatasetError("there are no image pairs to train on; check data.root and data.train_split")
@@ -82,9 +84,10 @@ class TrainLoader:
         # MindSpore refuses more workers than there are cores.
         self.workers = max(1, min(config.workers, os.cpu_count() or 1))
         self._settings = PatchSettings(config.patch_size, check_augmentations(config.augment), seed)
-        self._read = ImageCache(cache_bytes)
+        self._read = cache or ImageCache(DEFAULT_CACHE_BYTES)
         per_rank = -(-len(self.pairs) * self.repeat // world)
         self.steps_per_epoch = max(1, per_rank // batch_size)
+        self.earlier_stages: tuple[tuple[int, int], ...] = ()  # one patch size from start to end
 
     def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
         """Give the batches of one epoch.
@@ -159,6 +162,54 @@ class TrainLoader:
         # distinct themselves, so a pair that comes twice is cropped differently.
         numbers = self.rank + self.world * np.arange(length)
         return [Slot(int(number), int(order[number % len(order)])) for number in numbers]
+
+
+class ProgressiveLoader:
+    """Give batches whose patches grow and whose size shrinks as training goes on (progressive training).
+
+    Args:
+        pairs: The training pairs.
+        config: As for `TrainLoader`; the patch size comes from the stages.
+        stages: Last epoch (counted from 1), patch size and batch size of every stage; the last one goes on for good.
+        seed: As for `TrainLoader`.
+        rank: This process among `world`, from 0.
+        world: Number of processes that train together.
+
+    Example:
+        >>> loader = ProgressiveLoader(pairs, config=recipe.data, stages=recipe.train.progressive.stages, seed=1234)
+        >>> next(loader.epoch(135)).input.shape  # the first epoch of the second stage
+        (14, 3, 160, 160)
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        *,
+        config: DataConfig,
+        stages: Sequence[tuple[int, int, int]],
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        shared = {"seed": seed, "rank": rank, "world": world, "cache": ImageCache(DEFAULT_CACHE_BYTES)}
+        self.ends = [last for last, _, _ in stages]
+        self.loaders = [
+            TrainLoader(pairs, config=replace(config, patch_size=patch), batch_size=batch, **shared)
+            for _, patch, batch in stages
+        ]
+        lengths = np.diff([0, *self.ends]).tolist()
+        steps = [loader.steps_per_epoch for loader in self.loaders]
+        self.earlier_stages = tuple(zip(lengths[:-1], steps[:-1]))
+        self.steps_per_epoch = steps[-1]  # of the last stage
+
+    def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
+        """Give the batches of one epoch (from 0), at the sizes of its stage; see `TrainLoader.epoch`."""
+        stage = min(bisect.bisect_right(self.ends, epoch), len(self.loaders) - 1)
+        return self.loaders[stage].epoch(epoch, start_step)
+
+    def names(self, index: np.ndarray) -> list[str]:
+        """Name the degraded images of a batch; see `TrainLoader.names`."""
+        return self.loaders[0].names(index)
 
 
 def mix(batch: Batch, alpha: float, rng: np.random.Generator) -> Batch:

@@ -11,6 +11,7 @@ from typing import Callable, NamedTuple
 import numpy as np
 
 from mindrestore.data.images import ImageError, read_image, to_float
+from mindrestore.data.noise import add_noise
 from mindrestore.data.pairing import Pair
 from mindrestore.data.transforms import centre_crop, make_patch
 
@@ -130,6 +131,9 @@ class PatchSource:
             image, target = read_pair(self.pairs[slot.pair], self.read)
             rng = np.random.default_rng((self.settings.seed, self.epoch, slot.number))
             image, target = make_patch(image, target, self.settings.size, self.settings.augment, rng)
+            noise = self.pairs[slot.pair].noise
+            if noise is not None:  # independent per pixel, so noise on the patch is noise on the image, and cheaper
+                image = add_noise(image, noise[int(rng.integers(len(noise)))], rng)
             return _planar(image), _planar(target), np.int64(slot.pair)
         except Exception as error:
             # The data engine turns it into a long text of its own; the loader raises the original.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mindrestore.recipes.schema import OptimConfig, ScheduleConfig, TrainConfig
 
@@ -16,8 +16,9 @@ class Plan:
 
     Args:
         total_steps: number of updates.
-        batches_per_epoch: batches in one pass over the data.
+        batches_per_epoch: batches in one pass over the data; with progressive training, in its last stage.
         accumulate: batches per update.
+        earlier: (epochs, batches per epoch) of the stages before the last one.
 
     Example:
         >>> Plan(total_steps=10, batches_per_epoch=4).epoch_of(5)
@@ -27,19 +28,44 @@ class Plan:
     total_steps: int
     batches_per_epoch: int
     accumulate: int = 1
+    earlier: tuple[tuple[int, int], ...] = ()
 
     @property
     def epochs(self) -> int:
         """Number of epochs that the run touches."""
         return self.epoch_of(self.total_steps) + 1
 
+    @property
+    def described(self) -> str:
+        """Epochs and batches in words, stage by stage."""
+        if not self.earlier:
+            return f"{self.epochs} epochs of {self.batches_per_epoch} batches"
+        stages = [f"{epochs} of {batches}" for epochs, batches in self.earlier]
+        return f"{self.epochs} epochs: {stages[0]} batches, {', '.join([*stages[1:], 'then'])} {self.batches_per_epoch}"
+
     def epoch_of(self, step: int) -> int:
         """Give the epoch (from 0) that the last batch of an update (from 1) belongs to."""
-        return (max(step, 1) * self.accumulate - 1) // self.batches_per_epoch
+        return self.place(max(step, 1) * self.accumulate - 1)[0]
 
     def ends_epoch(self, step: int) -> bool:
         """Tell whether an update (from 1) uses the last batch of an epoch."""
-        return step * self.accumulate // self.batches_per_epoch > (step - 1) * self.accumulate // self.batches_per_epoch
+        return self.place(step * self.accumulate)[0] > self.place((step - 1) * self.accumulate)[0]
+
+    def place(self, batch: int) -> tuple[int, int]:
+        """Give the epoch of a batch (from 0, counted over the run) and its position in that epoch."""
+        before = 0
+        for epochs, batches in self.earlier:
+            if batch < epochs * batches:
+                return before + batch // batches, batch % batches
+            batch, before = batch - epochs * batches, before + epochs
+        return before + batch // self.batches_per_epoch, batch % self.batches_per_epoch
+
+    def batches_in(self, epochs: int) -> int:
+        """Count the batches of the first epochs."""
+        total = 0
+        for length, batches in self.earlier:
+            total, epochs = total + min(length, epochs) * batches, epochs - min(length, epochs)
+        return total + epochs * self.batches_per_epoch
 
     def is_due(self, step: int, every: int, unit: str) -> bool:
         """Tell whether something that happens `every` steps or epochs (0: never) happens after this update."""
@@ -47,11 +73,13 @@ class Plan:
             return False
         if unit == "step":
             return step % every == 0
-        finished = step * self.accumulate // self.batches_per_epoch
+        finished = self.place(step * self.accumulate)[0]
         return self.ends_epoch(step) and finished % every == 0
 
 
-def make_plan(train: TrainConfig, batches_per_epoch: int, accumulate: int = 1) -> Plan:
+def make_plan(
+    train: TrainConfig, batches_per_epoch: int, accumulate: int = 1, earlier: tuple[tuple[int, int], ...] = ()
+) -> Plan:
     """Count the updates of a run from its epochs or its steps.
 
     Args:
@@ -66,8 +94,9 @@ def make_plan(train: TrainConfig, batches_per_epoch: int, accumulate: int = 1) -
         >>> make_plan(TrainConfig(epochs=3), batches_per_epoch=10).total_steps
         30
     """
-    steps = train.max_steps if train.max_steps is not None else train.epochs * batches_per_epoch // accumulate
-    return Plan(max(steps, 1), batches_per_epoch, accumulate)
+    plan = Plan(1, batches_per_epoch, accumulate, earlier)
+    steps = train.max_steps if train.max_steps is not None else plan.batches_in(train.epochs) // accumulate
+    return replace(plan, total_steps=max(steps, 1))
 
 
 @dataclass(frozen=True)

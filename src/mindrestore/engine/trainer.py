@@ -43,7 +43,7 @@ from mindrestore.recipes.schema import Recipe
 from mindrestore.weights.convert import save_weights
 
 if TYPE_CHECKING:
-    from mindrestore.data.pipeline import Batch, TrainLoader
+    from mindrestore.data.pipeline import Batch, ProgressiveLoader, TrainLoader
 
 
 class DivergenceError(MindRestoreError):
@@ -96,14 +96,14 @@ class Trainer:
         *,
         net: nn.Cell,
         objective: nn.Cell,
-        loader: TrainLoader,
+        loader: TrainLoader | ProgressiveLoader,
         run_dir: str | Path,
         validate: Callable[[nn.Cell], Mapping[str, float]] | None = None,
     ) -> None:
         self.recipe, self.net, self.objective, self.loader = recipe, net, objective, loader
         self.run_dir, self.validate = Path(run_dir), validate
         self.rank, self.world = rank_and_world()
-        self.plan = make_plan(recipe.train, loader.steps_per_epoch, recipe.optim.accumulate)
+        self.plan = make_plan(recipe.train, loader.steps_per_epoch, recipe.optim.accumulate, loader.earlier_stages)
         self.schedule = Schedule(recipe.optim, recipe.schedule, self.plan)
         self.scaler = precision.build_loss_scale(recipe.loss_scale)
         self.cell = precision.cast_network(net, recipe.train.amp, ms.get_context("device_target"))
@@ -190,7 +190,7 @@ class Trainer:
 
     def _batches(self) -> Iterator[Batch]:
         """Give batches without end, from where the run stands."""
-        epoch, position = divmod(self.progress.step * self.plan.accumulate, self.plan.batches_per_epoch)
+        epoch, position = self.plan.place(self.progress.step * self.plan.accumulate)
         while True:
             yield from self.loader.epoch(epoch, position)
             epoch, position = epoch + 1, 0
@@ -323,7 +323,7 @@ class Trainer:
         for note in self.objective.notes:
             self.log.message(note)
         size = sum(math.prod(param.shape) for param in self.net.trainable_params())
-        length = f"{self.plan.total_steps} steps ({self.plan.epochs} epochs of {self.plan.batches_per_epoch} batches)"
+        length = f"{self.plan.total_steps} steps ({self.plan.described})"
         origin = f"resuming after step {state.facts['step']} from {state.path}" if state else "starting"
         self.log.message(f"{origin}: {self.recipe.model.name}, {size:,} parameters, {length}, into {self.run_dir}")
 

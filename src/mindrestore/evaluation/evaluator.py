@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable
 
@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mindrestore.data.images import PathLike, to_float
+from mindrestore.data.noise import add_noise, noise_rng
 from mindrestore.data.pairing import Pair
 from mindrestore.data.source import read_pair
 from mindrestore.errors import MindRestoreError
@@ -63,6 +64,12 @@ class Failure:
 class Evaluation:
     """Hold one row per measured pair, what was left out, and the protocol behind every number.
 
+    Args:
+        protocol: How every number was measured.
+        rows: One per measured pair.
+        failures: Pairs that were left out.
+        sigmas: Deviations of the noise that the test added to clear images, in grey levels of 255.
+
     Example:
         >>> evaluation.mean["psnr"] - evaluation.input_mean["psnr"]  # what restoring gains, in decibels
         7.41
@@ -71,6 +78,15 @@ class Evaluation:
     protocol: Protocol
     rows: tuple[Row, ...]
     failures: tuple[Failure, ...] = ()
+    sigmas: tuple[int, ...] = ()
+
+    @property
+    def noise(self) -> str:
+        """Say which noise the test added to clear images; empty when it added none."""
+        if not self.sigmas:
+            return ""
+        sigmas = ", ".join(str(sigma) for sigma in self.sigmas)
+        return f"Gaussian noise, sigma {sigmas}, 8 bits, seed {self.protocol.noise_seed}, a generator per image"
 
     @property
     def mean(self) -> dict[str, float]:
@@ -101,6 +117,7 @@ class SetsEvaluation:
         sets: Name of the set -> its evaluation, in the order of the table.
         missing: Names of sets that belong to the table and were not there.
         unmeasured: Sets that were there and of which no pair could be measured.
+        tasks: Name of the set -> its task, where it has one.
 
     Example:
         >>> result.sets["Rain100L"].mean["psnr"], result.mean["psnr"]
@@ -110,6 +127,7 @@ class SetsEvaluation:
     sets: Mapping[str, Evaluation]
     missing: tuple[str, ...] = ()
     unmeasured: tuple[Failure, ...] = ()
+    tasks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -126,6 +144,21 @@ class SetsEvaluation:
     def input_mean(self) -> dict[str, float]:
         """Unweighted average of the sets' means of the degraded images."""
         return {name: _average(evaluation.input_mean[name] for evaluation in self.sets.values()) for name in self.names}
+
+    @property
+    def task_means(self) -> dict[str, tuple[dict[str, float], dict[str, float]]]:
+        """Task -> averages of its sets' means of the degraded and of the restored images."""
+        members: dict[str, list[Evaluation]] = {}
+        for name, evaluation in self.sets.items():
+            if name in self.tasks:
+                members.setdefault(self.tasks[name], []).append(evaluation)
+        return {
+            task: (
+                {name: _average(entry.input_mean[name] for entry in entries) for name in self.names},
+                {name: _average(entry.mean[name] for entry in entries) for name in self.names},
+            )
+            for task, entries in members.items()
+        }
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -191,7 +224,8 @@ def evaluate_pairs(
     if not rows:
         reasons = "\n".join(f"  {failure.name}: {failure.reason}" for failure in failures[:5])
         raise EvaluationError(f"none of the {len(pairs)} pairs could be measured; the first reasons:\n{reasons}")
-    return Evaluation(protocol, tuple(rows), tuple(failures))
+    sigmas = sorted({sigma for pair in pairs for sigma in pair.noise or ()})
+    return Evaluation(protocol, tuple(rows), tuple(failures), tuple(sigmas))
 
 
 def evaluate_sets(
@@ -242,13 +276,18 @@ def evaluate_sets(
     if not done:
         reasons = "\n".join(f"{failure.name}: {failure.reason}" for failure in unmeasured)
         raise EvaluationError(f"none of the {len(names)} test sets could be measured\n{reasons}".rstrip())
-    return SetsEvaluation(done, tuple(entry.name for entry in sets if not entry.pairs), tuple(unmeasured))
+    missing = tuple(entry.name for entry in sets if not entry.pairs)
+    return SetsEvaluation(done, missing, tuple(unmeasured), {entry.name: entry.task for entry in sets if entry.task})
 
 
 def _measure_pair(
     restore: Restore, pair: Pair, protocol: Protocol
 ) -> tuple[Row, tuple[np.ndarray, ...], Failure | None]:
-    degraded, target = (protocol.prepare(to_float(image)) for image in read_pair(pair))
+    image, target = read_pair(pair)
+    if pair.noise is not None:
+        sigma = pair.noise[0]
+        image = add_noise(image, sigma, noise_rng(protocol.noise_seed, sigma, Path(pair.input).name))
+    degraded, target = protocol.prepare(to_float(image)), protocol.prepare(to_float(target))
     start = time.perf_counter()
     restored = restore(np.ascontiguousarray(degraded))
     seconds = time.perf_counter() - start

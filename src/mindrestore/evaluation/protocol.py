@@ -67,6 +67,7 @@ class Protocol:
         ssim_pooling: Average both images down to a short side of about 256 pixels before SSIM.
         equal_psnr: PSNR of equal images, in decibels.
         names: Metrics in the order of the table.
+        noise_seed: Seed of the noise where the test adds it to clear images.
 
     Example:
         >>> get_protocol("aecr").measure(np.zeros((8, 8, 3)), np.zeros((8, 8, 3)))["psnr"]
@@ -85,6 +86,7 @@ class Protocol:
     ssim_pooling: bool = False
     equal_psnr: float = math.inf
     names: tuple[str, ...] = ("psnr", "ssim")
+    noise_seed: int = 1234
 
     def __post_init__(self) -> None:
         if self.aligned and not set(self.names) <= {"psnr", "ssim"}:

@@ -50,7 +50,8 @@ def format_table(evaluation: Evaluation, max_rows: int | None = 40) -> str:
     means = _cells(evaluation.input_mean, evaluation.mean)
     body.append([count, "", *means, f"{evaluation.seconds:.2f}"])
 
-    lines = [f"protocol {evaluation.protocol.name}: {evaluation.protocol.description}", ""]
+    lines = [f"protocol {evaluation.protocol.name}: {evaluation.protocol.description}"]
+    lines += [f"input: {evaluation.noise}", ""] if evaluation.noise else [""]
     aligned = _align(body)
     lines += aligned[:-1]
     if len(evaluation.rows) > len(shown):
@@ -79,11 +80,13 @@ def format_sets(result: SetsEvaluation) -> str:
         )
         count = str(len(evaluation.rows))
         body.append([name, evaluation.protocol.name, count, *scores, f"{evaluation.seconds:.2f}"])
-    body.append([_average_title(result), "", "", *_cells(result.input_mean, result.mean), ""])
+    summary = [(_average_title(result), result.input_mean, result.mean), *_task_rows(result)]
+    body += [[title, "", "", *_cells(before, after), ""] for title, before, after in summary]
     protocols = {evaluation.protocol.name: evaluation.protocol for evaluation in result.sets.values()}
     aligned = _align(body)
-    lines = [f"protocol {name}: {protocol.description}" for name, protocol in protocols.items()] + [""]
-    lines += [*aligned[:-1], "-" * len(aligned[0]), aligned[-1]]
+    lines = [f"protocol {name}: {protocol.description}" for name, protocol in protocols.items()]
+    lines += [f"{name}, input: {evaluation.noise}" for name, evaluation in result.sets.items() if evaluation.noise]
+    lines += ["", *aligned[: -len(summary)], "-" * len(aligned[0]), *aligned[-len(summary) :]]
     if result.missing:
         lines.append(f"missing: {', '.join(result.missing)}")
     return "\n".join(lines + _failure_notes(result.failures))
@@ -173,7 +176,12 @@ def write_sets(result: SetsEvaluation, folder: PathLike, settings: Mapping[str, 
         "settings": dict(settings or {}),
         "versions": _versions(),
         "sets": [
-            {"set": name, "protocol": _json_protocol(evaluation), "means": _json_means(evaluation)}
+            {
+                "set": name,
+                "task": result.tasks.get(name),
+                "protocol": _json_protocol(evaluation),
+                "means": _json_means(evaluation),
+            }
             for name, evaluation in result.sets.items()
         ],
         "average": {
@@ -181,6 +189,10 @@ def write_sets(result: SetsEvaluation, folder: PathLike, settings: Mapping[str, 
             "input": _json_scores(result.input_mean),
             "sets": len(result.sets),
         },
+        "tasks": [
+            {"task": task, "restored": _json_scores(after), "input": _json_scores(before)}
+            for task, (before, after) in result.task_means.items()
+        ],
         "missing": list(result.missing),
         "not_measured": [{"name": failure.name, "reason": failure.reason} for failure in result.failures],
     }
@@ -240,6 +252,19 @@ def _average_title(result: SetsEvaluation) -> str:
     return f"average of {some} set{'s' if total > 1 else ''}"
 
 
+def _task_rows(result: SetsEvaluation) -> list[tuple[str, dict[str, float], dict[str, float]]]:
+    """Give a line per task and their mean, in which every task counts alike; none where that tells nothing new."""
+    tasks = result.task_means
+    if len(tasks) < 2:
+        return []
+    rows = [(f"task {task}", before, after) for task, (before, after) in tasks.items()]
+    means = [
+        {name: sum(scores[side][name] for scores in tasks.values()) / len(tasks) for name in result.names}
+        for side in (0, 1)
+    ]
+    return [*rows, (f"average of {len(tasks)} tasks", *means)]
+
+
 def _sets_csv(result: SetsEvaluation) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -248,7 +273,8 @@ def _sets_csv(result: SetsEvaluation) -> str:
     for name, evaluation in result.sets.items():
         start = [name, evaluation.protocol.name, len(evaluation.rows), f"{evaluation.seconds:.4f}"]
         writer.writerow(start + _csv_scores(result.names, evaluation.mean, evaluation.input_mean))
-    writer.writerow([_average_title(result), "", "", "", *_csv_scores(result.names, result.mean, result.input_mean)])
+    for title, before, after in [(_average_title(result), result.input_mean, result.mean), *_task_rows(result)]:
+        writer.writerow([title, "", "", "", *_csv_scores(result.names, after, before)])
     return buffer.getvalue()
 
 
@@ -297,7 +323,8 @@ def _write_document(document: Mapping[str, Any], path: PathLike) -> None:
 
 def _json_protocol(evaluation: Evaluation) -> dict[str, str]:
     protocol = evaluation.protocol
-    return {"name": protocol.name, "description": protocol.description, "used_by": protocol.used_by}
+    facts = {"name": protocol.name, "description": protocol.description, "used_by": protocol.used_by}
+    return {**facts, "noise": evaluation.noise} if evaluation.noise else facts
 
 
 def _json_means(evaluation: Evaluation) -> dict[str, Any]:

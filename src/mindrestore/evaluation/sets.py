@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from mindrestore.data.catalog import CATALOG, DatasetError, dataset_name, find_pairs, find_sets
-from mindrestore.data.images import PathLike
+from mindrestore.data.images import PathLike, list_images
 from mindrestore.data.pairing import Pair
 from mindrestore.evaluation.protocol import Protocol
-from mindrestore.recipes.schema import Recipe
+from mindrestore.recipes.schema import EvalSetConfig, Recipe
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class NamedSet:
         name: Name in the table, and of the folder of its report.
         pairs: Pairs in the order of the report; none when the set belongs to the table but is not there.
         protocol: A protocol or its name.
+        task: What the network does there. Sets of one task are averaged before the mean over the tasks is taken.
 
     Example:
         >>> table = [NamedSet("Rain100L", find_pairs("auto", "Rain100L", "test"), "mpr-derain")]
@@ -28,6 +30,7 @@ class NamedSet:
     name: str
     pairs: Sequence[Pair]
     protocol: str | Protocol
+    task: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,10 @@ class TestSet:
         return find_pairs(*self._place(recipe))
 
     def named_sets(self, protocol: str | Protocol, recipe: Recipe | None = None) -> list[NamedSet]:
-        """Find test sets that lie side by side, such as the five of Synthetic_Rain_Datasets/test.
+        """Find the sets that a recipe lists, or those that lie side by side as in Synthetic_Rain_Datasets/test.
 
         Args:
-            protocol: How every set is measured.
+            protocol: How sets are measured that do not say it themselves.
             recipe: As for `pairs`.
 
         Returns:
@@ -73,6 +76,8 @@ class TestSet:
             >>> [entry.name for entry in TestSet("Synthetic_Rain_Datasets/test").named_sets("mpr-derain")]
             ['Test100', 'Rain100H', 'Rain100L', 'Test2800', 'Test1200']
         """
+        if recipe is not None and (listed := recipe_sets(recipe, self.root)):
+            return listed
         dataset, root, split = self._place(recipe)
         if split != "test" or (dataset != "auto" and split not in CATALOG[dataset_name(dataset)].parts):
             return []
@@ -93,6 +98,47 @@ class TestSet:
         if root is None:
             raise DatasetError("the recipe names no test data; give the folder with --data or data.val_root=FOLDER")
         return self.dataset or data.val_dataset or data.dataset, root, self.split or data.val_split
+
+
+def recipe_sets(recipe: Recipe, root: PathLike | None = None) -> list[NamedSet]:
+    """Find the test sets that a recipe lists under `validation.sets`.
+
+    Args:
+        recipe: Its sets lie below `data.val_root`, else below `data.root`.
+        root: Another folder to look in; it counts when it holds the folders of all sets.
+
+    Returns:
+        The sets in the order of the recipe, each with its own protocol; none when the recipe lists none, or `root`
+        does not hold them.
+
+    Raises:
+        DatasetError: A folder is missing or holds no image, or nothing says where the sets are.
+        PairingError: A degraded image has no clear partner.
+
+    Example:
+        >>> [entry.name for entry in recipe_sets(load_recipe("dsrir/noise", ["data.root=/data"]))]
+        ['BSD68-15', 'BSD68-25', 'BSD68-50']
+    """
+    entries = recipe.validation.sets
+    if root is not None and not all((Path(root) / entry.root).is_dir() for entry in entries):
+        return []
+    place = Path(root or recipe.data.val_root or recipe.data.root or ".")
+    return [_recipe_set(entry, place / entry.root, recipe) for entry in entries]
+
+
+def _recipe_set(entry: EvalSetConfig, folder: Path, recipe: Recipe) -> NamedSet:
+    if not folder.is_dir():
+        raise DatasetError(
+            f"test set {entry.name}: there is no folder {folder}; give data.val_root, or leave the set out of "
+            "validation.sets"
+        )
+    if entry.sigma is None:
+        pairs = find_pairs(entry.dataset, folder, entry.split)
+    else:
+        pairs = [Pair(path.stem, path, path, noise=(entry.sigma,)) for path in list_images(folder)]
+    if not pairs:
+        raise DatasetError(f"test set {entry.name}: there is no image in {folder}")
+    return NamedSet(entry.name, pairs, entry.protocol or recipe.validation.final_protocol, entry.task)
 
 
 def _published_table(found: Sequence[str]) -> list[str]:

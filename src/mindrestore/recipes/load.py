@@ -14,16 +14,8 @@ from typing import Any, get_args, get_type_hints
 
 import yaml
 
-from mindrestore.recipes.schema import (
-    LOSS_TERMS,
-    Recipe,
-    RecipeError,
-    ScheduleConfig,
-    build,
-    closest,
-    join,
-    unknown_key,
-)
+from mindrestore.recipes.build import build, closest, join, unknown_key
+from mindrestore.recipes.schema import LOSS_TERMS, ProgressiveConfig, Recipe, RecipeError, ScheduleConfig
 
 _FOLDER = Path(__file__).parent
 _FREE = ("model.hyper",)  # keys below these belong to the network, which checks them itself
@@ -239,7 +231,28 @@ def _checked(recipe: Recipe) -> Recipe:
     if recipe.schedule.min_lr > recipe.optim.lr:
         raise RecipeError(f"schedule.min_lr {recipe.schedule.min_lr} is above optim.lr {recipe.optim.lr}")
     _check_schedule(recipe.schedule)
+    _check_progressive(recipe.train.progressive)
+    names = [entry.name for entry in recipe.validation.sets]
+    if len(set(names)) < len(names):
+        raise RecipeError(f"validation.sets: two have one name in {names}; rename one of them")
+    noise = recipe.data.noise_range
+    if len(noise) != 2 or noise[0] > noise[1]:
+        raise RecipeError(f"data.noise_range {list(noise)}: give the least and the greatest sigma, such as [0, 55]")
     return recipe
+
+
+def _check_progressive(progressive: ProgressiveConfig | None) -> None:
+    if progressive is None:
+        return
+    lists = {name: list(getattr(progressive, name)) for name in ("epoch_chg", "patch_sizes", "batch_sizes")}
+    if not lists["epoch_chg"] or len({len(values) for values in lists.values()}) > 1:
+        told = ", ".join(f"{name} {values}" for name, values in lists.items())
+        raise RecipeError(f"train.progressive: {told}; give as many switch epochs as patch sizes and batch sizes")
+    if any(later <= earlier for earlier, later in zip(lists["epoch_chg"], lists["epoch_chg"][1:])):
+        raise RecipeError(
+            f"train.progressive.epoch_chg {lists['epoch_chg']}: every stage has to end later than the one before; "
+            "`mindrestore data epoch-chg --images N` computes them"
+        )
 
 
 def _check_schedule(schedule: ScheduleConfig) -> None:

@@ -1,17 +1,13 @@
 """What a recipe may say: one frozen dataclass per concern, with types, ranges and defaults.
 
-A recipe is data (YAML); these classes are the only description of its keys. `build` turns a mapping into them and
-reports every unknown key, wrong type and value out of range by its dotted name.
+A recipe is data (YAML); these classes are the only description of its keys. `recipes.build` fills them.
 """
 
 from __future__ import annotations
 
 # ruff: noqa: UP045 - the annotations are evaluated at run time, where Python 3.9 has no `X | None`
-import dataclasses
-import difflib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Optional, Union, get_args, get_origin, get_type_hints
+from typing import Any, Optional
 
 from mindrestore.errors import MindRestoreError
 
@@ -61,6 +57,9 @@ class DataConfig:
     val_crop: Optional[int] = _value(None, minimum=1)  # validate on the middle of the images, at most this many pixels
     workers: int = _value(2, minimum=0)
     repeat: int = _value(1, minimum=1)  # passes over the pairs that make one epoch
+    train_list: Optional[str] = None  # CSV file of pairs, also below root; replaces dataset and split
+    noise_range: tuple[int, ...] = _value((0, 55), minimum=0)  # least and greatest sigma for images listed twice
+    noise_levels: tuple[int, ...] = _value((), minimum=0)  # the sigmas to draw from instead of the range
 
 
 @dataclass(frozen=True)
@@ -180,10 +179,25 @@ class LossScaleConfig:
 
 
 @dataclass(frozen=True)
+class ProgressiveConfig:
+    """Stages of progressive training: growing patches, shrinking batches, and the epoch at which each stage ends."""
+
+    patch_sizes: tuple[int, ...] = _value((128, 160, 192, 256), minimum=1)
+    batch_sizes: tuple[int, ...] = _value((16, 14, 12, 8), minimum=1)
+    epoch_chg: tuple[int, ...] = _value((135, 238, 314, 347), minimum=1)  # counted from 1, that epoch included
+
+    @property
+    def stages(self) -> list[tuple[int, int, int]]:
+        """Last epoch, patch size and batch size of every stage."""
+        return list(zip(self.epoch_chg, self.patch_sizes, self.batch_sizes))
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Length, batch, seed, device and the rhythm of logging, validation and checkpoints."""
 
     batch_size: int = _value(16, minimum=1)
+    progressive: Optional[ProgressiveConfig] = None  # replaces batch_size and data.patch_size; None: off
     epochs: Optional[int] = _value(None, minimum=1)
     max_steps: Optional[int] = _value(None, minimum=1)
     seed: int = _value(666, minimum=0)
@@ -207,6 +221,19 @@ class EmaConfig:
 
 
 @dataclass(frozen=True)
+class EvalSetConfig:
+    """One of several test sets that make a table."""
+
+    name: str = "test"
+    root: str = "."  # below data.val_root, or data.root without one
+    dataset: str = "auto"
+    split: str = "test"
+    sigma: Optional[int] = _value(None, minimum=0)  # clear images, to which noise of this deviation is added
+    protocol: Optional[str] = None  # None: that of `validation`
+    task: Optional[str] = None  # sets of one task are averaged first in the mean over tasks
+
+
+@dataclass(frozen=True)
 class ValidationConfig:
     """How whole images are measured during training, and what makes a checkpoint the best."""
 
@@ -214,6 +241,7 @@ class ValidationConfig:
     test_protocol: Optional[str] = None  # of `eval` after training; None: same as `protocol`
     best_metric: str = "psnr"
     max_images: Optional[int] = _value(None, minimum=1)
+    sets: tuple[EvalSetConfig, ...] = ()  # several test sets instead of the one of `data`; scores are their average
 
     @property
     def final_protocol(self) -> str:
@@ -250,112 +278,3 @@ class Recipe:
     ema: EmaConfig = field(default_factory=EmaConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
-
-
-def build(kind: type, values: Any, path: str = "") -> Any:
-    """Fill a schema class from a mapping.
-
-    Args:
-        kind: a dataclass of this module.
-        values: mapping of field names to plain YAML values; missing fields take their defaults.
-        path: dotted name of the mapping, for messages.
-
-    Returns:
-        An instance of `kind` with checked types and ranges.
-
-    Raises:
-        RecipeError: unknown key (the closest valid one is named), wrong type, value out of range.
-
-    Example:
-        >>> build(OptimConfig, {"lr": 2e-4}, "optim").lr
-        0.0002
-    """
-    if not isinstance(values, Mapping):
-        raise RecipeError(f"{path or 'recipe'}: {values!r} is not a mapping of keys to values")
-    hints, fields = get_type_hints(kind), {f.name: f for f in dataclasses.fields(kind)}
-    ready = {}
-    for key, value in values.items():
-        name = join(path, str(key))
-        if key not in fields:
-            raise RecipeError(unknown_key(name, [join(path, known) for known in fields]))
-        if kind is LossConfig and key == "terms":
-            ready[key] = _terms(value, name)
-            continue
-        ready[key] = _convert(value, hints[key], name)
-        _check_range(ready[key], fields[key].metadata, name)
-    return kind(**ready)
-
-
-def closest(name: str, known: list[str]) -> str:
-    """Say which known name is nearest, or list them all when none is near.
-
-    Example:
-        >>> closest("aecrnet/itz", ["aecrnet/its", "quickstart"])
-        "did you mean 'aecrnet/its'?"
-    """
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
-
-
-def unknown_key(name: str, known: list[str]) -> str:
-    """Word the message for a key that does not exist."""
-    return f"unknown recipe key {name!r}; {closest(name, known)}"
-
-
-def join(path: str, key: str) -> str:
-    """Join a dotted path and a key."""
-    return f"{path}.{key}" if path else key
-
-
-def _terms(values: Any, path: str) -> dict[str, dict[str, Any]]:
-    if not isinstance(values, Mapping):
-        raise RecipeError(f"{path}: {values!r} is not a mapping of term names to settings")
-    terms = {}
-    for name, settings in values.items():
-        if name not in LOSS_TERMS:
-            raise RecipeError(unknown_key(join(path, str(name)), [join(path, known) for known in LOSS_TERMS]))
-        settings = {"weight": 0} if settings is None else settings
-        terms[name] = dataclasses.asdict(build(LOSS_TERMS[name], settings, join(path, name)))
-    return terms
-
-
-def _convert(value: Any, hint: Any, name: str) -> Any:
-    """Bring a YAML value to the declared type, or say which type was expected."""
-    origin, args = get_origin(hint), get_args(hint)
-    if origin is Union:  # Optional[X]
-        return None if value is None else _convert(value, args[0], name)
-    if dataclasses.is_dataclass(hint):
-        return build(hint, value, name)
-    if origin is tuple:
-        if not isinstance(value, (list, tuple)):
-            raise _type_error(name, value, f"a list of {args[0].__name__}")
-        return tuple(_convert(item, args[0], f"{name}[{i}]") for i, item in enumerate(value))
-    if origin is dict and isinstance(value, Mapping):
-        return dict(value)
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if hint is float and number:
-        return float(value)
-    if hint is int and number and float(value).is_integer():
-        return int(value)
-    if hint in (str, bool) and isinstance(value, hint):
-        return value
-    raise _type_error(name, value, "a mapping" if origin is dict else hint.__name__)
-
-
-def _type_error(name: str, value: Any, expected: str) -> RecipeError:
-    return RecipeError(f"{name}: {value!r} is {type(value).__name__}, expected {expected}")
-
-
-def _check_range(value: Any, rules: Mapping[str, Any], name: str) -> None:
-    for item in value if isinstance(value, tuple) else (value,):
-        if item is None or not rules:
-            continue
-        if rules["choices"] and item not in rules["choices"]:
-            known = ", ".join(rules["choices"])
-            raise RecipeError(f"{name}: {item!r} is not one of {known}")
-        if rules["minimum"] is not None and not item >= rules["minimum"]:
-            raise RecipeError(f"{name}: {item!r} is too small, the least is {rules['minimum']}")
-        if rules["above"] is not None and not item > rules["above"]:
-            raise RecipeError(f"{name}: {item!r} must be greater than {rules['above']}")
-        if rules["below"] is not None and not item < rules["below"]:
-            raise RecipeError(f"{name}: {item!r} must be less than {rules['below']}")

@@ -1,0 +1,121 @@
+"""Name a trained network: the one of a run folder, of a weight file, or of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Union
+
+from mindrestore.errors import MindRestoreError
+from mindrestore.inference.restorer import Restorer
+from mindrestore.inference.tasks import network_for, published_weights, require_task
+from mindrestore.recipes.load import list_recipes, load_recipe
+from mindrestore.recipes.schema import Recipe
+
+PathLike = Union[str, Path]
+
+# What a run folder offers as its result, the preferred first.
+RESULTS = ("best.ckpt", "ema.ckpt", "last.ckpt")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Name a trained network: which one, its weights, and the run that made it.
+
+    Attributes:
+        model: Registered name.
+        weights: Weight file.
+        hyper: Hyper-parameters that differ from the defaults.
+        folder: Its run folder; `None` for a lone weight file.
+        recipe: The run's recipe; `None` for a lone weight file.
+    """
+
+    model: str
+    weights: PathLike
+    hyper: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+    recipe: Recipe | None = None
+
+    @classmethod
+    def of_run(cls, folder: PathLike) -> Trained:
+        """Take the best weights of a run folder, else the averaged ones, else the last.
+
+        Raises:
+            MindRestoreError: The folder is missing, is no run folder, or holds no weights yet.
+
+        Example:
+            >>> Trained.of_run("runs/quickstart").model
+            'aecrnet'
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise MindRestoreError(f"{folder}: no such folder; give a run folder of `mindrestore train`")
+        if not (folder / "recipe.yaml").is_file():
+            raise MindRestoreError(f"{folder}: no recipe.yaml in it, so this is no run folder of `mindrestore train`")
+        weights = next((folder / name for name in RESULTS if (folder / name).is_file()), None)
+        if weights is None:
+            raise MindRestoreError(f"{folder}: holds none of {', '.join(RESULTS)}; train for at least one checkpoint")
+        recipe = load_recipe(folder)
+        return cls(recipe.model.name, weights, recipe.model.hyper, folder, recipe)
+
+    @classmethod
+    def of_file(cls, model: str, weights: PathLike, hyper: Mapping[str, Any] | None = None) -> Trained:
+        """Take a weight file; one that lies in a run folder of the same network brings its hyper-parameters.
+
+        Args:
+            model: Registered name.
+            weights: Weight file.
+            hyper: Hyper-parameters to lay over these.
+
+        Example:
+            >>> Trained.of_file("aecrnet", "runs/quickstart/best.ckpt").hyper
+            {'channels': 16, 'blocks': 1, 'deform_layers': 1, 'init_gain': 2.45}
+        """
+        folder = Path(weights).parent
+        if (folder / "recipe.yaml").is_file():
+            config = load_recipe(folder).model
+            if config.name == model:
+                return cls(model, weights, {**config.hyper, **(hyper or {})})
+        return cls(model, weights, dict(hyper or {}))
+
+    @classmethod
+    def of_task(
+        cls,
+        task: str,
+        weights: PathLike | None = None,
+        *,
+        model: str | None = None,
+        hyper: Mapping[str, Any] | None = None,
+    ) -> Trained:
+        """Take the network for a task.
+
+        Args:
+            task: `derain` or `Deraining`, `deblur` or `Deblurring`, `denoise` or `Denoising`, `dehaze`, in any case.
+            weights: Weight file; by default the one where the published demo keeps it.
+            model: Registered name; by default the network that specialises in the task.
+            hyper: Hyper-parameters that differ from the published ones.
+
+        Raises:
+            MindRestoreError: The task is unknown, the model does another one, or no weights were found.
+
+        Example:
+            >>> Trained.of_task("Deraining", "rain.ckpt").model
+            'mprnet_deraining'
+        """
+        usual = network_for(task)
+        model = model or usual
+        require_task(model, task)
+        if weights is None and model != usual:
+            raise MindRestoreError(f"nothing says which weights {model} is to use; give --weights FILE")
+        return cls.of_file(model, weights or published_weights(task), hyper)
+
+    def usual_protocol(self) -> str:
+        """Give the test protocol of the run, else of the first packaged recipe for this network, else `rgb`."""
+        packaged = (load_recipe(name) for name in list_recipes())
+        recipes = [self.recipe] if self.recipe else (recipe for recipe in packaged if recipe.model.name == self.model)
+        return next((recipe.validation.final_protocol for recipe in recipes), "rgb")
+
+    def restorer(self, device: str = "auto", tile: int | None = None) -> Restorer:
+        """Load the network, ready for images of any size."""
+        return Restorer(self.model, weights=self.weights, device=device, tile=tile, hyper=dict(self.hyper))
