@@ -159,6 +159,7 @@ def evaluate(
     limit: int | None = None,
     device: str = "auto",
     tile: int | None = None,
+    noise_seed: int | None = None,
 ) -> EvalReport:
     """Measure a trained network on pairs, and write table, CSV, JSON and side-by-side pictures.
 
@@ -173,6 +174,7 @@ def evaluate(
         limit: Number of pairs of every set, all when `None`.
         device: "auto", "CPU", "GPU" or "Ascend".
         tile: Side of the tiles in pixels; whole images when `None`.
+        noise_seed: Seed of the noise that tests add to clear images; that of the protocol when `None`.
 
     Returns:
         The scores of every image, input beside restored, and where they were written.
@@ -197,6 +199,8 @@ def evaluate(
         sets, pairs = list(test_set), []
     if protocol:
         sets = [replace(entry, protocol=measure) for entry in sets]
+    if noise_seed is not None:
+        sets = [replace(entry, protocol=replace(_protocol(entry), noise_seed=noise_seed)) for entry in sets]
     folder = Path(out) if out else (trained.folder or Path()) / "report"
     folder.mkdir(parents=True, exist_ok=True)
     restorer = trained.restorer(device, tile)
@@ -209,6 +213,10 @@ def evaluate(
     write_csv(evaluation, folder / "scores.csv")
     write_json(evaluation, folder / "scores.json", {**settings, "data": str(Path(pairs[0].input).parent)})
     return EvalReport(evaluation, format_table(evaluation), folder)
+
+
+def _protocol(entry: NamedSet) -> Protocol:
+    return entry.protocol if isinstance(entry.protocol, Protocol) else get_protocol(entry.protocol)
 
 
 def export(

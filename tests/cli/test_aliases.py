@@ -12,10 +12,15 @@ from mindrestore.cli.eval import take_published_flags
 from mindrestore.cli.main import build_parser, parse
 from mindrestore.cli.train import choose_recipe
 from mindrestore.recipes.load import load_recipe
+from mindrestore.recipes.schema import RecipeError
 
 PUBLISHED = shlex.split("""
     --rgb_range --patch_size --batch_size --epochs --dir_data --data_test --filename --ckpt_path --ckpt_save_path --lr
     --loss_scale --contra_lambda --neg_num --modelArts_mode --data_url --train_url --device_target
+""")
+DSRIR = shlex.split("""
+    --mode --session --train-dir --save-dir --epochs --patch-size --batch-size --epoch-chg --learning-rate --min-lr
+    --val-epochs --denoise_path --derain_path --dehaze_path
 """)
 
 
@@ -44,6 +49,27 @@ def test_the_published_readme_command_gives_its_settings():
     assert contrastive["weight"] == pytest.approx(20 / 255)
     assert (contrastive["negatives"], contrastive["form"]) == (5, "batch_sum")
     assert recipe.train.device == "CPU"
+
+
+def test_the_published_command_of_dsrir_gives_its_settings():
+    command = """
+        --device 0,1 --mode noise --session mine --batch-size 4 3 2 --patch-size 32 48 64 --epoch-chg 5 8 9 --epochs 9
+        --learning-rate 1e-4 --min-lr 2e-6 --val-epochs 3 --train-dir /data --save-dir out
+    """
+    recipe = train_recipe(*shlex.split(command))
+    assert (recipe.name, recipe.data.train_list, recipe.data.root) == ("dsrir/noise", "train_noise.csv", "/data")
+    assert recipe.train.progressive.stages == [(5, 32, 4), (8, 48, 3), (9, 64, 2)]
+    assert (recipe.train.epochs, recipe.optim.lr, recipe.schedule.min_lr) == (9, 1e-4, 2e-6)
+    assert (recipe.train.val_every, recipe.train.val_unit) == (3, "epoch")
+    assert (recipe.output.root, recipe.output.name, recipe.train.device) == ("out", "mine", "auto")
+    assert train_recipe("--train-dir", "/data").name == "dsrir/all_in_one"
+    assert train_recipe("--mode", "rain").name == "dsrir/rain"
+    with pytest.raises(aliases.AliasError, match="--mode snow: give one of all_in_one, noise, rain, haze"):
+        train_recipe("--mode", "snow")
+    with pytest.raises(aliases.AliasError, match="--batch-size many: give a whole number"):
+        train_recipe("--mode", "rain", "--batch-size", "16", "many")
+    with pytest.raises(RecipeError, match=r"epoch_chg \[5, 8\], patch_sizes \[128, 160, 192, 256\]"):
+        train_recipe("--mode", "rain", "--epoch-chg", "5", "8")
 
 
 def test_contra_lambda_is_read_in_the_unit_of_rgb_range():
@@ -116,7 +142,7 @@ def test_every_command_takes_its_own_programs_only():
         parser = argparse.ArgumentParser()
         aliases.add_flags(parser, command)
         taken[command] = {action.dest for action in parser._actions} - {"help"}
-    assert taken["train"] == taken["eval"] == {"alias_" + flag[2:] for flag in PUBLISHED}
+    assert taken["train"] == taken["eval"] == {"alias_" + flag[2:] for flag in (*PUBLISHED, *DSRIR)}
     demo, paddlegan = (
         {"input_dir", "result_dir", "dataset", "gpus"},
         {"input_image", "output_path", "weight_path", "cpu"},

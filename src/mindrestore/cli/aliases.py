@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ class Alias:
 
     Attributes:
         flag: The flag with its dashes.
-        type: How its text is read: `str`, `int`, `float`, `bool`, `switch` (a flag without value) or `local`.
+        type: How its text is read: `str`, `int`, `ints` (several), `float`, `bool`, `switch` (a flag without value) or
+            `local`.
         train: Overrides of recipe keys, `{}` standing for the value.
         eval: The argument of `eval` that takes the value.
         restore: The argument of `restore` that takes the value.
@@ -55,12 +56,14 @@ class Alias:
         """Name of the argument that holds the flag's text."""
         return "alias_" + self.flag.lstrip("-")
 
-    def value(self, text: str) -> Any:
-        """Read the flag's text.
+    def value(self, text: str | list[str]) -> Any:
+        """Read the flag's text, or its texts where it takes several.
 
         Raises:
             AliasError: The text is not of the flag's type, not among its choices, or a URL where a path is needed.
         """
+        if isinstance(text, list):
+            return [replace(self, type="int").value(word) for word in text]
         if self.type == "local" and "://" in text:
             raise AliasError(
                 f"{self.flag} {text}: this version copies nothing from or to object storage; mount the input and the "
@@ -86,6 +89,7 @@ class System:
         commands: The commands here that take its flags.
         recipe: The recipe that `train` and `eval` take when its flags are given; None for a program that restores.
         flags: Flag -> what it means here.
+        recipe_flag: The flag that names another recipe of the same system.
     """
 
     name: str
@@ -93,6 +97,12 @@ class System:
     commands: Sequence[str]
     recipe: str | None
     flags: Mapping[str, Alias]
+    recipe_flag: str | None = None
+
+    def recipe_for(self, values: Mapping[str, Any]) -> str | None:
+        """Give the recipe for the flags of a command line."""
+        named = values.get(self.recipe_flag)
+        return f"{self.name}/{named}" if named else self.recipe
 
 
 @lru_cache(maxsize=1)
@@ -102,10 +112,8 @@ def systems() -> tuple[System, ...]:
     return tuple(_system(name, **table) for name, table in tables.items())
 
 
-def _system(
-    name: str, *, source: str, commands: Sequence[str], flags: Mapping[str, Any], recipe: str | None = None
-) -> System:
-    return System(name, source, commands, recipe, {flag: Alias(flag, **line) for flag, line in flags.items()})
+def _system(name: str, *, flags: Mapping[str, Any], recipe: str | None = None, **facts: Any) -> System:
+    return System(name, recipe=recipe, flags={flag: Alias(flag, **line) for flag, line in flags.items()}, **facts)
 
 
 def add_flags(parser: argparse.ArgumentParser, command: str) -> None:
@@ -114,7 +122,7 @@ def add_flags(parser: argparse.ArgumentParser, command: str) -> None:
     for system in systems():
         if command not in system.commands:
             continue
-        implied = f" (they imply --recipe {system.recipe})" if system.recipe else ""
+        implied = f" (they imply --recipe {system.recipe})" if system.recipe and command == "train" else ""
         group = parser.add_argument_group(f"published flags, {system.source}{implied}")
         for alias in system.flags.values():
             if alias.flag in seen:
@@ -123,8 +131,9 @@ def add_flags(parser: argparse.ArgumentParser, command: str) -> None:
             if alias.type == "switch":
                 group.add_argument(alias.flag, dest=alias.dest, action="store_const", const="true", help=alias.help)
                 continue
-            optional = {"nargs": "?", "const": "true"} if alias.type == "bool" else {}
-            group.add_argument(alias.flag, dest=alias.dest, metavar=alias.type.upper(), help=alias.help, **optional)
+            options = {"bool": {"nargs": "?", "const": "true"}, "ints": {"nargs": "+"}}.get(alias.type, {})
+            metavar = alias.type.upper().rstrip("S") if alias.type == "ints" else alias.type.upper()
+            group.add_argument(alias.flag, dest=alias.dest, metavar=metavar, help=alias.help, **options)
 
 
 def given_values(args: argparse.Namespace, recipe: str | None = None) -> tuple[System | None, dict[str, Any]]:

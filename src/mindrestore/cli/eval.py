@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mindrestore.cli import aliases
+from mindrestore.cli.modes import find_weights, mode_sets
 from mindrestore.cli.source import add_source, read_source
+from mindrestore.errors import MindRestoreError
 from mindrestore.recipes.load import load_recipe
 
 _EXAMPLES = """examples:
@@ -16,6 +18,8 @@ _EXAMPLES = """examples:
   eval.py --model aecrnet --weights x.ckpt --data /data/Dense-Haze --dataset dense_haze --protocol aecr
   eval.py runs/derain --data Synthetic_Rain_Datasets/test --protocol mpr-derain
                                                         five test sets, one line each, and their average
+  eval.py runs/all --mode all_in_one --denoise_path BSD68/ --derain_path Rain100L/test/ --dehaze_path SOTS/outdoor/
+                                                        as published: noise at sigma 15, 25 and 50, rain, haze
 """
 
 
@@ -43,8 +47,16 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--max-images", type=int, metavar="N", help="stop after N pairs of every set")
     parser.add_argument("--tile", type=int, metavar="N", help="restore in tiles of N pixels, for large images")
+    parser.add_argument(
+        "--noise-seed", type=int, metavar="N", help="seed of the noise that tests add to clear images (default: 1234)"
+    )
+    parser.add_argument(
+        "--reference-ssim",
+        action="store_true",
+        help="with --mode: measure rain with the SSIM of the published table, which runs along image columns only",
+    )
     aliases.add_flags(parser, "eval")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, mode=None, denoise_path=None, derain_path=None, dehaze_path=None)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,10 +66,12 @@ def run(args: argparse.Namespace) -> int:
         0 when every pair was measured, 1 when some were left out; the table names them.
     """
     take_published_flags(args)
+    if args.mode:
+        find_weights(args)
     source = read_source(args)
     from mindrestore import api
 
-    test_set = api.TestSet(args.data, args.dataset, args.split)
+    test_set = mode_sets(args) if args.mode else api.TestSet(args.data, args.dataset, args.split)
     report = api.evaluate(
         source,
         test_set,
@@ -66,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
         limit=args.max_images,
         device=args.device,
         tile=args.tile,
+        noise_seed=args.noise_seed,
     )
     print(report.table)
     print(f"report and pictures: {report.folder}")
@@ -79,8 +94,13 @@ def take_published_flags(args: argparse.Namespace) -> None:
     for name, value in taken.items():
         if getattr(args, name) in (None, "auto"):
             setattr(args, name, Path(value) if name in ("data", "weights", "out") else value)
+    stray = [task for task in ("denoise", "derain", "dehaze") if getattr(args, f"{task}_path") and not args.mode]
+    if stray:
+        raise MindRestoreError(f"--{stray[0]}_path goes with --mode; give all_in_one, noise, rain or haze")
     if system and not args.model and not args.run_folder:
-        recipe = load_recipe(system.recipe)
-        args.model, args.protocol = recipe.model.name, args.protocol or recipe.validation.final_protocol
+        recipe = load_recipe(system.recipe_for(values))
+        args.model = recipe.model.name
+        if not args.mode:
+            args.protocol = args.protocol or recipe.validation.final_protocol
     if unused:
         print(f"note: {', '.join(unused)} concern training and change nothing here", file=sys.stderr)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from mindrestore.errors import MindRestoreError
+
+DEVICES = "auto, CPU, GPU or Ascend; card numbers such as 0 mean auto"
 
 
 def add_source(parser: argparse.ArgumentParser, *, run_folder: bool = True) -> None:
@@ -25,9 +28,25 @@ def add_source(parser: argparse.ArgumentParser, *, run_folder: bool = True) -> N
         help="hyper-parameter that the weights were trained with, such as n_feat=40; may be given several times "
         "(default: those of the run folder in which the weights lie, else the published ones)",
     )
-    parser.add_argument(
-        "--device", choices=("auto", "CPU", "GPU", "Ascend"), default="auto", help="device (default: auto)"
-    )
+    parser.add_argument("--device", type=device, metavar="NAME", default="auto", help=f"{DEVICES} (default: auto)")
+
+
+def device(text: str) -> str:
+    """Read a device; card numbers, as published programs take them, leave the kind to be found.
+
+    Raises:
+        argparse.ArgumentTypeError: It is neither.
+
+    Example:
+        >>> device("cpu"), device("0,1")
+        ('CPU', 'auto')
+    """
+    if re.fullmatch(r"[0-9]+(,[0-9]+)*", text):
+        return "auto"
+    known = {name.lower(): name for name in ("auto", "CPU", "GPU", "Ascend")}
+    if text.lower() not in known:
+        raise argparse.ArgumentTypeError(f"{text!r} is no device; choose from auto, CPU, GPU, Ascend")
+    return known[text.lower()]
 
 
 def read_source(args: argparse.Namespace) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mindrestore.cli import aliases
+from mindrestore.cli.source import DEVICES, device
 from mindrestore.errors import MindRestoreError
 from mindrestore.recipes.load import load_recipe
 
@@ -15,6 +16,7 @@ _EXAMPLES = """examples:
   train.py --recipe aecrnet/its data.root=/data/RESIDE train.batch_size=8 loss.terms.contrastive.vgg_weights=vgg19.npz
   train.py --run-dir runs/quickstart                    go on where that run stopped
   train.py --dir_data /data --filename first --lr 1e-4 --neg_num 4 --contra_lambda 20      as published
+  train.py --mode noise --train-dir /data --epoch-chg 398 702 925 1024 --epochs 1024       as published
 """
 
 
@@ -44,9 +46,7 @@ def add_parser(subparsers: Any) -> None:
         const=False,
         help="start anew; by default a run folder with a state is resumed",
     )
-    parser.add_argument(
-        "--device", choices=("auto", "CPU", "GPU", "Ascend"), help="device (default: that of the recipe)"
-    )
+    parser.add_argument("--device", type=device, metavar="NAME", help=f"{DEVICES} (default: that of the recipe)")
     aliases.add_flags(parser, "train")
     parser.set_defaults(run=run)
 
@@ -86,5 +86,5 @@ def choose_recipe(args: argparse.Namespace) -> tuple[str, list[str]]:
     if args.run_dir and (args.run_dir / "recipe.yaml").is_file():
         return str(args.run_dir), overrides
     if system:
-        return system.recipe, overrides
+        return system.recipe_for(values), overrides
     raise MindRestoreError("nothing says what to train; give --recipe NAME (`mindrestore recipes` lists the names)")
