@@ -7,7 +7,7 @@ Parameter names, shapes and order of channels are those of the published PyTorch
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import mindspore as ms
 import numpy as np
@@ -17,6 +17,12 @@ from mindspore.common.initializer import HeUniform, Uniform, initializer
 from mindrestore.models.deform import DeformConv2d
 from mindrestore.models.layers import NarrowConv2d, ReflectPad, conv, upsample_conv
 from mindrestore.models.spec import ModelSpec
+
+
+def _recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """Read the width off the shapes; how often shared layers are used leaves no trace in a file."""
+    return {"channels": shapes["dcn_block.dcn.weight"][0] // 4}
+
 
 AECRNET = ModelSpec(
     name="aecrnet",
@@ -28,6 +34,7 @@ AECRNET = ModelSpec(
     licence="published weights: no licence stated, research use",
     tiling="statistics",
     aliases={"mix4.w": "mix1.w", "mix5.w": "mix2.w"},  # the released files use the older names
+    recognise=_recognise,
 )
 
 

@@ -7,6 +7,8 @@ so they are stacked on the batch axis: the numbers are those of separate calls, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mindspore import Tensor, nn, ops
 
 from mindrestore.models.conv3x3 import Conv3x3
@@ -16,6 +18,19 @@ from mindrestore.models.spec import ModelSpec
 
 _PAPER = "Multi-Stage Progressive Image Restoration, CVPR 2021"
 _LICENCE = "published weights: academic, non-commercial use"
+
+
+def _recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """Read the hyper-parameters off the shapes."""
+    n_feat, squeezed = shapes["shallow_feat1.0.weight"][0], shapes["shallow_feat1.1.CA.conv_du.0.weight"][0]
+    blocks = [name.split(".")[3] for name in shapes if name.startswith("stage3_orsnet.orb1.body.")]
+    return {
+        "n_feat": n_feat,
+        "scale_unetfeats": shapes["stage1_encoder.down12.down.1.weight"][0] - n_feat,
+        "scale_orsnetfeats": shapes["concat23.weight"][0] - n_feat,
+        "num_cab": max(map(int, blocks)),  # the last entry is a convolution
+        "reduction": n_feat // squeezed,
+    }
 
 
 def _spec(name: str, task: str, parameters: int, *, n_feat: int, unet: int, orsnet: int) -> ModelSpec:
@@ -30,6 +45,7 @@ def _spec(name: str, task: str, parameters: int, *, n_feat: int, unet: int, orsn
         output_index=0,
         stages=3,
         hyper={"n_feat": n_feat, "scale_unetfeats": unet, "scale_orsnetfeats": orsnet},
+        recognise=_recognise,
     )
 
 

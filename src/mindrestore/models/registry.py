@@ -62,6 +62,26 @@ def model_spec(name: str) -> ModelSpec:
     return getattr(import_module(module), spec)
 
 
+def hyper_parameters(name: str) -> dict[str, Any]:
+    """List the hyper-parameters of a registered network.
+
+    Args:
+        name: one of `list_models()`.
+
+    Returns:
+        Keyword of the constructor -> published value.
+
+    Raises:
+        ModelError: the name is unknown; the message names the closest one.
+
+    Example:
+        >>> hyper_parameters("dsrir")
+        {'width': 16, 'blocks': 2, 'groups': 4}
+    """
+    parameters = inspect.signature(_builder(name)).parameters
+    return {**{key: value.default for key, value in parameters.items()}, **model_spec(name).hyper}
+
+
 def create_model(name: str, **hyper: Any) -> nn.Cell:
     """Build a registered network with fresh weights.
 
@@ -83,14 +103,17 @@ def create_model(name: str, **hyper: Any) -> nn.Cell:
     """
     from mindrestore.models.layers import prepare_cpu
 
-    module, network, spec = (*_row(name)[:2], model_spec(name))
-    builder: Callable[..., nn.Cell] = getattr(import_module(module), network)
-    known = [p for p in inspect.signature(builder).parameters if p != "self"]
+    spec, known = model_spec(name), [*hyper_parameters(name)]
     for key in hyper:
         if key not in known:
             raise ModelError(f"model {name}: unknown hyper-parameter {key!r}; {_closest(key, known)}")
     prepare_cpu()
-    return builder(**{**spec.hyper, **hyper})
+    return _builder(name)(**{**spec.hyper, **hyper})
+
+
+def _builder(name: str) -> Callable[..., nn.Cell]:
+    module, network, _ = _row(name)
+    return getattr(import_module(module), network)
 
 
 def _row(name: str) -> tuple[str, str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Callable
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,9 @@ class ModelSpec:
         tiling: `exact` when a tile gives the same pixels as the whole image (beyond the network's reach), `statistics`
             when the network pools over the whole image, so that tiles differ a little.
         aliases: parameter names found in published files -> the name used here.
+        recognise: function that reads the hyper-parameters off a file: parameter name -> shape in, hyper-parameter ->
+            value out. It may index names freely: a KeyError or IndexError says that the file holds another network.
+            None: `convert` has to be told.
     """
 
     name: str
@@ -41,3 +44,4 @@ class ModelSpec:
     hyper: Mapping[str, Any] = field(default_factory=dict)
     tiling: str = "statistics"
     aliases: Mapping[str, str] = field(default_factory=dict)
+    recognise: Callable[[Mapping[str, tuple[int, ...]]], dict[str, Any]] | None = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from mindspore import Tensor, nn
 
@@ -57,6 +58,51 @@ class VGGFeatures(nn.Cell):
             if self.is_tap[i]:
                 found = (*found, x)
         return found
+
+
+def recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Read layout, depth and use of biases off the convolutions of a torchvision file.
+
+    Args:
+        shapes: parameter name -> shape, with or without a classifier.
+
+    Returns:
+        Arguments of `VGGFeatures` that hold every convolution in the file.
+
+    Raises:
+        KeyError: another network, such as VGG with batch normalisation.
+
+    Example:
+        >>> recognise({"features.0.weight": (64, 3, 3, 3)})
+        {'layout': 'vgg16', 'taps': ('relu1_1',), 'bias': False}
+    """
+    kernels = {name: shape for name, shape in shapes.items() if name.startswith("features.") and len(shape) > 1}
+    for layout in LAYOUTS:
+        known = {f"features.{index}.weight": (tap, shape) for index, tap, shape in _kernels(layout)}
+        if kernels and all(known.get(name, ("",))[-1] == shape for name, shape in kernels.items()):
+            deepest = max(kernels, key=list(known).index)
+            return {"layout": layout, "taps": (known[deepest][0],), "bias": "features.0.bias" in shapes}
+    raise KeyError("features.0.weight")
+
+
+def last_tap(layout: str) -> str:
+    """Name the ReLU behind the deepest convolution.
+
+    Example:
+        >>> last_tap("vgg19")
+        'relu5_4'
+    """
+    return [tap for _, tap, _ in _kernels(layout)][-1]
+
+
+def _kernels(layout: str) -> Iterator[tuple[int, str, tuple[int, ...]]]:
+    """List the index of every convolution, the ReLU behind it and its kernel's shape."""
+    index, channels_in = 0, 3
+    for stage, (count, channels) in enumerate(zip(_STAGES[layout], _CHANNELS), start=1):
+        for number in range(1, count + 1):
+            yield index, f"relu{stage}_{number}", (channels, channels_in, 3, 3)
+            index, channels_in = index + 2, channels
+        index += 1
 
 
 def _layers(layout: str, bias: bool) -> tuple[list[nn.Cell], list[str]]:

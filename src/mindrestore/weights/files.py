@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import hashlib
 import logging
 import os
 import threading
@@ -17,12 +17,14 @@ import safetensors
 import safetensors.numpy
 from safetensors import SafetensorError
 
-from mindrestore.data.images import ImageError, write_bytes
+from mindrestore.data.images import ImageError, replacing
 from mindrestore.weights.errors import WeightError, WeightFileError
 from mindrestore.weights.torch_file import TORCH_SUFFIXES, read_torch_file, widen
 
 SUFFIXES = (".ckpt", ".safetensors", ".npz")  # read and written
 READABLE = (*SUFFIXES, *TORCH_SUFFIXES)
+
+_BLOCK = 1 << 20  # bytes
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -90,21 +92,36 @@ def write_weights(path: PathLike, parameters: Mapping[str, ms.Parameter]) -> Non
         _save_ckpt(parameters, path)
         return
     arrays = {name: np.ascontiguousarray(parameter.asnumpy()) for name, parameter in parameters.items()}
-    if suffix == ".safetensors":
-        data = safetensors.numpy.save(arrays)
-    else:
-        buffer = io.BytesIO()
-        np.savez(buffer, **arrays)
-        data = buffer.getvalue()
     try:
-        write_bytes(path, data)
-        path.chmod(0o644)
+        with replacing(path) as temporary:
+            if suffix == ".safetensors":
+                safetensors.numpy.save_file(arrays, temporary)
+            else:
+                with temporary.open("wb") as stream:
+                    np.savez(stream, **arrays)
+            temporary.chmod(0o644)
     except ImageError as error:  # its message already names the file, the reason and the fix
         raise WeightError(str(error)) from error
+    except SafetensorError as error:
+        raise WeightError(f"{path}: cannot be written ({_first_line(error)}); check rights and free space") from error
+
+
+def sha256_of(path: PathLike) -> str:
+    """Give the SHA-256 checksum of a file in hexadecimal digits.
+
+    Example:
+        >>> sha256_of("vgg19-dcbb9e9d.pth")[:8]
+        'dcbb9e9d'
+    """
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _save_ckpt(parameters: Mapping[str, ms.Parameter], path: Path) -> None:
-    entries = [{"name": name, "data": parameter.value()} for name, parameter in parameters.items()]
+    entries = [{"name": name, "data": parameter} for name, parameter in parameters.items()]  # value() would copy
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.{threading.get_ident()}.ckpt")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

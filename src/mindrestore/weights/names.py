@@ -106,8 +106,8 @@ def official_names(net: nn.Cell) -> dict[str, str]:
         Official name -> name of the parameter here.
 
     Example:
-        >>> official_names(nn.BatchNorm2d(3))["running_mean"]
-        'moving_mean'
+        >>> official_names(net)["norm.running_mean"]
+        'norm.moving_mean'
     """
     official = {ours: theirs for theirs, ours in _official_norm_names(net).items()}
     return {official.get(name, name): own for name, own in published_names(net).items()}
