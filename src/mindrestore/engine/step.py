@@ -68,7 +68,7 @@ class SupervisedStep:
 
     Args:
         net: the network in training mode; `net(input)` goes to the objective.
-        objective: maps (output, input, target) to (total, *terms) and has `names`.
+        objective: maps (output, input, target, *driven) to (total, *terms) and has `names`.
         optimizer: holds the parameters to train.
         options: scaling, clipping, accumulation, averaging, mode.
 
@@ -95,13 +95,14 @@ class SupervisedStep:
         self._pending: list[tuple[Tensor, ...]] = []  # values and summed gradients of the batches so far
         self._batches = 0
 
-    def __call__(self, batch_input: Tensor, target: Tensor, lr: float) -> StepResult:
+    def __call__(self, batch_input: Tensor, target: Tensor, lr: float, driven: Sequence[Tensor] = ()) -> StepResult:
         """Take one batch; every `accumulate`-th call updates the weights.
 
         Args:
             batch_input: (N, 3, H, W) float32 in [0, 1].
             target: (N, 3, H, W) float32 in [0, 1].
             lr: learning rate of this update.
+            driven: what `objective.drive` gives for this batch.
 
         Returns:
             Losses, and whether the weights changed.
@@ -109,7 +110,7 @@ class SupervisedStep:
         scale = scale_of(self.options.loss_scale)
         if self._batches == 0:
             self._before = read_values(self._buffers)
-        gathered = self._backward(batch_input, target, Tensor(scale, mstype.float32))
+        gathered = self._backward(batch_input, target, Tensor(scale, mstype.float32), *driven)
         self._pending = self._add(*self._pending, *gathered) if self._batches else gathered
         self._batches += 1
         if self._batches < self.options.accumulate:
@@ -145,15 +146,15 @@ class SupervisedStep:
 
 
 class _Backward(nn.Cell):
-    """(input, target, scale) -> (unscaled values (1 + terms,), *gradients of the scaled total)."""
+    """(input, target, scale, *driven) -> (unscaled values (1 + terms,), *gradients of the scaled total)."""
 
     def __init__(self, net: nn.Cell, objective: nn.Cell, params: ParameterTuple) -> None:
         super().__init__(auto_prefix=False)
         self.gradients = ops.value_and_grad(_Forward(net, objective), None, params, has_aux=True)
         self.each = ops.HyperMap()
 
-    def construct(self, batch_input: Tensor, target: Tensor, scale: Tensor) -> tuple[Tensor, ...]:
-        (_, values), gradients = self.gradients(batch_input, target, scale)
+    def construct(self, batch_input: Tensor, target: Tensor, scale: Tensor, *driven: Tensor) -> tuple[Tensor, ...]:
+        (_, values), gradients = self.gradients(batch_input, target, scale, *driven)
         return (values, *self.each(_as_float32, gradients))
 
 
@@ -167,8 +168,8 @@ class _Forward(nn.Cell):
         self.net = net
         self.objective = objective
 
-    def construct(self, batch_input: Tensor, target: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-        values = self.objective(self.net(batch_input), batch_input, target)
+    def construct(self, batch_input: Tensor, target: Tensor, scale: Tensor, *driven: Tensor) -> tuple[Tensor, Tensor]:
+        values = self.objective(self.net(batch_input), batch_input, target, *driven)
         return values[0] * scale, ops.stack(values)
 
 

@@ -36,14 +36,19 @@ from mindrestore.engine.state import (
 )
 from mindrestore.engine.step import StepOptions, StepResult, SupervisedStep
 from mindrestore.errors import MindRestoreError
+from mindrestore.losses.moment import Moment
 from mindrestore.models.registry import model_spec
-from mindrestore.models.wrapper import ImageModel
+from mindrestore.models.wrapper import ImageModel, in_unit_range
 from mindrestore.recipes.load import recipe_to_yaml, to_dict
 from mindrestore.recipes.schema import Recipe
 from mindrestore.weights.convert import save_weights
 
 if TYPE_CHECKING:
     from mindrestore.data.pipeline import Batch, ProgressiveLoader, TrainLoader
+
+
+# The fifth word of a seed; it keeps the draws of loss terms apart from those of the loader.
+_LOSS_DRAWS = 6
 
 
 class DivergenceError(MindRestoreError):
@@ -117,7 +122,8 @@ class Trainer:
             world=self.world,
         )
         self.optimizer = build_optimizer(recipe.optim, net.trainable_params())
-        self.train_step = SupervisedStep(self.cell, objective, self.optimizer, options=options)
+        trained = in_unit_range(self.cell, model_spec(recipe.model.name))
+        self.train_step = SupervisedStep(trained, objective, self.optimizer, options=options)
         self.progress = Progress()
         self.watch = Stopwatch()
         self.saved_step = -1
@@ -172,12 +178,12 @@ class Trainer:
         """Make one update from `accumulate` batches, and log it."""
         step = self.progress.step + 1
         lr = self.schedule.lr_at(step)
-        for _ in range(self.plan.accumulate):
+        for number in range((step - 1) * self.plan.accumulate, step * self.plan.accumulate):
             began = time.perf_counter()
             batch = next(batches)
             self.watch.waited += time.perf_counter() - began
             self.watch.images += len(batch.index) * self.world
-            result = self.train_step(Tensor(batch.input), Tensor(batch.target), lr)
+            result = self.train_step(Tensor(batch.input), Tensor(batch.target), lr, self._driven(number, batch))
         self.progress.step = step
         self.progress.interval.add(result)
         self.progress.epoch.add(result)
@@ -187,6 +193,13 @@ class Trainer:
             self._log_interval(lr, result.scale)
         if self.plan.ends_epoch(step):
             self._log_epoch(lr)
+
+    def _driven(self, number: int, batch: Batch) -> list[Tensor]:
+        """Give what loss terms take beside a batch (from 0, counted over the run), a function of its number alone."""
+        epoch, position = self.plan.place(number)
+        rng = np.random.default_rng((self.recipe.train.seed, epoch, position, self.rank, _LOSS_DRAWS))
+        moment = Moment(epoch, self.plan.epochs, *batch.target.shape[2:], rng)
+        return [Tensor(array) for array in self.objective.drive(moment)]
 
     def _batches(self) -> Iterator[Batch]:
         """Give batches without end, from where the run stands."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 from mindspore import Tensor, nn
 
 from mindrestore.errors import MindRestoreError
+from mindrestore.losses.moment import Moment
 from mindrestore.losses.pixel import CharbonnierLoss, L1Loss, MSELoss
 from mindrestore.losses.structural import EdgeLoss
 from mindrestore.recipes.schema import LossConfig
@@ -18,7 +20,9 @@ class Objective(nn.Cell):
 
     A network of several stages gives one image per stage. A term on images measures each of them and is logged as
     `<term>_<stage>`, the final stage having the highest number; `total_<stage>` is the weighted sum of a stage's terms.
-    A term whose cell has a true attribute `raw_output` takes the whole output once, under its own name.
+    A term whose cell has a true attribute `raw_output` takes the whole output once, under its own name. A term with a
+    method `drive` takes the final image and what that method gives for each batch: a factor of its weight, and further
+    inputs. Both come from the host as arrays, so that schedules and draws need no compilation.
 
     Args:
         terms: term name -> (weight, cell); each cell maps (output, batch_input, target) to a 0-d tensor.
@@ -30,6 +34,7 @@ class Objective(nn.Cell):
             first element is that tuple.
         batch_input: (N, 3, H, W) degraded images in [0, 1].
         target: (N, 3, H, W) clear images in [0, 1].
+        *driven: what `drive` gave for this batch, as tensors.
 
     Returns:
         (total, value, value, ...): 0-d tensors; the values are in the order of `names`, those of terms unweighted.
@@ -47,17 +52,22 @@ class Objective(nn.Cell):
     ) -> None:
         super().__init__()
         raw = {name: term for name, term in terms.items() if getattr(term[1], "raw_output", False)}
-        image = {name: term for name, term in terms.items() if name not in raw}
+        driven = {name: term for name, term in terms.items() if hasattr(term[1], "drive")}
+        image = {name: term for name, term in terms.items() if name not in raw and name not in driven}
         self.stage_weights = stage_weights
         self.staged = len(stage_weights) > 1
         self.shows_totals = self.staged and len(image) > 1
-        self.names = (*self._stage_names(tuple(image)), *raw)
+        self.names = (*self._stage_names(tuple(image)), *raw, *driven)
         order = "/".join(str(stage) for stage in range(len(stage_weights), 0, -1))
         self.notes = (*notes, f"terms on images are logged for stages {order}") if self.staged and image else notes
         self.weights = tuple(float(weight) for weight, _ in image.values())
         self.raw_weights = tuple(float(weight) for weight, _ in raw.values())
         self.losses = nn.CellList([cell for _, cell in image.values()])
         self.raw_losses = nn.CellList([cell for _, cell in raw.values()])
+        self.driven_weights = tuple(float(weight) for weight, _ in driven.values())
+        self.driven_losses = nn.CellList([cell for _, cell in driven.values()])
+        ends = np.cumsum([0, *(cell.driven_inputs for _, cell in driven.values())]).tolist()
+        self.spans = tuple(zip(ends, ends[1:]))  # of each driven term's share of `drive`
 
     def _stage_names(self, terms: tuple[str, ...]) -> tuple[str, ...]:
         if not self.staged:
@@ -65,7 +75,23 @@ class Objective(nn.Cell):
         parts = (*terms, "total") if self.shows_totals else terms
         return tuple(f"{part}_{stage}" for stage in range(len(self.stage_weights), 0, -1) for part in parts)
 
-    def construct(self, output: Tensor | tuple[Tensor, ...], batch_input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+    def drive(self, moment: Moment) -> tuple[np.ndarray, ...]:
+        """Give what the terms take for one batch beside its images; nothing, when none has a method `drive`.
+
+        Args:
+            moment: the batch's place in training.
+
+        Returns:
+            Arrays for `construct`, in its order.
+
+        Example:
+            >>> driven = objective.drive(Moment(0, 10, 256, 256, np.random.default_rng((666, 0, 0))))
+        """
+        return tuple(array for cell in self.driven_losses for array in cell.drive(moment))
+
+    def construct(
+        self, output: Tensor | tuple[Tensor, ...], batch_input: Tensor, target: Tensor, *driven: Tensor
+    ) -> tuple[Tensor, ...]:
         total = 0.0
         values = ()
         for s in range(len(self.stage_weights)):
@@ -80,6 +106,11 @@ class Objective(nn.Cell):
         for i in range(len(self.raw_weights)):
             value = self.raw_losses[i](output, batch_input, target)
             total = total + self.raw_weights[i] * value
+            values = (*values, value)
+        for i in range(len(self.driven_weights)):
+            first, last = self.spans[i]
+            value = self.driven_losses[i](self.image(output, 0), batch_input, target, *driven[first + 1 : last])
+            total = total + self.driven_weights[i] * driven[first] * value
             values = (*values, value)
         return (total, *values)
 
@@ -165,6 +196,12 @@ def _build_pocl(config: Mapping[str, Any]) -> nn.Cell:
     return build_positive_contrastive(dict(config))
 
 
+def _build_consistency(config: Mapping[str, Any]) -> nn.Cell:
+    from mindrestore.losses.consistency import build_consistency
+
+    return build_consistency(config)
+
+
 _BUILDERS: dict[str, Callable[[Mapping[str, Any]], nn.Cell]] = {
     "l1": _build_l1,
     "mse": _build_mse,
@@ -175,6 +212,7 @@ _BUILDERS: dict[str, Callable[[Mapping[str, Any]], nn.Cell]] = {
     "psnr": _build_psnr,
     "uncertainty": _build_uncertainty,
     "pocl": _build_pocl,
+    "consistency": _build_consistency,
 }
 
 _OFF = {

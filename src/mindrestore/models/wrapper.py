@@ -43,6 +43,49 @@ class ImageModel(nn.Cell):
         return ops.clip_by_value(y, 0.0, 1.0)
 
 
+class UnitRange(nn.Cell):
+    """Let a network of one image take and give [0, 1] in training, without clipping and under its parameter names.
+
+    Args:
+        net: a network with another value range.
+        low, high: its value range.
+
+    Inputs:
+        x: (N, 3, H, W) in [0, 1].
+
+    Returns:
+        (N, 3, H, W), about [0, 1].
+
+    Example:
+        >>> UnitRange(net, -1.0, 1.0)(hazy)
+    """
+
+    def __init__(self, net: nn.Cell, low: float, high: float) -> None:
+        super().__init__(auto_prefix=False)
+        self.net = net
+        self.low, self.scale = float(low), float(high - low)
+
+    def construct(self, x: Tensor) -> Tensor:
+        return (self.net(x * self.scale + self.low) - self.low) / self.scale
+
+
+def in_unit_range(net: nn.Cell, spec: ModelSpec) -> nn.Cell:
+    """Give a network, wrapped when its value range is not [0, 1]; losses then compare images in [0, 1].
+
+    Args:
+        net: a registered network.
+        spec: its description.
+
+    Returns:
+        The network itself or a `UnitRange` of it.
+
+    Example:
+        >>> in_unit_range(net, model_spec("aecrnet")) is net
+        True
+    """
+    return net if tuple(spec.value_range) == (0.0, 1.0) else UnitRange(net, *spec.value_range)
+
+
 def exportable(net: nn.Cell, spec: ModelSpec) -> ImageModel:
     """Give the wrapped network in the form that MINDIR with dynamic size needs.
 

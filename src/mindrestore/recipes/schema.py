@@ -119,6 +119,17 @@ class PositiveContrastiveTerm:
     vgg_bias: bool = True  # False: for a file without biases
 
 
+@dataclass(frozen=True)
+class ConsistencyTerm:
+    """Self-supervised term of CrossDehaze: a crop of the output and a blur of that crop; its weight falls to 0."""
+
+    weight: float = _value(0.4, minimum=0)  # for images in [0, 1]
+    size: int = _value(16, minimum=11)  # of the crop in pixels
+    crop: str = _value("centre", choices=("centre", "random"))
+    sigma: tuple[float, ...] = _value((0.1, 5.0), above=0)  # least and greatest blur
+    horizon: Optional[int] = _value(None, minimum=1)  # epoch, from 0, with weight 0; None: the last one
+
+
 LOSS_TERMS: dict[str, type] = {
     "l1": PixelTerm,
     "mse": PixelTerm,
@@ -129,6 +140,7 @@ LOSS_TERMS: dict[str, type] = {
     "psnr": StagesTerm,
     "uncertainty": StagesTerm,
     "pocl": PositiveContrastiveTerm,
+    "consistency": ConsistencyTerm,
 }
 
 
