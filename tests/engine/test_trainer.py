@@ -140,11 +140,11 @@ def test_resume_true_needs_a_state_and_false_sets_it_aside(tmp_path):
 
 
 def test_another_network_is_refused_by_name(tmp_path):
-    trainer(tmp_path, pynative(train={"max_steps": 1}, model={"name": "first"})).fit()
-    with pytest.raises(CheckpointError, match="network 'first', but the recipe trains 'second'"):
-        trainer(tmp_path, pynative(model={"name": "second"})).fit()
+    trainer(tmp_path, pynative(train={"max_steps": 1}, model={"name": "aecrnet"})).fit()
+    with pytest.raises(CheckpointError, match="network 'aecrnet', but the recipe trains 'dsrir'"):
+        trainer(tmp_path, pynative(model={"name": "dsrir"})).fit()
     with pytest.raises(CheckpointError, match=r"net\.first\.weight has shape \(4, 3, 3, 3\) in the file, \(5, 3"):
-        trainer(tmp_path, pynative(model={"name": "first"}), net=TinyNet(width=5)).fit()
+        trainer(tmp_path, pynative(model={"name": "aecrnet"}), net=TinyNet(width=5)).fit()
 
 
 def test_repeated_bad_losses_stop_with_the_names_of_the_files(tmp_path):
