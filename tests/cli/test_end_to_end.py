@@ -212,17 +212,18 @@ def test_output_folders_that_cannot_be_written_are_named(finished, tiny_data, ti
     assert_refused(["train", *words, "--run-dir", blocked], str(tmp_path / "file"), capsys)
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(tiny_data, tiny_overrides, tmp_path):
+@pytest.mark.parametrize(("sent", "workers"), [(signal.SIGINT, 1), (signal.SIGTERM, 2)])
+def test_ctrl_c_saves_and_says_how_to_go_on(sent, workers, tiny_data, tiny_overrides, tmp_path):
     run = tmp_path / "run"
     words = ["--recipe", "quickstart", f"data.root={tiny_data}", *tiny_overrides, "train.max_steps=100000"]
-    words += ["train.val_every=0", "train.mode=pynative"]
+    words += ["train.val_every=0", "train.mode=pynative", f"data.workers={workers}", "data.repeat=1000"]
     command = [sys.executable, str(ROOT / "train.py"), *words, "--run-dir", str(run)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as training:
         wait_for_steps(run / "metrics.jsonl", training)
-        training.send_signal(signal.SIGINT)
+        training.send_signal(sent)
         err = training.communicate(timeout=120)[1]
     assert training.returncode == 130
     assert "Traceback" not in err

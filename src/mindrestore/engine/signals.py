@@ -38,6 +38,14 @@ class StopRequest:
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
         self._former = {}
 
+    def renew(self) -> None:
+        """Take the signals back: MindSpore's data engine installs its own handlers whenever it starts several workers.
+
+        They end the process without saving anything.
+        """
+        for number in self._former:
+            signal.signal(number, self._on_signal)
+
     @contextmanager
     def at_once(self) -> Iterator[None]:
         """Let a signal break off the block: for work that may be thrown away, such as a validation."""

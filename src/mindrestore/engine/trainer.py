@@ -168,19 +168,20 @@ class Trainer:
                 self._save()
             if last or stop.requested:
                 return
-            self._advance(batches)
+            self._advance(batches, stop)
 
     def _is_due(self, every: int, unit: str, last: bool = False) -> bool:
         step = self.progress.step
         return step > 0 and every > 0 and (last or self.plan.is_due(step, every, unit))
 
-    def _advance(self, batches: Iterator[Batch]) -> None:
+    def _advance(self, batches: Iterator[Batch], stop: StopRequest) -> None:
         """Make one update from `accumulate` batches, and log it."""
         step = self.progress.step + 1
         lr = self.schedule.lr_at(step)
         for number in range((step - 1) * self.plan.accumulate, step * self.plan.accumulate):
             began = time.perf_counter()
             batch = next(batches)
+            stop.renew()
             self.watch.waited += time.perf_counter() - began
             self.watch.images += len(batch.index) * self.world
             result = self.train_step(Tensor(batch.input), Tensor(batch.target), lr, self._driven(number, batch))
@@ -279,6 +280,7 @@ class Trainer:
             return
         with closing(self.loader.epoch(0)) as batches:
             batch = next(batches)
+            stop.renew()
         restored = ImageModel(self.cell, model_spec(self.recipe.model.name))
         output = restored(Tensor(batch.input[:4])).asnumpy()
         rows = np.concatenate([batch.input[:4], output, batch.target[:4]], axis=3)  # (N, 3, P, 3 P)
