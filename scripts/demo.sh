@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Train a network from nothing and look at the result: at most 10 minutes on 2 CPU cores, no download of data.
 #
-# Usage: demo.sh [haze|rain]
-# Trains the recipe quickstart (AECR-Net against haze) or quickstart_derain (MPRNet against rain) on rendered scenes.
+# Usage: demo.sh [haze|rain|all]
+# Trains the recipe quickstart (AECR-Net against haze), quickstart_derain (MPRNet against rain) or quickstart_allinone (DSRIR
+# against noise, rain and haze) on rendered scenes.
 # Works in the active environment, or makes .venv. Everything goes to runs/RECIPE; DEMO_OUT=FOLDER changes that.
 # Run it again: finished steps are kept, an interrupted training goes on.
 # MINDRESTORE_SKIP_INSTALL=1 installs nothing; DEMO_SCENES, DEMO_TEST_SCENES and DEMO_OVERRIDES (key=value words) shrink it.
@@ -10,14 +11,15 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 split_arguments 1 "$@"
 case "${POSITIONAL[0]:-haze}" in
-  haze) recipe=quickstart model=aecrnet input=hazy ;;
-  rain) recipe=quickstart_derain model=mprnet_deraining input=input ;;
-  *) fail "unknown kind ${POSITIONAL[0]}; use haze or rain" ;;
+  haze) recipe=quickstart model=aecrnet input=hazy floor=3 ;;
+  rain) recipe=quickstart_derain model=mprnet_deraining input=input floor=3 ;;
+  all) recipe=quickstart_allinone model=dsrir input=haze/input floor=1 ;;
+  *) fail "unknown kind ${POSITIONAL[0]}; use haze, rain or all" ;;
 esac
 OUT="${DEMO_OUT:-$ROOT/runs/$recipe}"
 SCENES="${DEMO_SCENES:-120}"
 TEST_SCENES="${DEMO_TEST_SCENES:-12}"
-LEAST_GAIN="${DEMO_LEAST_GAIN:-3}" # dB
+LEAST_GAIN="${DEMO_LEAST_GAIN:-$floor}" # dB, for every task
 read -r -a OVERRIDES <<<"${DEMO_OVERRIDES:-}"
 
 # make_pairs SPLIT COUNT SEED: rendered scenes, and haze or rain over them, once.
@@ -32,6 +34,8 @@ make_pairs() {
   if [ "$recipe" = quickstart ]; then
     python "$ROOT/haze_data.py" scenes "$scenes" --count "$2" --size 160x120 --seed "$3"
     python "$ROOT/haze_data.py" synth "$scenes/clear" "$folder" --seed "$3"
+  elif [ "$recipe" = quickstart_allinone ]; then
+    python "$ROOT/haze_data.py" scenes "$folder" --kind all-in-one --count "$2" --size 160x120 --seed "$3"
   else
     python "$ROOT/haze_data.py" scenes "$folder" --kind rain --count "$2" --size 160x120 --seed "$3"
   fi
@@ -45,10 +49,16 @@ make_pairs train "$SCENES" 1
 make_pairs test "$TEST_SCENES" 2
 
 say "checking the pairs"
-python "$ROOT/haze_data.py" check "$OUT/data"
+roots=("data.root=$OUT/data")
+if [ "$recipe" = quickstart_allinone ]; then
+  for task in rain haze; do python "$ROOT/haze_data.py" check "$OUT/data/train/$task"; done
+  roots=("data.root=$OUT/data/train" "data.val_root=$OUT/data/test")
+else
+  python "$ROOT/haze_data.py" check "$OUT/data"
+fi
 
 say "training the recipe $recipe (about five minutes on two cores)"
-python "$ROOT/train.py" --recipe "$recipe" "data.root=$OUT/data" --run-dir "$OUT" ${OVERRIDES[@]+"${OVERRIDES[@]}"}
+python "$ROOT/train.py" --recipe "$recipe" "${roots[@]}" --run-dir "$OUT" ${OVERRIDES[@]+"${OVERRIDES[@]}"}
 
 say "evaluating on scenes that the network has never seen"
 python "$ROOT/eval.py" "$OUT"
@@ -59,19 +69,31 @@ python "$ROOT/export.py" "$OUT"
 say "restoring the test images as if they were photographs"
 python -m mindrestore restore "$OUT/data/test/$input" --model "$model" --weights "$OUT/best.ckpt" --out "$OUT/restored" --overwrite
 
-python - "$OUT/report/scores.json" "$LEAST_GAIN" <<'PYTHON'
+python - "$OUT/report" "$LEAST_GAIN" <<'PYTHON'
 import json
 import sys
+from pathlib import Path
 
-means = json.load(open(sys.argv[1], encoding="utf-8"))["means"]
-before, restored = means["input"]["psnr"], means["restored"]["psnr"]
-print(f"== PSNR on unseen scenes: input {before:.2f} dB, restored {restored:.2f} dB, gain {restored - before:.2f} dB")
-if restored - before < float(sys.argv[2]):
-    sys.exit(f"error: the gain is below {sys.argv[2]} dB; see {sys.argv[1]}")
+report = Path(sys.argv[1])
+several = report / "summary.json"
+if several.is_file():
+    measured = {entry["set"]: entry["means"] for entry in json.loads(several.read_text(encoding="utf-8"))["sets"]}
+else:
+    measured = {"unseen scenes": json.loads((report / "scores.json").read_text(encoding="utf-8"))["means"]}
+for name, means in measured.items():
+    before, restored = means["input"]["psnr"], means["restored"]["psnr"]
+    print(f"== PSNR on {name}: input {before:.2f} dB, restored {restored:.2f} dB, gain {restored - before:.2f} dB")
+    if restored - before < float(sys.argv[2]):
+        sys.exit(f"error: the gain is below {sys.argv[2]} dB; see {report}")
 PYTHON
 
 say "done; look at"
-echo "  before and after  $OUT/report/pictures"
-echo "  scores            $OUT/report/scores.csv"
+if [ -f "$OUT/report/summary.txt" ]; then
+  echo "  before and after  $OUT/report/*/pictures"
+  echo "  scores            $OUT/report/summary.txt"
+else
+  echo "  before and after  $OUT/report/pictures"
+  echo "  scores            $OUT/report/scores.csv"
+fi
 echo "  restored images   $OUT/restored"
 echo "  MINDIR            $OUT/model.mindir"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Callable, Union
 
 from mindrestore.data.catalog import DatasetError, find_pairs
 from mindrestore.data.lists import read_list
+from mindrestore.data.mixing import mixed_pairs
 from mindrestore.data.pairing import Pair
 from mindrestore.data.pipeline import ProgressiveLoader, TrainLoader
 from mindrestore.engine import context
@@ -25,7 +26,7 @@ from mindrestore.inference.restorer import Restorer
 from mindrestore.inference.trained import Trained
 from mindrestore.losses.objective import build_objective
 from mindrestore.models.registry import create_model, model_spec
-from mindrestore.recipes.load import load_recipe
+from mindrestore.recipes.load import load_recipe, next_stage
 from mindrestore.recipes.schema import DataConfig, Recipe
 from mindrestore.weights.convert import load_weights
 
@@ -45,15 +46,16 @@ class EvalReport:
 
 
 def train(recipe: Recipe | PathLike, *, resume: bool | str = "auto", run_dir: PathLike | None = None) -> TrainResult:
-    """Train a recipe.
+    """Train a recipe; where it says `then`, train the second stage from the best weights of the first.
 
     Args:
         recipe: A recipe, its packaged name, a YAML file or a run folder.
         resume: "auto" goes on where the run folder has a state, True insists on one, False starts anew.
-        run_dir: Run folder; by default output.root/output.name, named after the recipe when it has no output.name.
+        run_dir: Run folder; by default output.root/output.name, named after the recipe when it has no output.name. A
+            second stage has a folder of its own beside it, whose name ends in `_stage2`.
 
     Returns:
-        The number of steps, the best metric and the run folder.
+        The number of steps, the best metric and the run folder, of the last stage.
 
     Raises:
         MindRestoreError: Anything that the recipe, the data or the device lacks, by name.
@@ -64,8 +66,18 @@ def train(recipe: Recipe | PathLike, *, resume: bool | str = "auto", run_dir: Pa
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe)
-    if recipe.data.root is None:
-        raise DatasetError(f"recipe {recipe.name}: data.root is not set; give the folder, as in data.root=FOLDER")
+    folder = Path(run_dir or Path(recipe.output.root) / (recipe.output.name or recipe.name.replace("/", "_")))
+    result = _train_stage(recipe, resume, folder)
+    if recipe.then is None:
+        return result
+    # Rank 0 hands its weights to the others; for them the file may not be there yet.
+    weights = str(Trained.of_run(folder).weights) if context.rank_and_world()[0] == 0 else None
+    again = "auto" if resume is True else resume  # a run that stopped in its first stage has no state of the second
+    return train(next_stage(recipe, weights), resume=again, run_dir=folder.with_name(f"{folder.name}_stage2"))
+
+
+def _train_stage(recipe: Recipe, resume: bool | str, folder: Path) -> TrainResult:
+    _check_start(recipe)
     pairs = training_pairs(recipe.data)
     validate = validation(recipe)
     context.setup(recipe.train.device, mode=recipe.train.mode, seed=recipe.train.seed)
@@ -79,13 +91,29 @@ def train(recipe: Recipe | PathLike, *, resume: bool | str = "auto", run_dir: Pa
     if recipe.model.weights:
         load_weights(net, recipe.model.weights)
     objective = build_objective(recipe.loss, stages=model_spec(recipe.model.name).stages)
-    folder = run_dir or Path(recipe.output.root) / (recipe.output.name or recipe.name.replace("/", "_"))
     trainer = Trainer(recipe, net=net, objective=objective, loader=loader, run_dir=folder, validate=validate)
     return trainer.fit(resume=resume)
 
 
+def _check_start(recipe: Recipe) -> None:
+    """Refuse what cannot be trained, before any image is read."""
+    if recipe.data.root is None:
+        raise DatasetError(f"recipe {recipe.name}: data.root is not set; give the folder, as in data.root=FOLDER")
+    model, first = recipe.model, recipe.model.follows
+    if first and not model.weights and context.rank_and_world()[0] == 0:
+        example = f"{recipe.output.root}/{first.replace('/', '_')}/best.ckpt"
+        raise MindRestoreError(
+            f"recipe {recipe.name} goes on from the weights of {first}, and there are none; train {first} and give its "
+            f"weights, as in model.weights={example}, or take a recipe that trains both stages"
+        )
+    least, stages = model_spec(model.name).min_size, recipe.train.progressive
+    size = min(stages.patch_sizes) if stages else recipe.data.patch_size
+    if size < least:
+        raise MindRestoreError(f"patches of {size} pixels: {model.name} needs at least {least} a side; enlarge them")
+
+
 def training_pairs(data: DataConfig) -> list[Pair]:
-    """Find the pairs to train on: those of the list, where the recipe names one, else those of the data set.
+    """Find the pairs to train on: those of the list or the mix, where the recipe names one, else those of the data set.
 
     Args:
         data: The `data` section of a recipe, with a root.
@@ -100,6 +128,8 @@ def training_pairs(data: DataConfig) -> list[Pair]:
         >>> len(training_pairs(load_recipe("dsrir/noise", ["data.root=/data"]).data))
         5144
     """
+    if data.mix:
+        return mixed_pairs(data)
     if data.train_list is None:
         return find_pairs(data.dataset, data.root, data.train_split)
     path = Path(data.train_list)
@@ -159,7 +189,6 @@ def evaluate(
     limit: int | None = None,
     device: str = "auto",
     tile: int | None = None,
-    noise_seed: int | None = None,
 ) -> EvalReport:
     """Measure a trained network on pairs, and write table, CSV, JSON and side-by-side pictures.
 
@@ -174,7 +203,6 @@ def evaluate(
         limit: Number of pairs of every set, all when `None`.
         device: "auto", "CPU", "GPU" or "Ascend".
         tile: Side of the tiles in pixels; whole images when `None`.
-        noise_seed: Seed of the noise that tests add to clear images; that of the protocol when `None`.
 
     Returns:
         The scores of every image, input beside restored, and where they were written.
@@ -198,9 +226,7 @@ def evaluate(
     else:
         sets, pairs = list(test_set), []
     if protocol:
-        sets = [replace(entry, protocol=measure) for entry in sets]
-    if noise_seed is not None:
-        sets = [replace(entry, protocol=replace(_protocol(entry), noise_seed=noise_seed)) for entry in sets]
+        sets = [replace(entry, protocol=replace(measure, noise_seed=entry.noise_seed)) for entry in sets]
     folder = Path(out) if out else (trained.folder or Path()) / "report"
     folder.mkdir(parents=True, exist_ok=True)
     restorer = trained.restorer(device, tile)
@@ -213,10 +239,6 @@ def evaluate(
     write_csv(evaluation, folder / "scores.csv")
     write_json(evaluation, folder / "scores.json", {**settings, "data": str(Path(pairs[0].input).parent)})
     return EvalReport(evaluation, format_table(evaluation), folder)
-
-
-def _protocol(entry: NamedSet) -> Protocol:
-    return entry.protocol if isinstance(entry.protocol, Protocol) else get_protocol(entry.protocol)
 
 
 def export(

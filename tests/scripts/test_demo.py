@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 OVERRIDES = "train.max_steps=4 train.batch_size=2 data.patch_size=32 train.mode=pynative"
+ALL = "train.max_steps=4 train.progressive.patch_sizes=[16,24] train.val_every=0 train.mode=pynative"
 
 
 def demo(kind: str, out: Path, least_gain: int) -> subprocess.CompletedProcess:
@@ -24,7 +25,7 @@ def demo(kind: str, out: Path, least_gain: int) -> subprocess.CompletedProcess:
         "DEMO_SCENES": "4",
         "DEMO_TEST_SCENES": "1",
         "DEMO_LEAST_GAIN": str(least_gain),
-        "DEMO_OVERRIDES": OVERRIDES,
+        "DEMO_OVERRIDES": ALL if kind == "all" else OVERRIDES,
     }
     command = ["bash", str(ROOT / "scripts" / "demo.sh"), kind]
     return subprocess.run(command, capture_output=True, text=True, env=environment)
@@ -47,8 +48,20 @@ def test_the_demo_goes_from_nothing_to_a_mindir_file_and_can_be_repeated(kind, t
     assert "keeping the train scenes" in again.stdout
 
 
+@pytest.mark.slow
+def test_the_demo_measures_every_task_of_an_all_in_one_network(tmp_path):
+    result = demo("all", tmp_path, least_gain=-100)
+    assert result.returncode == 0, result.stderr
+    for name in ("noise-25", "rain", "haze"):
+        assert f"PSNR on {name}: input" in result.stdout
+        assert len(list((tmp_path / "report" / name / "pictures").glob("*.png"))) == 1
+    assert (tmp_path / "model.mindir").is_file()
+    assert len(list((tmp_path / "restored").glob("*.png"))) == 1
+    assert "average of 3 tasks" in (tmp_path / "report" / "summary.txt").read_text()
+
+
 def test_an_unknown_kind_is_named(tmp_path):
     result = demo("snow", tmp_path / "out", least_gain=0)
     assert result.returncode != 0
-    assert "unknown kind snow; use haze or rain" in result.stderr
+    assert "unknown kind snow; use haze, rain or all" in result.stderr
     assert not (tmp_path / "out").exists()

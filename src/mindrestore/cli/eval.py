@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     source = read_source(args)
     from mindrestore import api
 
-    test_set = mode_sets(args) if args.mode else api.TestSet(args.data, args.dataset, args.split)
+    test_set = mode_sets(args) if args.mode else api.TestSet(args.data, args.dataset, args.split, args.noise_seed)
     report = api.evaluate(
         source,
         test_set,
@@ -80,7 +80,6 @@ def run(args: argparse.Namespace) -> int:
         limit=args.max_images,
         device=args.device,
         tile=args.tile,
-        noise_seed=args.noise_seed,
     )
     print(report.table)
     print(f"report and pictures: {report.folder}")

@@ -19,7 +19,8 @@ def mode_sets(args: argparse.Namespace) -> list[Any]:
     """Find the test sets of `--mode` below the folders that the command line names.
 
     Args:
-        args: Parsed arguments of `eval` with `mode`, `denoise_path`, `derain_path`, `dehaze_path`, `reference_ssim`.
+        args: Parsed arguments of `eval` with `mode`, `denoise_path`, `derain_path`, `dehaze_path`, `reference_ssim`
+            and `noise_seed`.
 
     Returns:
         Named sets in the order of the published table.
@@ -43,7 +44,8 @@ def mode_sets(args: argparse.Namespace) -> list[Any]:
         )
         for entry in recipe.validation.sets
     ]
-    return recipe_sets(replace(recipe, validation=replace(recipe.validation, sets=tuple(entries))))
+    recipe = replace(recipe, validation=replace(recipe.validation, sets=tuple(entries)))
+    return recipe_sets(recipe, noise_seed=args.noise_seed)
 
 
 def find_weights(args: argparse.Namespace) -> None:

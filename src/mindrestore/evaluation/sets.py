@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mindrestore.data.catalog import CATALOG, DatasetError, dataset_name, find_pairs, find_sets
 from mindrestore.data.images import PathLike, list_images
 from mindrestore.data.pairing import Pair
-from mindrestore.evaluation.protocol import Protocol
+from mindrestore.evaluation.protocol import Protocol, get_protocol
 from mindrestore.recipes.schema import EvalSetConfig, Recipe
 
 
@@ -32,6 +32,11 @@ class NamedSet:
     protocol: str | Protocol
     task: str | None = None
 
+    @property
+    def noise_seed(self) -> int:
+        """Seed of the noise that is added to clear images."""
+        return (self.protocol if isinstance(self.protocol, Protocol) else get_protocol(self.protocol)).noise_seed
+
 
 @dataclass(frozen=True)
 class TestSet:
@@ -41,6 +46,7 @@ class TestSet:
         root: Folder of the data set, or of several data sets side by side.
         dataset: Name of the catalog.
         split: Part of the data set.
+        noise_seed: Seed of the noise that is added to clear images; `None` for that of the protocol.
     """
 
     __test__ = False  # not a test class, whatever pytest concludes from the name
@@ -48,6 +54,7 @@ class TestSet:
     root: PathLike | None = None
     dataset: str | None = None
     split: str | None = None
+    noise_seed: int | None = None
 
     def pairs(self, recipe: Recipe | None = None) -> list[Pair]:
         """Find the pairs.
@@ -76,7 +83,7 @@ class TestSet:
             >>> [entry.name for entry in TestSet("Synthetic_Rain_Datasets/test").named_sets("mpr-derain")]
             ['Test100', 'Rain100H', 'Rain100L', 'Test2800', 'Test1200']
         """
-        if recipe is not None and (listed := recipe_sets(recipe, self.root)):
+        if recipe is not None and (listed := recipe_sets(recipe, self.root, self.noise_seed)):
             return listed
         dataset, root, split = self._place(recipe)
         if split != "test" or (dataset != "auto" and split not in CATALOG[dataset_name(dataset)].parts):
@@ -100,12 +107,13 @@ class TestSet:
         return self.dataset or data.val_dataset or data.dataset, root, self.split or data.val_split
 
 
-def recipe_sets(recipe: Recipe, root: PathLike | None = None) -> list[NamedSet]:
+def recipe_sets(recipe: Recipe, root: PathLike | None = None, noise_seed: int | None = None) -> list[NamedSet]:
     """Find the test sets that a recipe lists under `validation.sets`.
 
     Args:
         recipe: Its sets lie below `data.val_root`, else below `data.root`.
         root: Another folder to look in; it counts when it holds the folders of all sets.
+        noise_seed: Seed of the noise that is added to clear images; that of the protocol when `None`.
 
     Returns:
         The sets in the order of the recipe, each with its own protocol; none when the recipe lists none, or `root`
@@ -123,7 +131,10 @@ def recipe_sets(recipe: Recipe, root: PathLike | None = None) -> list[NamedSet]:
     if root is not None and not all((Path(root) / entry.root).is_dir() for entry in entries):
         return []
     place = Path(root or recipe.data.val_root or recipe.data.root or ".")
-    return [_recipe_set(entry, place / entry.root, recipe) for entry in entries]
+    sets = [_recipe_set(entry, place / entry.root, recipe) for entry in entries]
+    if noise_seed is None:
+        return sets
+    return [replace(entry, protocol=replace(get_protocol(entry.protocol), noise_seed=noise_seed)) for entry in sets]
 
 
 def _recipe_set(entry: EvalSetConfig, folder: Path, recipe: Recipe) -> NamedSet:
