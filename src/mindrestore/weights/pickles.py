@@ -63,20 +63,18 @@ class Machine:
     Args:
         data: bytes that hold one or more pickles.
         names: dotted name -> function or value.
-        persistent: function that gives what a persistent id stands for.
+        persistent: function that gives what a persistent id stands for; None refuses them.
 
     Example:
-        >>> Machine(pickle.dumps({"a": [1, 2]}), {}, None).run()
+        >>> Machine(pickle.dumps({"a": [1, 2]}), {}).run()
         {'a': [1, 2]}
     """
 
-    def __init__(
-        self, data: Buffer, names: Mapping[str, Any], persistent: Callable[[Any], Any] | None, position: int = 0
-    ) -> None:
+    def __init__(self, data: Buffer, names: Mapping[str, Any], persistent: Callable[[Any], Any] | None = None) -> None:
         self.data = memoryview(data)
         self.names = names
         self.persistent = persistent
-        self.position = position
+        self.position = 0
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}

@@ -137,7 +137,7 @@ class _Stream:
 
     def __init__(self, data: memoryview) -> None:
         self.data = data
-        self.machine = Machine(data, _names(len(data)), self.storage)
+        self.machine = Machine(data, _names(len(data)))
         self.storages: dict[str, _Storage] = {}
 
     def read(self) -> Any:
@@ -148,6 +148,7 @@ class _Stream:
         version, _ = self.machine.run(), self.machine.run()
         if version != _LEGACY_VERSION:
             raise ValueError(f"version {version} of PyTorch's old format")
+        self.machine.persistent = self.storage
         start = self.machine.position
         self.machine.run()  # the storages lie behind the pickle: a first run tells where, and which there are
         self.fill(self.machine.run())
