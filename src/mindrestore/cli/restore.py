@@ -49,6 +49,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--save-images", "--save_images", action="store_true", help="of SIDD and DND, write PNG files beside the .mat"
     )
+    parser.add_argument(
+        "--stages",
+        action="store_true",
+        help="write a folder per photograph: the image of every stage (0 is the result) and, of dsrir, maps of its "
+        "uncertainty",
+    )
     aliases.add_flags(parser, "restore")
     parser.set_defaults(run=run)
 
@@ -102,6 +108,10 @@ def _restore(args: argparse.Namespace) -> RestoreSummary:
     source = _trained(args)
     from mindrestore import api
 
+    if args.stages:
+        from mindrestore.inference.stages import restore_stage_files
+
+        return restore_stage_files(source.restorer(args.device), args.input, args.out, overwrite=args.overwrite)
     return api.restore(
         source,
         args.input,

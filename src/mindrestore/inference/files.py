@@ -70,7 +70,7 @@ def restore_files(
     """
     out = Path(out_dir)
     sources = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
-    jobs = [job for source in sources for job in _plan(Path(source), out, _png_name if png else _own_name)]
+    jobs = [job for source in sources for job in plan_jobs(Path(source), out, _png_name if png else _own_name)]
 
     def restore_one(source: Path, target: Path) -> None:
         if png:
@@ -158,7 +158,24 @@ def published_photos(folder: PathLike, suffixes: Sequence[str] = DEMO_SUFFIXES) 
     return photos
 
 
-def _plan(source: Path, out: Path, result_name: Callable[[Path], str]) -> list[Job]:
+def plan_jobs(source: Path, out: Path, result_name: Callable[[Path], str]) -> list[Job]:
+    """List what to read and what to write for a photograph or a folder of them.
+
+    Args:
+        source: Photograph, or folder with sub-folders.
+        out: Folder for the results; what lies in it already is no photograph.
+        result_name: Gives the name of a result, which stays in the sub-folder of its photograph.
+
+    Returns:
+        File to read and file to write, for every photograph.
+
+    Raises:
+        RestoreError: There is no photograph, or the results would replace them.
+
+    Example:
+        >>> plan_jobs(Path("photos"), Path("clean"), lambda path: path.name)
+        [(PosixPath('photos/a.png'), PosixPath('clean/a.png'))]
+    """
     if source.is_file():
         return [(source, out / result_name(source))]
     if not source.is_dir():

@@ -125,7 +125,7 @@ class Restorer:
             dtype('float32')
         """
         height, width = image.shape[:2]
-        padded = pad_to(image, *(self._fitting(side) for side in (height, width)))
+        padded = pad_to(image, *(self.fitting(side) for side in (height, width)))
         training = self.net.training
         self._model.set_train(False)
         try:
@@ -134,7 +134,8 @@ class Restorer:
             self.net.set_train(training)
         return restored[:height, :width]
 
-    def _fitting(self, side: int) -> int:
+    def fitting(self, side: int) -> int:
+        """Give the next side, in pixels, that the network takes."""
         multiple = self.spec.size_multiple
         return -(-max(side, self.spec.min_size) // multiple) * multiple
 
