@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Callable
@@ -93,7 +93,7 @@ def get_network(name: str) -> Network:
         licence=spec.licence,
         side=-(-spec.min_size // spec.size_multiple) * spec.size_multiple,
         value_range=spec.value_range,
-        words=(*name.split("_"), *spec.tasks),
+        words=tuple(word for word in (*name.split("_"), *spec.tasks) if len(word) > 1),
     )
 
 
@@ -146,9 +146,17 @@ def _recognised(network: Network, shapes: Shapes) -> dict[str, Any] | None:
             hyper = network.recognise({short: shapes[name] for short, name in names.items()})
         except (LookupError, ArithmeticError, ValueError):
             continue
-        if all(not isinstance(value, int) or 0 <= value <= _LARGEST for value in hyper.values()):
+        if all(0 <= number <= _LARGEST for value in hyper.values() for number in _numbers(value)):
             return hyper
     return None
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    if isinstance(value, (tuple, list)):
+        for entry in value:
+            yield from _numbers(entry)
+    elif isinstance(value, (int, float)):
+        yield value
 
 
 def _vgg(layout: str) -> Network:

@@ -59,8 +59,8 @@ def _published() -> Iterator[Published]:
     for mode in ("all-in-one", "noise", "rain", "haze"):
         page = "https://github.com/xfwang23/DSRIR"
         yield Published(f"dsrir-{mode}", "DSRIR", "model_best.pth", page, research, "dsrir", 316, "ebd.weight")
-    sizes = {"t": 258, "s": 496, "b": 972, "m": 710, "l": 1004}
-    for data, trained in (("indoor", "tsbml"), ("outdoor", "tsbm"), ("reside6k", "tsbm"), ("rshaze", "tsbm")):
+    sizes = {"t": 258, "s": 496, "b": 972, "d": 1924, "m": 710, "l": 1004}
+    for data, trained in (("indoor", "tsbdml"), ("outdoor", "tsbm"), ("reside6k", "tsbm"), ("rshaze", "tsbm")):
         for size in trained:
             page = "https://github.com/IDKiro/DehazeFormer"
             file, network, key = f"dehazeformer-{size}.pth", f"dehazeformer_{size}", "patch_unembed.proj.0.weight"
