@@ -111,3 +111,27 @@ def test_evaluation_takes_the_test_protocol_of_a_recipe():
     assert Trained("mprnet_deraining", "x.ckpt").usual_protocol() == "mpr-derain"
     assert Trained("mprnet_denoising", "x.ckpt").usual_protocol() == "mpr-sidd"
     assert Trained("mprnet_deblurring", "x.ckpt").usual_protocol() == "mpr-gopro"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["train.progressive.patch_sizes=[128, 160, 190, 256]"],
+            "patch_sizes: dsrir takes .* multiple of 8, not 190; choose 184 or 192",
+        ),
+        (
+            ["train.progressive.patch_sizes=[8, 160, 192, 256]"],
+            "patches of 8 pixels: loss term pocl needs at least 16",
+        ),
+        (
+            ["train.progressive=null", "data.patch_size=100"],
+            "data.patch_size: dsrir takes .* not 100; choose 96 or 104",
+        ),
+        (["train.progressive.patch_sizes=[0, 160, 192, 256]"], "0 is too small"),
+    ],
+)
+def test_patch_sizes_that_cannot_be_used_are_named_before_anything_is_read(overrides, message, tmp_path):
+    with pytest.raises(MindRestoreError, match=message):
+        api.train(load_recipe("dsrir/noise", [f"data.root={tmp_path}", *overrides]))
+    assert list(tmp_path.iterdir()) == []

@@ -25,6 +25,7 @@ from mindrestore.inference.files import RestoreSummary, restore_files
 from mindrestore.inference.restorer import Restorer
 from mindrestore.inference.trained import Trained
 from mindrestore.losses.objective import build_objective
+from mindrestore.losses.progressive import SMALLEST_SIDE
 from mindrestore.models.registry import create_model, model_spec
 from mindrestore.recipes.load import load_recipe, next_stage
 from mindrestore.recipes.schema import DataConfig, Recipe
@@ -106,10 +107,25 @@ def _check_start(recipe: Recipe) -> None:
             f"recipe {recipe.name} goes on from the weights of {first}, and there are none; train {first} and give its "
             f"weights, as in model.weights={example}, or take a recipe that trains both stages"
         )
-    least, stages = model_spec(model.name).min_size, recipe.train.progressive
-    size = min(stages.patch_sizes) if stages else recipe.data.patch_size
-    if size < least:
-        raise MindRestoreError(f"patches of {size} pixels: {model.name} needs at least {least} a side; enlarge them")
+    _check_patches(recipe)
+
+
+def _check_patches(recipe: Recipe) -> None:
+    """Refuse patch sizes that the network or a loss term cannot take."""
+    spec, stages = model_spec(recipe.model.name), recipe.train.progressive
+    key, sizes = ("train.progressive.patch_sizes", stages.patch_sizes) if stages else ("data.patch_size", ())
+    terms = recipe.loss.terms
+    least = max(spec.min_size, SMALLEST_SIDE if terms.get("pocl", {"weight": 0})["weight"] > 0 else 0)
+    for size in sizes or (recipe.data.patch_size,):
+        if size < least:
+            who = "loss term pocl" if least > spec.min_size else spec.name
+            raise MindRestoreError(f"patches of {size} pixels: {who} needs at least {least} a side; enlarge {key}")
+        if size % spec.size_multiple:
+            below = size - size % spec.size_multiple
+            raise MindRestoreError(
+                f"{key}: {spec.name} takes patches whose side is a multiple of {spec.size_multiple}, not {size}; "
+                f"choose {below} or {below + spec.size_multiple}"
+            )
 
 
 def training_pairs(data: DataConfig) -> list[Pair]:
