@@ -129,3 +129,17 @@ def test_a_plan_of_stages_counts_as_a_list_of_batches_does(accumulate):
         assert plan.ends_epoch(step) == any(position == 0 for _, position in following)
     ends = [step for step in range(1, plan.total_steps + 1) if plan.is_due(step, 3, "epoch")]
     assert ends == [math.ceil(plan.batches_in(epoch) / accumulate) for epoch in (3, 6)]
+
+
+def test_the_last_epoch_runs_at_the_end_of_the_cosine(golden_dir):
+    """DehazeFormer: one epoch more than the cosine has, a floor of a hundredth."""
+    golden = np.load(golden_dir / "crossdehaze.npz")
+    for name in ("lr0", "lr1"):
+        base, epochs = golden[f"{name}.base_epochs"]
+        config = ScheduleConfig(unit="epoch", min_lr=base / 100, cosine_extra=-1)
+        schedule = Schedule(OptimConfig(lr=base), config, Plan((int(epochs) + 1) * 2, 2))
+        rates = [schedule.lr_at(2 * epoch + 1) for epoch in range(int(epochs) + 1)]
+        np.testing.assert_allclose(rates, golden[f"{name}.values"][: int(epochs) + 1], rtol=1e-9)
+        assert rates[-1] == pytest.approx(base / 100)
+    single = Schedule(OptimConfig(lr=1.0), ScheduleConfig(unit="epoch", cosine_extra=-1), Plan(2, 2))
+    assert single.lr_at(1) == 1.0

@@ -30,6 +30,8 @@ class Pair:
         crop_target: Whether the clear image may be larger and is then centre-cropped to the size of the input.
         noise: Standard deviations, in whole grey levels of 255, one of which is drawn for the noise that is added to
             the input when it is used; the input is then the clear image itself.
+        gamma: Exponents of red, green and blue that bring the input to the tone of another data set when it is used.
+        source: Position of its data set in a mix.
     """
 
     key: str
@@ -38,6 +40,8 @@ class Pair:
     depth: Path | None = None
     crop_target: bool = False
     noise: tuple[int, ...] | None = None
+    gamma: tuple[float, ...] | None = None
+    source: int = 0
 
 
 @dataclass(frozen=True)

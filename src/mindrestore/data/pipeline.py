@@ -12,6 +12,7 @@ import mindspore.dataset as ds
 import numpy as np
 
 from mindrestore.data.catalog import DatasetError
+from mindrestore.data.mixing import mixed_order, source_shares
 from mindrestore.data.pairing import Pair
 from mindrestore.data.source import ImageCache, PatchSettings, PatchSource, Slot
 from mindrestore.data.transforms import check_augmentations
@@ -47,7 +48,8 @@ class TrainLoader:
 
     Args:
         pairs: The training pairs, as `find_pairs` gives them.
-        config: Uses `patch_size`, `augment`, `mixup`, `repeat` and `workers` (0 or 1: one background thread).
+        config: Uses `patch_size`, `augment`, `mixup`, `repeat`, `workers` (0 or 1: one background thread), and the
+            shares of `mix`, by which every epoch draws from the pairs' sources.
         batch_size: Pairs per batch and rank.
         seed: Decides order, crops and augmentations together with the epoch.
         rank: This process among `world`, from 0.
@@ -80,6 +82,7 @@ class TrainLoader:
         self.batch_size = batch_size
         self.rank, self.world = rank, world
         self.repeat = config.repeat
+        self._shares = source_shares(config.mix)
         self.mixup = config.mixup
         # MindSpore refuses more workers than there are cores.
         self.workers = max(1, min(config.workers, os.cpu_count() or 1))
@@ -150,18 +153,21 @@ class TrainLoader:
 
     def _plan(self, epoch: int) -> list[Slot]:
         """List this rank's samples of an epoch, a whole number of batches."""
-        count = len(self.pairs)
-        order = np.concatenate(
-            [
-                np.random.default_rng((self._settings.seed, epoch, turn, count)).permutation(count)
-                for turn in range(self.repeat)
-            ]
-        )
+        order = self._order(epoch)
         length = self.steps_per_epoch * self.batch_size
         # Strided shards: number n of rank r is r + n * world. Numbers past the end start over in the order but stay
         # distinct themselves, so a pair that comes twice is cropped differently.
         numbers = self.rank + self.world * np.arange(length)
         return [Slot(int(number), int(order[number % len(order)])) for number in numbers]
+
+    def _order(self, epoch: int) -> np.ndarray:
+        """Give the pairs of an epoch in order, the same on every rank."""
+        count, seed = len(self.pairs), self._settings.seed
+        if self._shares:
+            sources = np.array([pair.source for pair in self.pairs])
+            return mixed_order(sources, self._shares, count * self.repeat, (seed, epoch))
+        turns = [np.random.default_rng((seed, epoch, turn, count)).permutation(count) for turn in range(self.repeat)]
+        return np.concatenate(turns)
 
 
 class ProgressiveLoader:

@@ -20,7 +20,7 @@ _HARMLESS = (
     "name", "output", "validation", "train.epochs", "train.max_steps", "train.device", "train.log_every",
     "train.val_every", "train.val_unit", "train.checkpoint_every", "train.checkpoint_unit", "train.tensorboard",
     "train.nonfinite_patience", "data.root", "data.val_root", "data.val_dataset", "data.val_split", "data.workers",
-    "model.weights", "loss.terms.contrastive.vgg_weights", "loss.terms.pocl.vgg_weights",
+    "model.weights", "model.follows", "then", "loss.terms.contrastive.vgg_weights", "loss.terms.pocl.vgg_weights",
 )  # fmt: skip
 
 

@@ -106,7 +106,8 @@ class Schedule:
     With unit "step" the position is t / T with t = 1..T, so that cosine reaches its end at the last step
     (AECR-Net: 0.5 (1 + cos(pi t / T)) lr). With unit "epoch" it is e / E with e = 0..E-1, constant within an epoch.
     During warm-up the rate grows linearly, and the main curve starts after it; a cosine that is longer than the run by
-    `cosine_extra` units stops above its end (MPRNet, denoising).
+    `cosine_extra` units stops above its end (MPRNet, denoising); -1 with epochs lets the last one run at the end
+    (DehazeFormer, e / (E - 1)).
 
     Cosine with restarts counts the units before this one, t = 0, 1, ..., and a restart takes effect one unit after the
     boundary, which still belongs to the earlier period (PaddleGAN). After the last period the rate keeps its end value.
@@ -136,7 +137,7 @@ class Schedule:
     def _curve(self, position: int, length: int, absolute: int) -> float:
         top, low = self.optim.lr, self.config.min_lr
         if self.config.name == "cosine":
-            return self._cosine(position / (length + self.config.cosine_extra))
+            return self._cosine(position / max(length + self.config.cosine_extra, 1))
         if self.config.name == "step":
             passed = sum(absolute >= milestone for milestone in self.config.milestones)
             return max(top * self.config.gamma**passed, low)

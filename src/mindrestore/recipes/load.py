@@ -15,7 +15,14 @@ from typing import Any, get_args, get_type_hints
 import yaml
 
 from mindrestore.recipes.build import build, closest, join, unknown_key
-from mindrestore.recipes.schema import LOSS_TERMS, ProgressiveConfig, Recipe, RecipeError, ScheduleConfig
+from mindrestore.recipes.schema import (
+    LOSS_TERMS,
+    DataConfig,
+    ProgressiveConfig,
+    Recipe,
+    RecipeError,
+    ScheduleConfig,
+)
 
 _FOLDER = Path(__file__).parent
 _FREE = ("model.hyper",)  # keys below these belong to the network, which checks them itself
@@ -101,6 +108,33 @@ def recipe_to_yaml(recipe: Recipe) -> str:
     return yaml.safe_dump(to_dict(recipe), sort_keys=False, default_flow_style=None, allow_unicode=True)
 
 
+def next_stage(recipe: Recipe, weights: str | None) -> Recipe | None:
+    """Give the recipe of the training that follows: the same one with `then` laid over it.
+
+    Args:
+        recipe: a recipe.
+        weights: weight file that the first training has left.
+
+    Returns:
+        The second recipe, whose name and output.name end in `_stage2`; None when the recipe has no `then`.
+
+    Raises:
+        RecipeError: `then` holds an unknown key or a value out of range.
+
+    Example:
+        >>> next_stage(load_recipe("crossdehaze/nid"), "runs/crossdehaze_nid/best.ckpt").name
+        'crossdehaze/nid_stage2'
+    """
+    if recipe.then is None:
+        return None
+    values = to_dict(recipe)
+    own = f"{recipe.output.name}_stage2" if recipe.output.name else None
+    values.update(name=f"{recipe.name}_stage2", then=None)
+    values["output"]["name"] = own
+    values["model"].update(weights=weights, follows=recipe.name)
+    return _checked(build(Recipe, _merge(values, recipe.then)))
+
+
 def _find(name: str, beside: Path) -> Path:
     """Locate a recipe: a packaged name first, then a file or run folder (relative to `beside`)."""
     if name in list_recipes():
@@ -163,9 +197,10 @@ def _set(layer: dict[str, Any], text: str) -> None:
     if not sign or not key:
         raise RecipeError(f"override {text!r} is not of the form key=value, for example data.patch_size=64")
     known = recipe_keys()
-    free = any(key.startswith(f"{prefix}.") for prefix in _FREE)
-    if not free and key not in known:
-        raise RecipeError(unknown_key(key, known))
+    checked = key[len("then.") :] if key.startswith("then.") else key
+    free = any(checked.startswith(f"{prefix}.") for prefix in _FREE)
+    if not free and checked not in known:
+        raise RecipeError(unknown_key(checked, known))
     try:
         value = yaml.load(raw, Loader=_Yaml)
     except yaml.YAMLError as error:
@@ -238,7 +273,21 @@ def _checked(recipe: Recipe) -> Recipe:
     noise = recipe.data.noise_range
     if len(noise) != 2 or noise[0] > noise[1]:
         raise RecipeError(f"data.noise_range {list(noise)}: give the least and the greatest sigma, such as [0, 55]")
+    _check_mix(recipe.data)
+    next_stage(recipe, None)  # what is wrong with the second training is reported before the first one
     return recipe
+
+
+def _check_mix(data: DataConfig) -> None:
+    if data.mix and data.train_list:
+        raise RecipeError("data.mix and data.train_list both say what to train on; set one of them to null")
+    for number, source in enumerate(data.mix):
+        if len(source.gamma) not in (0, 3):
+            raise RecipeError(
+                f"data.mix[{number}].gamma {list(source.gamma)}: give three numbers, of red, green and blue, or none"
+            )
+    if len({source.share is None for source in data.mix}) > 1:
+        raise RecipeError("data.mix: some data sets have a share and some have none; give all of them one, or none")
 
 
 def _check_progressive(progressive: ProgressiveConfig | None) -> None:

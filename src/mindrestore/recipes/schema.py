@@ -29,6 +29,7 @@ class ModelConfig:
     name: str = "aecrnet"
     hyper: dict[str, Any] = field(default_factory=dict)
     weights: Optional[str] = None
+    follows: Optional[str] = None  # the recipe whose weights this one starts from: training without them is refused
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,17 @@ class MixupConfig:
 
     alpha: float = _value(0.6, above=0)
     from_epoch: int = _value(6, minimum=1)  # counted from 1
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """One of several data sets that are mixed in training."""
+
+    root: str = "."  # below data.root
+    dataset: str = "auto"
+    split: str = "train"
+    share: Optional[float] = _value(None, above=0)  # of an epoch, relative to the others; None: its number of pairs
+    gamma: tuple[float, ...] = _value((), above=0)  # of red, green and blue, for its degraded images; empty: as stored
 
 
 @dataclass(frozen=True)
@@ -54,12 +66,14 @@ class DataConfig:
         ("hflip", "rot90"), choices=("hflip", "vflip", "rot90", "transpose", "dihedral9", "saturation")
     )
     mixup: Optional[MixupConfig] = None  # None: off
+    edge_decay: float = _value(0.0, minimum=0)  # above 0: crops reach the image's border more often
     val_crop: Optional[int] = _value(None, minimum=1)  # validate on the middle of the images, at most this many pixels
     workers: int = _value(2, minimum=0)
     repeat: int = _value(1, minimum=1)  # passes over the pairs that make one epoch
     train_list: Optional[str] = None  # CSV file of pairs, also below root; replaces dataset and split
     noise_range: tuple[int, ...] = _value((0, 55), minimum=0)  # least and greatest sigma for images listed twice
     noise_levels: tuple[int, ...] = _value((), minimum=0)  # the sigmas to draw from instead of the range
+    mix: tuple[SourceConfig, ...] = ()  # data sets to train on instead of `dataset`
 
 
 @dataclass(frozen=True)
@@ -173,7 +187,7 @@ class ScheduleConfig:
     unit: str = _value("step", choices=("step", "epoch"))
     warmup: int = _value(0, minimum=0)
     min_lr: float = _value(0.0, minimum=0)
-    cosine_extra: int = _value(0, minimum=0)  # how much longer than the run the cosine is
+    cosine_extra: int = _value(0, minimum=-1)  # how much longer than the run the cosine is; -1: the last unit ends it
     periods: tuple[int, ...] = _value((), minimum=1)  # of cosine_restarts
     restart_weights: tuple[float, ...] = _value((), minimum=0)  # height of each period; empty: 1 for each
     milestones: tuple[int, ...] = _value((), minimum=1)
@@ -290,3 +304,4 @@ class Recipe:
     ema: EmaConfig = field(default_factory=EmaConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
+    then: Optional[dict[str, Any]] = None  # what a second training, from the weights of this one, does differently

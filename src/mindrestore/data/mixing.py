@@ -1,0 +1,92 @@
+"""Mix several data sets in training: find their pairs, and draw from each of them as its share says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mindrestore.data.catalog import find_pairs
+from mindrestore.data.pairing import Pair
+
+if TYPE_CHECKING:
+    from mindrestore.recipes.schema import DataConfig, SourceConfig
+
+# The last word of a seed; it keeps these draws apart from those of order, crop, augmentation, mixup and loss terms.
+_MIX_DRAWS = 7
+
+
+def mixed_pairs(data: DataConfig) -> list[Pair]:
+    """Find the pairs of all data sets of a mix.
+
+    Args:
+        data: The `data` section of a recipe, with a root and a mix.
+
+    Returns:
+        The pairs of the first data set, then those of the second and so on; `source` counts the data sets.
+
+    Raises:
+        DatasetError: A data set is not below the root.
+        PairingError: A degraded image has no clear partner.
+
+    Example:
+        >>> {pair.source for pair in mixed_pairs(load_recipe("crossdehaze/nid", ["data.root=/data"]).data)}
+        {0, 1}
+    """
+    return [
+        replace(pair, source=number, gamma=source.gamma or None)
+        for number, source in enumerate(data.mix)
+        for pair in find_pairs(source.dataset, Path(data.root) / source.root, source.split)
+    ]
+
+
+def source_shares(mix: Sequence[SourceConfig]) -> tuple[float, ...]:
+    """Give the shares of a mix, or none where every data set counts by its number of pairs.
+
+    Example:
+        >>> source_shares([SourceConfig(share=3.0), SourceConfig(share=1.0)])
+        (0.75, 0.25)
+    """
+    shares = [source.share for source in mix if source.share is not None]
+    return tuple(share / sum(shares) for share in shares)
+
+
+def mixed_order(sources: np.ndarray, shares: Sequence[float], length: int, seed: tuple[int, ...]) -> np.ndarray:
+    """Draw the pairs of one epoch.
+
+    The numbers of samples are exact, not drawn. A data set with more pairs than samples shows others in every epoch,
+    one with fewer starts over in another order.
+
+    Args:
+        sources: Data set of every pair, (pairs,) from 0.
+        shares: Share of every data set; they sum to 1.
+        length: Samples in the epoch.
+        seed: Seed and epoch.
+
+    Returns:
+        Positions of pairs in order, (length,).
+
+    Example:
+        >>> order = mixed_order(np.array([0] * 90 + [1] * 10), (0.5, 0.5), 100, (666, 0))
+        >>> int((order >= 90).sum())
+        50
+    """
+    chosen = []
+    for number, count in enumerate(_whole_numbers(shares, length)):
+        own = np.flatnonzero(sources == number)
+        turns = -(-count // len(own))
+        draws = [np.random.default_rng((*seed, turn, number, 0, _MIX_DRAWS)).permutation(own) for turn in range(turns)]
+        chosen.append(np.concatenate([*draws, own[:0]])[:count])
+    return np.random.default_rng((*seed, 0, 0, 1, _MIX_DRAWS)).permutation(np.concatenate(chosen))
+
+
+def _whole_numbers(shares: Sequence[float], length: int) -> list[int]:
+    """Divide a number by shares; what rounding down leaves goes to the largest fractions."""
+    exact = np.array(shares) * length
+    counts = np.floor(exact).astype(int)
+    for number in np.argsort(counts - exact, kind="stable")[: length - counts.sum()]:
+        counts[number] += 1
+    return counts.tolist()
