@@ -231,7 +231,7 @@ def test_a_missing_file_is_answered_with_where_to_get_it(path):
         build_contrastive({"vgg": "vgg19", "vgg_weights": path})
     message = str(caught.value)
     assert (path or "needs ImageNet weights of vgg19") in message
-    assert "Save torchvision's vgg19 features as .npz or .safetensors (docs/aecrnet.md" in message
+    assert "Get torchvision's file (`mindrestore weights get vgg19`, docs/weights.md)" in message
     assert "loss.terms.contrastive.vgg_weights=FILE" in message
     assert "loss.terms.contrastive.weight=0" in message
 

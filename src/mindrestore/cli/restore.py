@@ -20,11 +20,11 @@ _EXAMPLES = """examples:
   mindrestore restore photos/ --model aecrnet --weights x.ckpt --out clean/
   mindrestore restore DND --task denoise --weights noise.ckpt --out results/           the submission's .mat files
   mindrestore restore --task Deraining --input_dir ./samples/input/ --result_dir ./samples/output/     as published
-  mindrestore restore --task Deblurring --input_image a.png --weight_path blur.npz     as PaddleGAN's program
+  mindrestore restore --task Deblurring --input_image a.png --weight_path MPR_Deblurring.pdparams     as PaddleGAN's
 
 --task chooses the network, in either spelling and any case: derain or Deraining, deblur or Deblurring, denoise or
 Denoising, dehaze. Without --weights its weights are looked for at Deraining/pretrained_models/model_deraining.ckpt (or
-.safetensors, .npz) below the working directory, and likewise for Deblurring and Denoising.
+.safetensors, .npz, .pth) below the working directory, and likewise for Deblurring and Denoising.
 """
 _DEMO_INPUT, _DEMO_OUTPUT = Path("samples/input"), Path("samples/output")
 _TEST_INPUT, _TEST_OUTPUT = Path("Datasets"), Path("results")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mindrestore.errors import MindRestoreError
 from mindrestore.models.registry import list_models, model_spec
-from mindrestore.weights.files import SUFFIXES
+from mindrestore.weights.files import READABLE
 
 # What the model specs call a task -> what published programs call it
 PUBLISHED_WORDS = {"deblur": "Deblurring", "denoise": "Denoising", "derain": "Deraining", "dehaze": "Dehazing"}
@@ -112,7 +112,7 @@ def published_weights(word: str) -> Path:
         word: A task in either spelling.
 
     Returns:
-        `Deraining/pretrained_models/model_deraining.ckpt` and the like: the first that is there.
+        `Deraining/pretrained_models/model_deraining.ckpt`, `.pth` and the like: the first that is there.
 
     Raises:
         TaskError: There are none; the message names the places.
@@ -125,12 +125,10 @@ def published_weights(word: str) -> Path:
     if published not in MPRNET_TASKS:
         raise TaskError(f"nothing says which weights to use for {task_of(word)}; give a weight file")
     stem = Path(published, "pretrained_models", f"model_{published.lower()}")
-    for suffix in SUFFIXES:
+    for suffix in READABLE:
         if stem.with_suffix(suffix).is_file():
             return stem.with_suffix(suffix)
-    pytorch = stem.with_suffix(".pth")
-    hint = f"; {pytorch} is there, but PyTorch files are not read: save its arrays as .npz" if pytorch.exists() else ""
     raise TaskError(
-        f"no weights for {published}: looked for {stem}{{{','.join(SUFFIXES)}}} in {Path.cwd()}{hint}; "
+        f"no weights for {published}: looked for {stem}{{{','.join(READABLE)}}} in {Path.cwd()}; "
         "give a weight file, or put one there"
     )

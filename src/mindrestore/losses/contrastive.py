@@ -150,8 +150,8 @@ def load_features(config: Mapping[str, Any], term: str) -> VGGFeatures:
     if not path or not Path(path).is_file():
         found = f"{path}: no such file" if path else f"loss term {term} needs ImageNet weights of {layout}"
         raise MindRestoreError(
-            f"{found}. Save torchvision's {layout} features as .npz or .safetensors (docs/aecrnet.md shows how) "
-            f"and set loss.terms.{term}.vgg_weights=FILE, or switch the term off: loss.terms.{term}.weight=0"
+            f"{found}. Get torchvision's file (`mindrestore weights get {layout}`, docs/weights.md) and set "
+            f"loss.terms.{term}.vgg_weights=FILE, or switch the term off: loss.terms.{term}.weight=0"
         )
     vgg = VGGFeatures(layout, TAPS, bias=config.get("vgg_bias", True))
     report = load_weights(vgg, path, strict=False)  # the file also holds deeper layers and a classifier
