@@ -8,7 +8,7 @@ import pytest
 
 from mindrestore.recipes.load import list_recipes, load_recipe, next_stage
 
-# experiment: data set, {variant: (batch, rate)}, epochs, validated on the middle, flips only, epochs between validations
+# experiment: data set, {variant: (batch, rate)}, epochs, validated on the middle, flips only, validation rhythm
 LARGE, SMALL = {"t": (32, 4e-4), "s": (16, 2e-4), "b": (16, 2e-4), "m": (16, 2e-4)}, dict.fromkeys("dwl", (8, 1e-4))
 HALF = {variant: (batch, rate / 2) for variant, (batch, rate) in LARGE.items()}
 PUBLISHED = {
