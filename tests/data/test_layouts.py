@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from mindrestore.data.catalog import CATALOG, DatasetError, find_pairs, find_parts, find_sets, find_split
+from mindrestore.data.check import check_folder
+from mindrestore.data.images import write_image
 from mindrestore.data.matlab import MatlabError, write_variables
 from mindrestore.data.pairing import PairingError
 
@@ -206,3 +208,47 @@ def test_real_rain_folders(shared, folder, dataset, count):
     found = find_split("auto", shared / "data" / folder, "test")
     assert (found.dataset, len(found.pairing.pairs)) == (dataset, count)
     assert find_sets(shared / "data")[folder] == found.pairing.pairs
+
+
+REARRANGED = {
+    "reside_in": ("RESIDE-IN", "1_1_0.90179.png", "1_2_0.97842.png"),
+    "reside_out": ("RESIDE-OUT", "0025_0.8_0.1.jpg", "0025_1_0.2.jpg"),
+    "reside_6k": ("RESIDE-6K", "0.jpg", "1.jpg"),
+    "rs_haze": ("RSHaze", "a_1.png", "b_1.png"),
+    "nid": ("NID", "1.png", "2.png"),
+    "rsid": ("RSID", "1.png", "2.png"),
+}
+
+
+@pytest.mark.parametrize("name", REARRANGED)
+def test_dehazeformer_layouts(tmp_path, name):
+    folder, *files = REARRANGED[name]
+    for split in ("train", "test"):
+        pair_of_folders(tmp_path / folder / split, *files, inputs="hazy", targets="GT")
+    own = tmp_path / folder
+    found = [find_split("auto", own, split) for split in ("train", "test")]
+    assert [entry.dataset for entry in found] == [name, name]
+    assert [pair.target.name for pair in found[0].pairing.pairs] == files
+    if folder != "RSHaze":  # found below the folder of several data sets as well, under the published spelling
+        assert find_split(folder, tmp_path, "test").input_dir == own / "test" / "hazy"
+
+
+def test_a_clear_image_without_its_hazy_one_is_named(tmp_path):
+    root = tmp_path / "NID"
+    pair_of_folders(root / "train", "1.png", "2.png", inputs="hazy", targets="GT")
+    fill(root / "train/GT", "3.png")
+    with pytest.raises(PairingError, match=r"1 of 3 clear images have no degraded partner of the same name: 3\.png"):
+        find_pairs("nid", tmp_path, "train")
+    (root / "train/hazy/3.png").write_bytes(b"x")
+    (root / "train/hazy/4.png").write_bytes(b"x")
+    with pytest.raises(PairingError, match=r"1 of 4 images have no clear partner.*4\.png"):
+        find_pairs("nid", tmp_path, "train")
+
+
+def test_a_total_is_checked_over_all_splits(tmp_path):
+    for split in ("train", "test"):
+        for kind in ("GT", "hazy"):
+            write_image(tmp_path / "RSID" / split / kind / "1.png", np.zeros((30, 30, 3), np.uint8))
+    named, guessed = check_folder(tmp_path, "rsid"), check_folder(tmp_path / "RSID")
+    assert named.problems == ["RSID: 2 pairs in all splits, published are 1000"]
+    assert (guessed.problems, guessed.notes) == ([], named.problems)

@@ -76,7 +76,7 @@ def find_pairs(dataset: str, root: PathLike, split: str) -> list[Pair]:
 
     Raises:
         DatasetError: If the name, the split or the folder does not fit.
-        PairingError: If a degraded image has no clear partner.
+        PairingError: If an image has no partner.
 
     Example:
         >>> pairs = find_pairs("auto", "SOTS/indoor", "test")
@@ -84,7 +84,7 @@ def find_pairs(dataset: str, root: PathLike, split: str) -> list[Pair]:
         ('1400_1.png', '1400.png')
     """
     found = find_split(dataset, root, split)
-    pairs = require_partners(found.pairing)
+    pairs = require_partners(found.pairing, found.spec.one_to_one)
     if not pairs:
         raise DatasetError(
             f"{found.input_dir}: no image of {found.spec.title} belongs to the split {split!r}; "

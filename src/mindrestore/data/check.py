@@ -79,6 +79,7 @@ def check_folder(root: PathLike, dataset: str = "auto", min_size: int = 8, progr
         report.problems += [f"{path}: no degraded image belongs to it" for path in pairing.unused_targets]
         _check_counts(found, named=dataset != "auto", report=report)
         _check_images(found, min_size, progress, report)
+    _check_totals([found for _, found in sections], named=dataset != "auto", report=report)
     return report
 
 
@@ -128,6 +129,15 @@ def _check_counts(found: Found, named: bool, report: Report) -> None:
     published = " or ".join(f"{inputs} degraded and {targets} clear images" for inputs, targets in expected)
     message = f"{found.input_dir}: {actual[0]} degraded and {actual[1]} clear images, published are {published}"
     (report.problems if named else report.notes).append(message)
+
+
+def _check_totals(parts: list[Found], named: bool, report: Report) -> None:
+    """Compare the splits together with a number that is published for the whole data set."""
+    for spec in {found.dataset: found.spec for found in parts if found.spec.total is not None}.values():
+        count = sum(len(found.pairing.pairs) for found in parts if found.spec is spec)
+        if count != spec.total:
+            message = f"{spec.title}: {count} pairs in all splits, published are {spec.total}"
+            (report.problems if named else report.notes).append(message)
 
 
 def _check_images(found: Found, min_size: int, progress: Progress, report: Report) -> None:

@@ -37,6 +37,8 @@ class DatasetSpec:
         needs_hint: Whether "auto" accepts the data set only with its hint.
         numbers: Per split, ranges of image numbers (both ends included); the first range present is used.
         counts: Per split, the published numbers of (degraded, clear) images; more than one where editions differ.
+        total: Published number of pairs of all splits together, where their division is not published.
+        one_to_one: Whether every clear image belongs to one degraded image, so that a lone one is a mistake.
         crop_target: Whether clear images are larger and are centre-cropped to their hazy image.
         recursive: Whether images lie in part folders.
         forms: How files may lie there, tried in order: "folders" (one of degraded, one of clear images) or a name of
@@ -57,6 +59,8 @@ class DatasetSpec:
     needs_hint: bool = False
     numbers: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     counts: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    total: int | None = None
+    one_to_one: bool = False
     crop_target: bool = False
     recursive: bool = False
     forms: tuple[str, ...] = ("folders",)
@@ -85,6 +89,21 @@ def _benchmark(title: str, hint: str, count: int, folders: tuple[str, ...], **mo
 def _rain_set(title: str, count: int) -> DatasetSpec:
     folders = tuple(f"{base}{title}" for base in ("Synthetic_Rain_Datasets/test/", "test/", ""))
     return _benchmark(title, rf"(^|/){title}(/|$)", count, folders)
+
+
+def _rearranged(title: str, folder: str, hint: str, **more: Any) -> DatasetSpec:
+    """Describe a set as DehazeFormer arranges it: {train,test}/{GT,hazy} with one clear image per hazy one."""
+    return DatasetSpec(
+        title=title,
+        rule="same",
+        splits=("train", "test"),
+        places=(f"{folder}/{{split}}", "{split}", ""),
+        names=".+",
+        hint=rf"(^|/){hint}(/|$)",
+        needs_hint=True,
+        one_to_one=True,
+        **more,
+    )
 
 
 CATALOG: dict[str, DatasetSpec] = {
@@ -146,6 +165,15 @@ CATALOG: dict[str, DatasetSpec] = {
         needs_hint=True,
         counts={"train": ((6000, 6000),), "test": ((1000, 1000),)},
     ),
+    "reside_in": _rearranged(
+        "RESIDE-IN", "RESIDE-IN", "reside[-_]?in", counts={"train": ((13990, 13990),), "test": ((500, 500),)}
+    ),
+    "reside_out": _rearranged("RESIDE-OUT", "RESIDE-OUT", "reside[-_]?out", counts={"test": ((500, 500),)}),
+    "rs_haze": _rearranged(
+        "RS-Haze", "RS-Haze", "rs[-_]?haze", counts={"train": ((51300, 51300),), "test": ((2700, 2700),)}
+    ),
+    "nid": _rearranged("NID", "NID", "nid", total=1000),
+    "rsid": _rearranged("RSID", "RSID", "rsid", total=1000),
     "dense_haze": DatasetSpec(
         title="Dense-Haze",
         rule="role",

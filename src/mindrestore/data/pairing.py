@@ -133,21 +133,28 @@ def pair_folders(
     return best
 
 
-def require_partners(pairing: Pairing) -> list[Pair]:
+def require_partners(pairing: Pairing, one_to_one: bool = False) -> list[Pair]:
     """Give the pairs of a complete pairing.
 
     Args:
-        pairing: Outcome of `pair_folders`. Unused clear images are accepted.
+        pairing: Outcome of `pair_folders`.
+        one_to_one: Refuse clear images that no input asks for; otherwise they are accepted.
 
     Returns:
         Its pairs.
 
     Raises:
-        PairingError: If an input has no partner; the message names the first of them.
+        PairingError: If an image has no partner; the message names the first of them.
 
     Example:
         >>> pairs = require_partners(pair_folders("hazy", "clear"))
     """
+    unused = pairing.unused_targets if one_to_one else []
+    if not pairing.missing_targets and unused:
+        raise PairingError(
+            f"{unused[0].parent}: {len(unused)} of {len(pairing.pairs) + len(unused)} clear images have no degraded "
+            f"partner of the same name: {name_some(unused)}; add these or remove the clear images"
+        )
     if not pairing.missing_targets:
         return pairing.pairs
     total = len(pairing.pairs) + len(pairing.missing_targets)
