@@ -13,6 +13,7 @@ from mindrestore.weights.convert import save_weights
 
 SMALL = {
     "aecrnet": {"channels": 4, "blocks": 1, "deform_layers": 1},
+    "dehazeformer_t": {"widths": (4, 8, 6), "depths": (1, 2, 2, 1, 1), "attention": (0, 1 / 2, 1)},
     "dsrir": {"width": 4, "blocks": 1, "groups": 1},
     "mprnet_deraining": {"n_feat": 4, "scale_unetfeats": 4, "scale_orsnetfeats": 4, "num_cab": 1},
 }

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 # name -> (module, class, spec); the module is imported when the network is first asked for.
 _NETWORKS = {
     "aecrnet": ("mindrestore.models.aecrnet", "AECRNet", "AECRNET"),
+    "crossdehaze": ("mindrestore.models.dehazeformer", "DehazeFormer", "CROSSDEHAZE"),
+    "dehazeformer_t": ("mindrestore.models.dehazeformer", "DehazeFormer", "T"),
+    "dehazeformer_s": ("mindrestore.models.dehazeformer", "DehazeFormer", "S"),
+    "dehazeformer_b": ("mindrestore.models.dehazeformer", "DehazeFormer", "B"),
+    "dehazeformer_d": ("mindrestore.models.dehazeformer", "DehazeFormer", "D"),
+    "dehazeformer_w": ("mindrestore.models.dehazeformer", "DehazeFormer", "W"),
+    "dehazeformer_m": ("mindrestore.models.dehazeformer", "DehazeFormer", "M"),
+    "dehazeformer_l": ("mindrestore.models.dehazeformer", "DehazeFormer", "L"),
     "dsrir": ("mindrestore.models.dsrir", "DSRIR", "SPEC"),
     "mprnet_deblurring": ("mindrestore.models.mprnet", "MPRNet", "DEBLURRING"),
     "mprnet_denoising": ("mindrestore.models.mprnet", "MPRNet", "DENOISING"),

@@ -1,0 +1,244 @@
+"""DehazeFormer in seven sizes: a U-shape of convolution blocks and blocks of window attention, for dehazing.
+
+Song, He, Qian, Du, "Vision Transformers for Single Image Dehazing", IEEE TIP 2023. CrossDehaze (Shi et al., "Scaling Up
+Single Image Dehazing Algorithm by Cross-Data Vision Alignment", IEEE TIM 2025) trains the size B.
+Parameter names and shapes are those of the published PyTorch network.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import mindspore as ms
+from mindspore import Tensor, nn, ops
+from mindspore.common.initializer import Normal, initializer
+
+from mindrestore.models.conv1x1 import ChannelAdd, Conv1x1
+from mindrestore.models.dehazeformer_blocks import WINDOW, Block
+from mindrestore.models.depthwise import Depthwise5x5
+from mindrestore.models.layers import ChannelScale, NarrowConv2d, ReflectPad, channel_mean, conv
+from mindrestore.models.spec import ModelSpec
+from mindrestore.models.windows import mirrored, window_places
+
+MIN_SIDE = 25  # pixels; the windows of a smaller image would need more mirrored rows than it has
+
+_SHIFTS = (0, WINDOW // 2)  # of even and odd blocks
+_HEADS, _RATIOS = (2, 4, 6), (2, 4, 4, 2, 2)
+
+
+def _spec(name: str, parameters: int, hyper: dict[str, object], paper: str = "") -> ModelSpec:
+    return ModelSpec(
+        name=name,
+        tasks=("dehaze",),
+        size_multiple=1,
+        min_size=MIN_SIDE,
+        parameters=parameters,
+        paper=paper or "Vision Transformers for Single Image Dehazing, IEEE TIP 2023",
+        licence="published weights: MIT",
+        value_range=(-1.0, 1.0),
+        hyper=hyper,
+    )
+
+
+def _hyper(
+    widths: tuple[int, ...], depths: tuple[int, ...], shares: tuple[float, ...], mixer: str = "depthwise"
+) -> dict:
+    return {"widths": widths, "depths": depths, "attention": shares, "mixer": mixer}
+
+
+_NARROW, _WIDE, _SHARES = (24, 48, 96), (48, 96, 192), (1 / 4, 1 / 2, 3 / 4)
+_B = _hyper(_NARROW, (16, 16, 16, 8, 8), _SHARES)
+T = _spec("dehazeformer_t", 687_404, _hyper(_NARROW, (4, 4, 4, 2, 2), (0, 1 / 2, 1)))
+S = _spec("dehazeformer_s", 1_284_884, _hyper(_NARROW, (8, 8, 8, 4, 4), _SHARES))
+B = _spec("dehazeformer_b", 2_517_612, _B)
+D = _spec("dehazeformer_d", 4_983_068, _hyper(_NARROW, (32, 32, 32, 16, 16), _SHARES))
+W = _spec("dehazeformer_w", 9_686_724, _hyper(_WIDE, (16, 16, 16, 8, 8), _SHARES))
+M = _spec("dehazeformer_m", 4_635_952, _hyper(_NARROW, (12, 12, 12, 6, 6), _SHARES, "double"))
+L = _spec("dehazeformer_l", 25_451_652, _hyper(_WIDE, (16, 16, 16, 12, 12), _SHARES, "double"))
+CROSSDEHAZE = _spec(
+    "crossdehaze",
+    2_517_612,
+    _B,
+    paper="Scaling Up Single Image Dehazing Algorithm by Cross-Data Vision Alignment, IEEE TIM 2025",
+)
+
+
+class Layer(nn.Cell):
+    """One stage: blocks in a row, the last of them with attention, whose windows shift by half in every other block.
+
+    Args:
+        channels: features in and out.
+        depth: number of blocks.
+        heads: of the attention.
+        ratio: hidden channels per channel of the MLPs.
+        share: of the blocks that attend.
+        mixer: "depthwise" or "double".
+
+    Inputs:
+        x: (N, C, H, W).
+
+    Returns:
+        (N, C, H, W).
+    """
+
+    def __init__(self, channels: int, depth: int, heads: int, ratio: int, share: float, mixer: str) -> None:
+        super().__init__()
+        self.attends = share > 0
+        blocks = (Block(channels, heads, ratio, i >= depth - share * depth, mixer) for i in range(depth))
+        self.blocks = nn.CellList(list(blocks))
+        self.add = ChannelAdd()
+
+    def construct(self, x: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        offset = ops.zeros((n, c), ms.float32)
+        places = tuple(window_places(h, w, WINDOW, shift) if self.attends else None for shift in _SHIFTS)
+        for i, block in enumerate(self.blocks):
+            x, offset = block(x, offset, places[i % 2])
+        return self.add(x, offset)
+
+
+class PatchEmbed(nn.Cell):
+    """Make features of the image."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.pad = ReflectPad(1)
+        self.proj = conv(3, channels, 3)
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.proj(self.pad(x))  # (N, C, H, W)
+
+
+class PatchMerge(nn.Cell):
+    """Halve the map."""
+
+    def __init__(self, channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.proj = conv(channels, out_channels, 2, stride=2)
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.proj(x)  # (N, out, H/2, W/2)
+
+
+class PatchSplit(nn.Cell):
+    """Double the map: four channels become the pixels of a square."""
+
+    def __init__(self, channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.proj = nn.SequentialCell(Conv1x1(channels, 4 * out_channels))
+
+    def construct(self, x: Tensor) -> Tensor:
+        return ops.pixel_shuffle(self.proj(x), 2)  # (N, out, 2H, 2W)
+
+
+class PatchUnembed(nn.Cell):
+    """Make the four maps of the haze model."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.pad = ReflectPad(1)
+        self.proj = nn.SequentialCell(NarrowConv2d(channels, 4, 3))
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.proj(self.pad(x))  # (N, 4, H, W)
+
+
+class SKFusion(nn.Cell):
+    """Weigh two maps channel by channel, with weights that sum to 1 and follow from both means."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        squeezed = max(channels // 8, 4)
+        self.mlp = nn.SequentialCell(
+            Conv1x1(channels, squeezed, bias=False), nn.ReLU(), Conv1x1(squeezed, 2 * channels, bias=False)
+        )
+        self.scale = ChannelScale()
+
+    def construct(self, a: Tensor, b: Tensor) -> Tensor:
+        scores = self.mlp(channel_mean(a) + channel_mean(b))  # (N, 2C, 1, 1)
+        for_a, for_b = ops.split(scores, a.shape[1], 1)
+        return b + self.scale(a - b, ops.sigmoid(for_a - for_b))  # the softmax of two
+
+
+class DehazeFormer(nn.Cell):
+    """Remove haze; any image of at least 25 pixels a side.
+
+    The image is computed as K x - B + x from four maps of the network, K for all colours and B for each.
+
+    Args:
+        widths: channels of the three levels; multiples of the heads 2, 4 and 6.
+        depths: blocks of the five stages.
+        attention: share of blocks with attention in the first three stages.
+        mixer: "depthwise" for 5x5 convolutions per channel, "double" for two full 3x3 ones (sizes M and L).
+
+    Inputs:
+        x: (N, 3, H, W) hazy RGB in [-1, 1]; H and W at least 25.
+
+    Returns:
+        (N, 3, H, W) restored RGB; clip to [-1, 1] to show it.
+
+    Raises:
+        MindRestoreError: the image is smaller.
+
+    Example:
+        >>> clear = create_model("dehazeformer_t")(hazy)
+    """
+
+    def __init__(
+        self,
+        *,
+        widths: Sequence[int] = (24, 48, 96),
+        depths: Sequence[int] = (16, 16, 16, 8, 8),
+        attention: Sequence[float] = (1 / 4, 1 / 2, 3 / 4),
+        mixer: str = "depthwise",
+    ) -> None:
+        super().__init__()
+        w1, w2, w3 = widths
+        stages = zip((w1, w2, w3, w2, w1), depths, (*_HEADS, 1, 1), _RATIOS, (*attention, 0.0, 0.0))
+        self.layer1, self.layer2, self.layer3, self.layer4, self.layer5 = (Layer(*stage, mixer) for stage in stages)
+        self.patch_embed = PatchEmbed(w1)
+        self.patch_merge1, self.patch_merge2 = PatchMerge(w1, w2), PatchMerge(w2, w3)
+        self.skip1, self.skip2 = Conv1x1(w1, w1), Conv1x1(w2, w2)
+        self.patch_split1, self.patch_split2 = PatchSplit(w3, w2), PatchSplit(w2, w1)
+        self.fusion1, self.fusion2 = SKFusion(w2), SKFusion(w1)
+        self.patch_unembed = PatchUnembed(w1)
+        _initialise(self, sum(depths))
+
+    def construct(self, x: Tensor) -> Tensor:
+        h, w = x.shape[2:]
+        x = ops.gather(x, mirrored(h, (h + 3) // 4 * 4), 2)
+        x = ops.gather(x, mirrored(w, (w + 3) // 4 * 4), 3)  # multiples of 4
+        k1 = self.layer1(self.patch_embed(x))  # (N, C1, H, W)
+        k2 = self.layer2(self.patch_merge1(k1))  # (N, C2, H/2, W/2)
+        u = self.patch_split1(self.layer3(self.patch_merge2(k2)))  # (N, C2, H/2, W/2)
+        u = self.layer4(self.fusion1(u, self.skip2(k2)) + u)
+        u = self.patch_split2(u)  # (N, C1, H, W)
+        u = self.layer5(self.fusion2(u, self.skip1(k1)) + u)
+        maps = self.patch_unembed(u)  # (N, 4, H, W)
+        k, b = ops.split(maps, (1, 3), 1)
+        return (ops.concat((k, k, k), 1) * x - b + x)[:, :, :h, :w]
+
+    def for_export(self) -> None:
+        """Use operators that MINDIR with dynamic size can hold; the numbers stay the same."""
+        for _, cell in self.cells_and_names():
+            if isinstance(cell, (ChannelScale, Depthwise5x5)):
+                cell.direct = True
+
+
+def _initialise(net: DehazeFormer, blocks: int) -> None:
+    """Draw the kernels inside the blocks from normal distributions, narrower the deeper the network (appendix)."""
+    for name, cell in net.cells_and_names():
+        inside = ".attn." in name or ".mlp.mlp." in name
+        if not inside or ".attn.attn." in name or not hasattr(cell, "weight"):
+            continue
+        gain = 1.0 if name.endswith(".QK") else (8 * blocks) ** -0.25
+        out_channels, fan_in = cell.weight.shape[0], math.prod(cell.weight.shape[1:])
+        fan_out = out_channels * math.prod(cell.weight.shape[2:])
+        deviation = gain * math.sqrt(2 / (fan_in + fan_out))
+        cell.weight.set_data(initializer(Normal(deviation), cell.weight.shape))
+        cell.bias.set_data(initializer("zeros", cell.bias.shape))
+    for name, cell in net.cells_and_names():
+        if name.endswith((".norm1.meta1", ".norm1.meta2")):
+            cell.weight.set_data(initializer(Normal(0.02), cell.weight.shape))
+            cell.bias.set_data(initializer("ones" if name.endswith("1") else "zeros", cell.bias.shape))
