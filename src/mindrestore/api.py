@@ -17,6 +17,7 @@ from mindrestore.engine.trainer import Trainer, TrainResult
 from mindrestore.errors import MindRestoreError
 from mindrestore.evaluation.evaluator import Evaluation, SetsEvaluation, evaluate_pairs, evaluate_sets
 from mindrestore.evaluation.protocol import Protocol, get_protocol
+from mindrestore.evaluation.published import write_published
 from mindrestore.evaluation.report import format_sets, format_table, write_csv, write_json, write_sets
 from mindrestore.evaluation.sets import NamedSet, TestSet, recipe_sets
 from mindrestore.inference.benchmarks import is_benchmark, restore_benchmark
@@ -253,6 +254,7 @@ def evaluate(
         return EvalReport(result, format_sets(result), folder)
     evaluation = evaluate_pairs(restorer.restore_float, pairs, measure, save_dir=folder / "pictures", limit=limit)
     write_csv(evaluation, folder / "scores.csv")
+    write_published(evaluation, folder)
     write_json(evaluation, folder / "scores.json", {**settings, "data": str(Path(pairs[0].input).parent)})
     return EvalReport(evaluation, format_table(evaluation), folder)
 

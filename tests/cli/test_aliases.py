@@ -22,6 +22,9 @@ DSRIR = shlex.split("""
     --mode --session --train-dir --save-dir --epochs --patch-size --batch-size --epoch-chg --learning-rate --min-lr
     --val-epochs --denoise_path --derain_path --dehaze_path
 """)
+DEHAZEFORMER = shlex.split("""
+    --model --dataset --exp --data_dir --save_dir --result_dir --log_dir --num_workers --no_autocast --gpu
+""")
 
 
 def train_recipe(*words):
@@ -142,7 +145,7 @@ def test_every_command_takes_its_own_programs_only():
         parser = argparse.ArgumentParser()
         aliases.add_flags(parser, command)
         taken[command] = {action.dest for action in parser._actions} - {"help"}
-    assert taken["train"] == taken["eval"] == {"alias_" + flag[2:] for flag in (*PUBLISHED, *DSRIR)}
+    assert taken["train"] == taken["eval"] == {"alias_" + flag[2:] for flag in (*PUBLISHED, *DSRIR, *DEHAZEFORMER)}
     demo, paddlegan = (
         {"input_dir", "result_dir", "dataset", "gpus"},
         {"input_image", "output_path", "weight_path", "cpu"},

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from mindrestore.errors import MindRestoreError
+from mindrestore.recipes.load import list_recipes
 
 TABLES = Path(__file__).with_name("aliases.yaml")
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -90,6 +91,8 @@ class System:
         recipe: The recipe that `train` and `eval` take when its flags are given; None for a program that restores.
         flags: Flag -> what it means here.
         recipe_flag: The flag that names another recipe of the same system.
+        variant_flag: The flag whose value, from its last underscore on, ends that recipe's name where there is one.
+        defaults: Overrides that stand for absent flags when no recipe is named.
     """
 
     name: str
@@ -98,11 +101,19 @@ class System:
     recipe: str | None
     flags: Mapping[str, Alias]
     recipe_flag: str | None = None
+    variant_flag: str | None = None
+    defaults: Sequence[str] = ()
 
     def recipe_for(self, values: Mapping[str, Any]) -> str | None:
         """Give the recipe for the flags of a command line."""
         named = values.get(self.recipe_flag)
-        return f"{self.name}/{named}" if named else self.recipe
+        if not named:
+            return self.recipe
+        base = named if "/" in named else f"{self.name}/{named}"
+        if self.variant_flag is None:
+            return base
+        variant, known = str(values.get(self.variant_flag, "")).rpartition("_")[2], list_recipes()
+        return next((name for name in (f"{base}_{variant}", base) if name in known), f"{base}_t")
 
 
 @lru_cache(maxsize=1)
@@ -125,7 +136,7 @@ def add_flags(parser: argparse.ArgumentParser, command: str) -> None:
         implied = f" (they imply --recipe {system.recipe})" if system.recipe and command == "train" else ""
         group = parser.add_argument_group(f"published flags, {system.source}{implied}")
         for alias in system.flags.values():
-            if alias.flag in seen:
+            if alias.flag in seen or alias.flag in parser._option_string_actions:  # the command's own flag
                 continue
             seen.add(alias.flag)
             if alias.type == "switch":
@@ -149,12 +160,13 @@ def given_values(args: argparse.Namespace, recipe: str | None = None) -> tuple[S
     Raises:
         AliasError: A value cannot be used, or the flags belong to no single system.
     """
-    every = {flag: alias for system in systems() for flag, alias in system.flags.items()}
+    fitting = _systems_for(getattr(args, "command", None))
+    every = {flag: alias for system in fitting for flag, alias in system.flags.items()}
     texts = {flag: getattr(args, alias.dest, None) for flag, alias in every.items()}
     texts = {flag: text for flag, text in texts.items() if text}  # '' is how the published programs say "none"
     if not texts:
         return None, {}
-    system = _system_of(set(texts), recipe)
+    system = _system_of(set(texts), recipe, fitting)
     values = {flag: system.flags[flag].value(text) for flag, text in texts.items()}
     for flag, value in values.items():
         missing = [needed for needed in system.flags[flag].needs if value is True and needed not in values]
@@ -191,8 +203,12 @@ def command_arguments(
     return taken, unused
 
 
-def _system_of(flags: set[str], recipe: str | None) -> System:
-    fitting = [system for system in systems() if flags <= set(system.flags)]
+def _systems_for(command: str | None) -> list[System]:
+    return [system for system in systems() if command is None or command in system.commands]
+
+
+def _system_of(flags: set[str], recipe: str | None, known: Sequence[System]) -> System:
+    fitting = [system for system in known if flags <= set(system.flags)]
     if not fitting:
         raise AliasError(f"{', '.join(sorted(flags))} belong to different published programs; use key=value overrides")
     preferred = recipe.split("/")[0] if recipe else ""

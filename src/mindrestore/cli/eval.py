@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mindrestore.cli import aliases
+from mindrestore.cli.experiments import take_experiment
 from mindrestore.cli.modes import find_weights, mode_sets
 from mindrestore.cli.source import add_source, read_source
 from mindrestore.errors import MindRestoreError
@@ -20,6 +21,8 @@ _EXAMPLES = """examples:
                                                         five test sets, one line each, and their average
   eval.py runs/all --mode all_in_one --denoise_path BSD68/ --derain_path Rain100L/test/ --dehaze_path SOTS/outdoor/
                                                         as published: noise at sigma 15, 25 and 50, rain, haze
+  eval.py --model dehazeformer-b --dataset RESIDE-IN --exp indoor
+                                                        as published: ./data/, ./saved_models/, ./results/
 """
 
 
@@ -57,6 +60,7 @@ def add_parser(subparsers: Any) -> None:
     )
     aliases.add_flags(parser, "eval")
     parser.set_defaults(run=run, mode=None, denoise_path=None, derain_path=None, dehaze_path=None)
+    parser.set_defaults(exp=None, data_dir=None, save_dir=None, result_dir=None)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -96,7 +100,9 @@ def take_published_flags(args: argparse.Namespace) -> None:
     stray = [task for task in ("denoise", "derain", "dehaze") if getattr(args, f"{task}_path") and not args.mode]
     if stray:
         raise MindRestoreError(f"--{stray[0]}_path goes with --mode; give all_in_one, noise, rain or haze")
-    if system and not args.model and not args.run_folder:
+    if system and system.name == "dehazeformer":
+        take_experiment(args, system, values)
+    elif system and not args.model and not args.run_folder:
         recipe = load_recipe(system.recipe_for(values))
         args.model = recipe.model.name
         if not args.mode:

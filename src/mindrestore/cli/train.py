@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mindrestore.cli import aliases
+from mindrestore.cli.settings_json import SETTINGS_RECIPE, read_settings
 from mindrestore.cli.source import DEVICES, device
 from mindrestore.errors import MindRestoreError
 from mindrestore.recipes.load import load_recipe
@@ -16,6 +17,7 @@ _EXAMPLES = """examples:
   train.py --recipe aecrnet/its data.root=/data/RESIDE train.batch_size=8 loss.terms.contrastive.vgg_weights=vgg19.npz
   train.py --run-dir runs/quickstart                    go on where that run stopped
   train.py --dir_data /data --filename first --lr 1e-4 --neg_num 4 --contra_lambda 20      as published
+  train.py --model dehazeformer-b --dataset RESIDE-IN --exp indoor                         as published
   train.py --mode noise --train-dir /data --epoch-chg 398 702 925 1024 --epochs 1024       as published
 """
 
@@ -47,6 +49,12 @@ def add_parser(subparsers: Any) -> None:
         help="start anew; by default a run folder with a state is resumed",
     )
     parser.add_argument("--device", type=device, metavar="NAME", help=f"{DEVICES} (default: that of the recipe)")
+    parser.add_argument(
+        "--config-json",
+        type=Path,
+        metavar="FILE",
+        help="settings file of DehazeFormer or CrossDehaze, such as configs/nid/default.json",
+    )
     aliases.add_flags(parser, "train")
     parser.set_defaults(run=run)
 
@@ -71,13 +79,15 @@ def choose_recipe(args: argparse.Namespace) -> tuple[str, list[str]]:
         args: Parsed arguments of `train`.
 
     Returns:
-        Name or path of the recipe, and `key=value` overrides: published flags first, so that explicit keys win.
+        Name or path of the recipe, and `key=value` overrides: a settings file first, then published flags, so that
+        explicit keys win.
 
     Raises:
         MindRestoreError: Neither a recipe nor a run folder nor a published flag says what to train.
     """
     system, values = aliases.given_values(args, args.recipe)
-    overrides = aliases.recipe_overrides(system, values)
+    overrides = read_settings(args.config_json) if args.config_json else []
+    overrides += aliases.recipe_overrides(system, values)
     if args.device:
         overrides.append(f"train.device={args.device}")
     overrides += args.overrides
@@ -86,5 +96,7 @@ def choose_recipe(args: argparse.Namespace) -> tuple[str, list[str]]:
     if args.run_dir and (args.run_dir / "recipe.yaml").is_file():
         return str(args.run_dir), overrides
     if system:
-        return system.recipe_for(values), overrides
+        return system.recipe_for(values), [*system.defaults, *overrides]
+    if args.config_json:
+        return SETTINGS_RECIPE, overrides
     raise MindRestoreError("nothing says what to train; give --recipe NAME (`mindrestore recipes` lists the names)")
