@@ -93,7 +93,7 @@ def get_network(name: str) -> Network:
         licence=spec.licence,
         side=-(-spec.min_size // spec.size_multiple) * spec.size_multiple,
         value_range=spec.value_range,
-        words=tuple(word for word in (*name.split("_"), *spec.tasks) if len(word) > 1),
+        words=(name, *(word for word in (*name.split("_"), *spec.tasks) if len(word) > 1)),
     )
 
 
@@ -118,12 +118,12 @@ def guess(shapes: Shapes, hint: str = "", name: str | None = None) -> Guess:
         >>> guess({"ebd.weight": (144, 3, 3, 3), ...}).network.name
         'dsrir'
     """
-    found = []
+    found, spoken = [], hint.lower().replace("-", "_")
     for candidate in map(get_network, [name] if name else list_networks()):
         hyper = _recognised(candidate, shapes)
         if hyper is not None:
             differing = {key: value for key, value in hyper.items() if candidate.published.get(key) != value}
-            words = sum(word in hint.lower() for word in candidate.words)
+            words = sum(word in spoken for word in candidate.words)
             found.append((len(differing), -words, candidate, differing))
     if not found:
         raise WeightError(
