@@ -39,7 +39,7 @@ def load_weights(net: nn.Cell, source: Source, strict: bool = True) -> LoadRepor
 
     Args:
         net: Network to fill.
-        source: Path of a .ckpt, .safetensors or .npz file, or a dict name -> array.
+        source: Path of any file that `read_weights` reads, ours or official, or a dict name -> array.
         strict: Refuse missing and extra names; False loads what matches. Shapes must fit either way.
 
     Returns:

@@ -198,7 +198,7 @@ def _find_network(source: Path, entries: Mapping[str, Any], model: str | None, h
         if model is None:
             raise WeightError(f"{source}: {error}") from error
         found = Guess(get_network(model), {})  # fails later, with a list of what differs
-    recorded, settings = _recorded(source)
+    recorded, settings = recorded_settings(source)
     if model is None and recorded in (found.network.name, *found.alternatives):
         found = guess(shapes, hint, recorded)
     if recorded == found.network.name:
@@ -206,8 +206,23 @@ def _find_network(source: Path, entries: Mapping[str, Any], model: str | None, h
     return Guess(found.network, {**found.hyper, **hyper}, () if model else found.alternatives)
 
 
-def _recorded(source: Path) -> tuple[str | None, Mapping[str, Any]]:
-    """Give network and hyper-parameters that stand in the run's recipe or in a JSON file beside the weights."""
+def recorded_settings(source: PathLike) -> tuple[str | None, Mapping[str, Any]]:
+    """Give network and hyper-parameters that stand in the run's recipe or in a JSON file beside the weights.
+
+    Args:
+        source: weight file.
+
+    Returns:
+        Name of the network, or None when nothing is recorded, and the hyper-parameters that differ from the published.
+
+    Raises:
+        WeightError: the JSON file is damaged.
+
+    Example:
+        >>> recorded_settings("light.ckpt")
+        ('mprnet_deblurring', {'n_feat': 40, 'scale_unetfeats': 40})
+    """
+    source = Path(source)
     sidecar = source.with_name(f"{source.name}.json")
     if (source.parent / "recipe.yaml").is_file():
         model = load_recipe(source.parent).model
