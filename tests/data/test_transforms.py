@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mindrestore.data.transforms import centre_crop, check_augmentations, dihedral, fill_to, make_patch, saturate
+from mindrestore.data.transforms import (
+    centre_crop,
+    check_augmentations,
+    crop_start,
+    dihedral,
+    fill_to,
+    make_patch,
+    saturate,
+)
 from mindrestore.errors import MindRestoreError
 
 ALL = ("hflip", "vflip", "rot90", "transpose")
@@ -127,3 +136,42 @@ def test_saturation_probability_range_and_equality():
     assert len(changed) / 900 == pytest.approx(1 / 3, abs=0.04)
     assert low <= min(changed) <= low + 1
     assert high - 1 <= max(changed) <= high
+
+
+class PythonDraws:
+    """Draw with Python's generator, as the published programs do."""
+
+    def __init__(self, seed):
+        self.draws = random.Random(seed)
+        self.random = self.draws.random
+
+    def integers(self, count):
+        return self.draws.randint(0, count - 1)
+
+
+@pytest.mark.parametrize("case", ["augment2", "augment3"])
+def test_golden_crops_with_edge_decay(golden_dir, case):
+    with np.load(golden_dir / "crossdehaze.npz") as file:
+        (size, edge_decay, only_h_flip), seeds, patches = (
+            file[key] for key in (f"{case}.cfg", "augment.seeds", f"{case}.out")
+        )
+    image = np.arange(20 * 24 * 3).reshape(20, 24, 3)
+    size = int(size)
+    for seed, patch in zip(seeds, patches):
+        draws = PythonDraws(int(seed))
+        top, left = (crop_start(side, size, draws, edge_decay) for side in (20, 24))
+        crop = image[top : top + size, left : left + size]
+        crop = crop[:, ::-1] if draws.integers(2) == 1 else crop
+        crop = crop if only_h_flip else np.rot90(crop, draws.integers(4))
+        np.testing.assert_array_equal(crop, patch)
+
+
+def test_edge_decay_brings_crops_to_the_border_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    starts = np.array([crop_start(100, 40, rng, edge_decay=0.5) for _ in range(20000)])
+    assert (starts.min(), starts.max()) == (0, 60)
+    border = 0.2 + 0.8 * 2 / 61  # size / length * decay, and both ends among the 61 even draws
+    assert np.isin(starts, (0, 60)).mean() == pytest.approx(border, abs=0.01)
+    image = numbered(100, 100)
+    patches = [make_patch(image, image, 40, (), np.random.default_rng(i), edge_decay=2.5)[0] for i in range(50)]
+    assert {tuple(patch[0, 0, :2]) for patch in patches} == {(0, 0), (0, 60), (60, 0), (60, 60)}

@@ -25,7 +25,12 @@ AUGMENTATIONS: dict[str, Callable[[np.random.Generator], Change]] = {
 
 
 def make_patch(
-    image: np.ndarray, target: np.ndarray, size: int, augment: Sequence[str], rng: np.random.Generator
+    image: np.ndarray,
+    target: np.ndarray,
+    size: int,
+    augment: Sequence[str],
+    rng: np.random.Generator,
+    edge_decay: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut the same random square out of both images and augment both alike.
 
@@ -39,6 +44,7 @@ def make_patch(
             `rot90` by 0, 90, 180 or 270 degrees with equal probability, `dihedral9` one of the nine codes of
             `dihedral`, `saturation` with probability 1/3 by a factor from (0.8, 1.2].
         rng: Source of every draw.
+        edge_decay: See `crop_start`.
 
     Returns:
         Two arrays of shape (size, size, C).
@@ -47,13 +53,36 @@ def make_patch(
         >>> hazy, clear = make_patch(hazy, clear, 240, ("hflip", "rot90"), np.random.default_rng((666, 0, 7)))
     """
     image, target = fill_to(image, size), fill_to(target, size)
-    top = int(rng.integers(image.shape[0] - size + 1))
-    left = int(rng.integers(image.shape[1] - size + 1))
+    top, left = (crop_start(side, size, rng, edge_decay) for side in image.shape[:2])
     image, target = (array[top : top + size, left : left + size] for array in (image, target))
     for name in augment:
         change = AUGMENTATIONS[name](rng)
         image, target = change(image), change(target)
     return image, target
+
+
+def crop_start(length: int, size: int, rng: np.random.Generator, edge_decay: float = 0.0) -> int:
+    """Draw where a crop begins along one axis.
+
+    A pixel near the border lies in fewer crops than others. With an edge decay, a crop touches the border with the
+    additional probability edge_decay * size / length, as in the training of DehazeFormer.
+
+    Args:
+        length: Rows (or columns) of the image, at least `size`.
+        size: Rows of the crop.
+        rng: Source of the draws: one without an edge decay, two with it.
+        edge_decay: 0 draws evenly.
+
+    Returns:
+        First row, from 0 to length - size.
+
+    Example:
+        >>> crop_start(480, 256, np.random.default_rng(0), edge_decay=0.1) in range(225)
+        True
+    """
+    if edge_decay > 0 and rng.random() < size / length * edge_decay:
+        return 0 if rng.integers(2) == 0 else length - size
+    return int(rng.integers(length - size + 1))
 
 
 def check_augmentations(names: Sequence[str]) -> tuple[str, ...]:
