@@ -44,7 +44,7 @@ class Published:
 
 
 def _published() -> Iterator[Published]:
-    research, mit = "no licence stated, research use", "MIT"
+    research, mit, apache = "no licence stated, research use", "MIT (repository)", "Apache-2.0 (repository)"
     for name, file in (("its", "ITS_train.pk"), ("dense-haze", "DH_train.pk"), ("nh-haze", "NH_train.pk")):
         page = "https://github.com/GlassyWu/AECR-Net"
         yield Published(f"aecrnet-{name}", "AECR-Net", file, page, research, "aecrnet", 34, "dcn_block.dcn.weight")
@@ -55,7 +55,7 @@ def _published() -> Iterator[Published]:
         file = f"MPR_{task.capitalize()}.pdparams"
         url = f"https://paddlegan.bj.bcebos.com/models/{file}"
         page = "https://github.com/PaddlePaddle/PaddleGAN"
-        yield Published(f"mprnet-{task}-paddlegan", "PaddleGAN", file, page, "Apache-2.0", network, 262, key, url)
+        yield Published(f"mprnet-{task}-paddlegan", "PaddleGAN", file, page, apache, network, 262, key, url)
     for mode in ("all-in-one", "noise", "rain", "haze"):
         page = "https://github.com/xfwang23/DSRIR"
         yield Published(f"dsrir-{mode}", "DSRIR", "model_best.pth", page, research, "dsrir", 316, "ebd.weight")
