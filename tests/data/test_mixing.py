@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from mindrestore.cli.main import main
 from mindrestore.data.catalog import DatasetError
-from mindrestore.data.images import write_image
+from mindrestore.data.images import read_image, write_image
 from mindrestore.data.mixing import mixed_order, mixed_pairs, source_shares
 from mindrestore.data.pipeline import TrainLoader
 from mindrestore.recipes.load import load_recipe
@@ -120,3 +123,41 @@ def test_mistakes_in_a_mix_are_named(override, message):
 def test_a_mix_and_a_list_exclude_each_other():
     with pytest.raises(RecipeError, match=r"data\.mix and data\.train_list"):
         load_recipe("quickstart", ["data.mix=[{root: b}]", "data.train_list=x.csv"])
+
+
+def test_the_tone_on_the_fly_is_that_of_transferred_files(root, tmp_path):
+    gamma = (1.9, 1.2, 0.7)
+    shutil.copytree(root / "second", tmp_path / "second")
+    shutil.rmtree(tmp_path / "second/train/hazy")
+    assert main(["data", "transfer", str(root / "second/train/hazy"), str(tmp_path / "second/train/hazy"),
+                 "--gamma", *map(str, gamma)]) == 0  # fmt: skip
+    batches = []
+    for folder, exponents in ((root, gamma), (tmp_path, ())):
+        mix = (SourceConfig(root="second", gamma=exponents),)
+        data = DataConfig(root=str(folder), patch_size=16, augment=("hflip", "rot90"), workers=1, mix=mix)
+        batches.append(next(TrainLoader(mixed_pairs(data), config=data, batch_size=3, seed=5).epoch(0)))
+    assert all(np.array_equal(ours, theirs) for ours, theirs in zip(*batches))
+    assert not np.array_equal(batches[0].input, next(loader(root, (1, 1)).epoch(0)).input[:3])
+
+
+def test_crops_meet_the_border_more_often_with_an_edge_decay(root):
+    def at_the_border(edge_decay):
+        data = DataConfig(
+            root=str(root / "first"), patch_size=16, augment=(), workers=1, edge_decay=edge_decay, repeat=60
+        )
+        pairs = mixed_pairs(replace(data, mix=(SourceConfig(),)))
+        feed = TrainLoader(pairs, config=data, batch_size=54, seed=5)
+        images = {number: read_image(pair.target) for number, pair in enumerate(pairs)}
+        found = []
+        for batch in feed.epoch(0):
+            for patch, number in zip(batch.target, batch.index):
+                rows = np.rint(patch.transpose(1, 2, 0) * 255)
+                whole = images[int(number)]
+                places = [(y, x) for y in range(5) for x in range(9)]
+                tops = [y for y, x in places if np.array_equal(rows, whole[y : y + 16, x : x + 16])]
+                found.append(tops[0] in (0, 4))
+        return np.mean(found)
+
+    # 16 of 20 rows: even draws give 2 in 5; a decay of 1 touches the border in 0.8 + 0.2 * 0.4 of all crops
+    assert at_the_border(0.0) == pytest.approx(0.4, abs=0.05)
+    assert at_the_border(1.0) == pytest.approx(0.88, abs=0.05)

@@ -1,4 +1,4 @@
-"""`mindrestore data`: check a folder of pairs, put haze or rain over clear images, render scenes, list pairs."""
+"""`mindrestore data`: check a folder of pairs, put haze or rain over clear images, change tones, render scenes."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def add_parser(subparsers: Any) -> None:
     _add_synth(verbs)
     _add_scenes(verbs)
     _add_sidd_patches(verbs)
+    _add_transfer(verbs)
     data_lists.add_verbs(verbs)
     for verb in verbs.choices.values():
         verb.set_defaults(parser=verb)
@@ -31,7 +32,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the verb that was given; 0 for success, 1 when `check` finds something wrong."""
-    own = {"check": _check, "synth": _synth, "scenes": _scenes, "sidd-patches": _sidd_patches}
+    own = {"check": _check, "synth": _synth, "scenes": _scenes, "sidd-patches": _sidd_patches, "transfer": _transfer}
     return {**own, **data_lists.VERBS}[args.verb](args)
 
 
@@ -147,6 +148,25 @@ def _add_sidd_patches(verbs: Any) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
 
+def _add_transfer(verbs: Any) -> None:
+    parser = verbs.add_parser(
+        "transfer",
+        help="bring hazy images to the tone of another data set",
+        description="Write every image of HAZY_DIR to OUT under its own name, each colour through v^(1 / gamma). The "
+        "defaults are CrossDehaze's, from remote-sensing images (RSID) to natural ones (NID). Clear images stay as they "
+        "are. In training, data.mix does the same on the fly.",
+    )
+    parser.add_argument("hazy_dir", type=Path, metavar="HAZY_DIR", help="folder of hazy images")
+    parser.add_argument("out", type=Path, metavar="OUT", help="destination folder; nothing in it is replaced")
+    parser.add_argument(
+        "--gamma",
+        type=positive_number,
+        nargs=3,
+        metavar=("R", "G", "B"),
+        help="exponents, above 1 they brighten (default 1.90 1.91 1.91)",
+    )
+
+
 def _check(args: argparse.Namespace) -> int:
     from mindrestore.data.check import check_folder
 
@@ -210,4 +230,13 @@ def _sidd_patches(args: argparse.Namespace) -> int:
     done = cut_patches(pairs, args.out, options)
     count = sum(1 for _ in tqdm(done, "patches", total=len(pairs), unit="pair", disable=None))
     print(f"{count * args.per_image} patches in {args.out / 'input'} and {args.out / 'target'}")
+    return 0
+
+
+def _transfer(args: argparse.Namespace) -> int:
+    from mindrestore.data.transfer import RSID_TO_NID, transfer_folder
+
+    written = transfer_folder(args.hazy_dir, args.out, args.gamma or RSID_TO_NID)
+    count = sum(1 for _ in tqdm(written, "transfer", unit="image", disable=None))
+    print(f"{count} images in {args.out}")
     return 0

@@ -48,8 +48,8 @@ class TrainLoader:
 
     Args:
         pairs: The training pairs, as `find_pairs` gives them.
-        config: Uses `patch_size`, `augment`, `mixup`, `repeat`, `workers` (0 or 1: one background thread), and the
-            shares of `mix`, by which every epoch draws from the pairs' sources.
+        config: Uses `patch_size`, `augment`, `edge_decay`, `mixup`, `repeat`, `workers` (0 or 1: one background
+            thread), and the shares of `mix`, by which every epoch draws from the pairs' sources.
         batch_size: Pairs per batch and rank.
         seed: Decides order, crops and augmentations together with the epoch.
         rank: This process among `world`, from 0.
@@ -86,7 +86,8 @@ class TrainLoader:
         self.mixup = config.mixup
         # MindSpore refuses more workers than there are cores.
         self.workers = max(1, min(config.workers, os.cpu_count() or 1))
-        self._settings = PatchSettings(config.patch_size, check_augmentations(config.augment), seed)
+        augment = check_augmentations(config.augment)
+        self._settings = PatchSettings(config.patch_size, augment, seed, config.edge_decay)
         self._read = cache or ImageCache(DEFAULT_CACHE_BYTES)
         per_rank = -(-len(self.pairs) * self.repeat // world)
         self.steps_per_epoch = max(1, per_rank // batch_size)

@@ -13,6 +13,7 @@ import numpy as np
 from mindrestore.data.images import ImageError, read_image, to_float
 from mindrestore.data.noise import add_noise
 from mindrestore.data.pairing import Pair
+from mindrestore.data.transfer import transfer_channels
 from mindrestore.data.transforms import centre_crop, make_patch
 
 Reader = Callable[[Path], np.ndarray]
@@ -31,6 +32,7 @@ class PatchSettings(NamedTuple):
     size: int
     augment: tuple[str, ...]
     seed: int
+    edge_decay: float = 0.0
 
 
 def read_pair(pair: Pair, read: Reader = read_image) -> tuple[np.ndarray, np.ndarray]:
@@ -128,12 +130,16 @@ class PatchSource:
     def __getitem__(self, position: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         slot = self.slots[position]
         try:
-            image, target = read_pair(self.pairs[slot.pair], self.read)
-            rng = np.random.default_rng((self.settings.seed, self.epoch, slot.number))
-            image, target = make_patch(image, target, self.settings.size, self.settings.augment, rng)
-            noise = self.pairs[slot.pair].noise
-            if noise is not None:  # independent per pixel, so noise on the patch is noise on the image, and cheaper
-                image = add_noise(image, noise[int(rng.integers(len(noise)))], rng)
+            pair, settings = self.pairs[slot.pair], self.settings
+            image, target = read_pair(pair, self.read)
+            rng = np.random.default_rng((settings.seed, self.epoch, slot.number))
+            image, target = make_patch(image, target, settings.size, settings.augment, rng, settings.edge_decay)
+            if pair.gamma is not None:  # a curve per pixel, so it may come after the crop
+                image = transfer_channels(image, pair.gamma)
+            if (
+                pair.noise is not None
+            ):  # independent per pixel, so noise on the patch is noise on the image, and cheaper
+                image = add_noise(image, pair.noise[int(rng.integers(len(pair.noise)))], rng)
             return _planar(image), _planar(target), np.int64(slot.pair)
         except Exception as error:
             # The data engine turns it into a long text of its own; the loader raises the original.
