@@ -152,9 +152,9 @@ def _add_transfer(verbs: Any) -> None:
     parser = verbs.add_parser(
         "transfer",
         help="bring hazy images to the tone of another data set",
-        description="Write every image of HAZY_DIR to OUT under its own name, each colour through v^(1 / gamma). The "
-        "defaults are CrossDehaze's, from remote-sensing images (RSID) to natural ones (NID). Clear images stay as they "
-        "are. In training, data.mix does the same on the fly.",
+        description="Write every image of HAZY_DIR to OUT under its own name, each colour through v^(1 / gamma). "
+        "The defaults are CrossDehaze's, from remote-sensing images (RSID) to natural ones (NID). Clear images stay as "
+        "they are. In training, data.mix does the same on the fly.",
     )
     parser.add_argument("hazy_dir", type=Path, metavar="HAZY_DIR", help="folder of hazy images")
     parser.add_argument("out", type=Path, metavar="OUT", help="destination folder; nothing in it is replaced")
