@@ -17,6 +17,10 @@ from mindrestore.weights.names import only_for_training, published_names, to_pub
 __all__ = ["SUFFIXES", "LoadReport", "WeightError", "load_weights", "read_weights", "save_weights"]
 
 _LISTED = 8  # names per kind in an error message
+_BUFFERS = (
+    "running_mean", "running_var", "running_deconv", "moving_mean", "moving_variance", "num_batches_tracked",
+    "relative_positions",
+)  # fmt: skip
 
 Source = Union[PathLike, Mapping[str, Any]]
 
@@ -139,8 +143,11 @@ class _Misfit:
     def message(self) -> str:
         names = published_names(self.net)
         matching = sum(own not in self.missing for own in names.values())
-        lines = [f"{self.label} does not fit {type(self.net).__name__}: {matching} of its {len(names)} names match"]
-        if matching < len(names) / 2 or len(self.misshapen) > len(names) / 2:
+        own, owner = _with_parameters({sum(p.size for p in self.net.trainable_params())}), _probable_owner(self.entries)
+        title = f"{type(self.net).__name__} ({own})" if own else type(self.net).__name__
+        lines = [f"{self.label} does not fit {title}: {matching} of its {len(names)} names match"]
+        another = owner and owner != own
+        if matching < len(names) / 2 or len(self.misshapen) > len(names) / 2 or another:
             lines[0] += f"; this is probably {self._origin(all_names=matching == len(names) and not self.extra)}"
         others = {own: sum(own == other for other in names.values()) - 1 for own in self.missing}
         missing = [name + (f" (or any of its {others[name]} other names)" if others[name] else "") for name in others]
@@ -160,14 +167,17 @@ class _Misfit:
 
 def _probable_owner(entries: Mapping[str, Any]) -> str:
     """Name the registered models whose parameter count equals that of the entries."""
-    buffers = ("running_mean", "running_var", "running_deconv", "moving_mean", "moving_variance", "num_batches_tracked")
     arrays = [
         value
         for name, value in entries.items()
-        if hasattr(value, "shape") and not name.endswith(buffers) and not only_for_training(name)
+        if hasattr(value, "shape") and not name.endswith(_BUFFERS) and not only_for_training(name)
     ]
     sizes = [int(np.prod(array.shape)) for array in arrays]
     # A number that layers share is listed once per layer, and counts once.
     single = [_as_array(array, "", "") for array, size in zip(arrays, sizes) if size == 1]
     counts = {sum(sizes), sum(sizes) - len(single) + len({float(array.item()) for array in single})}
+    return _with_parameters(counts)
+
+
+def _with_parameters(counts: set[int]) -> str:
     return " or ".join(repr(name) for name in list_models() if model_spec(name).parameters in counts)
