@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from mindspore import nn
 
+from mindrestore.models.registry import create_model
 from mindrestore.weights import convert, files, names
 from mindrestore.weights.convert import LoadReport, WeightError, load_weights, read_weights, save_weights
 
