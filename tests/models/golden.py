@@ -15,6 +15,8 @@ FORWARD, GRADIENT, KINKED = 1e-4, 1e-3, 1e-2  # KINKED: gradients through abs, R
 # Factors that keep the outputs of MPRNet with random weights near [0, 1].
 DAMPING = {"tail.weight": 0.002, "sam12.conv2.weight": 0.05, "sam23.conv2.weight": 0.05}
 
+LAST_OF_BRANCH = (".attn.proj.weight", ".attn.conv.2.weight", ".mlp.mlp.2.weight")  # of DehazeFormer's blocks
+
 _UNCHANGED = {"mix1.w": -1.0, "mix2.w": -0.6}
 
 
@@ -44,6 +46,22 @@ def load_golden_mprnet(net: nn.Cell, damping: Mapping[str, float] | None = None)
     for name, parameter in net.parameters_and_names():
         drawn = np.full(1, 0.25, np.float32) if parameter.size == 1 else golden_array(name, tuple(parameter.shape))
         weights[name] = drawn * np.float32((damping or {}).get(name, 1.0))
+    load_weights(net, weights)
+    return net
+
+
+def load_golden_dehazeformer(net: nn.Cell) -> nn.Cell:
+    """Fill DehazeFormer by the rule, with some kernels damped as its golden files say."""
+    weights = {}
+    for name, parameter in net.parameters_and_names():
+        drawn = golden_array(name, tuple(parameter.shape))
+        if name.endswith(".norm1.weight"):
+            drawn = np.float32(1 + 0.1 * np.random.RandomState(zlib.crc32(name.encode())).standard_normal(drawn.shape))
+        elif name.endswith(LAST_OF_BRANCH):
+            drawn = drawn * np.float32(0.25)
+        elif name == "patch_unembed.proj.0.weight":
+            drawn = drawn * np.float32(0.05)
+        weights[name] = drawn if parameter.requires_grad else parameter
     load_weights(net, weights)
     return net
 

@@ -51,7 +51,8 @@ class Conv1x1(nn.Cell):
     def on_constants(self, values: Tensor) -> Tensor:
         """Give what the layer makes of constant maps: (N, in_channels) -> (N, out_channels), in float32."""
         o, c = self.weight.shape[:2]
-        return ops.matmul(values.astype(ms.float32), self.weight.reshape(o, c).T) + self.bias
+        weight = self.weight.reshape(o, c).T.astype(ms.float32)  # mixed precision may have cast it
+        return ops.matmul(values.astype(ms.float32), weight) + self.bias.astype(ms.float32)
 
 
 def product_1x1(in_channels: int, out_channels: int) -> nn.Cell | ops.Conv2D:
@@ -102,14 +103,25 @@ class ChannelAdd(nn.Cell):
 
     def __init__(self) -> None:
         super().__init__()
+        self.add = _Add()
+
+    def construct(self, x: Tensor, offset: Tensor) -> Tensor:
+        return self.add(x, like(offset, x))
+
+
+class _Add(nn.Cell):
+    """Add, with a gradient of the offset that is summed over the flat image."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self.add = ops.BiasAdd()  # twice as fast as a sum that broadcasts
 
     def construct(self, x: Tensor, offset: Tensor) -> Tensor:
         n, c, h, w = x.shape
-        return self.add(x.reshape(1, n * c, h, w), like(offset, x).reshape(n * c)).reshape(n, c, h, w)
+        return self.add(x.reshape(1, n * c, h, w), offset.reshape(n * c)).reshape(n, c, h, w)
 
     def bprop(self, x: Tensor, offset: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
-        return dout, like(channel_sum(dout), offset)
+        return dout, channel_sum(dout).astype(dout.dtype)
 
 
 def channel_sum(x: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from mindrestore.models.layers import ChannelScale, NarrowConv2d, ReflectPad, ch
 from mindrestore.models.spec import ModelSpec
 from mindrestore.models.windows import mirrored, window_places
 
-MIN_SIDE = 25  # pixels; the windows of a smaller image would need more mirrored rows than it has
+MIN_SIDE = 25  # pixels; the published network fails below, here the mirrored rows of windows swing back and forth
 
 _SHIFTS = (0, WINDOW // 2)  # of even and odd blocks
 _HEADS, _RATIOS = (2, 4, 6), (2, 4, 4, 2, 2)
@@ -175,7 +175,7 @@ class SKFusion(nn.Cell):
 
 
 class DehazeFormer(nn.Cell):
-    """Remove haze; any image of at least 25 pixels a side.
+    """Remove haze from images of any size; callers give at least 25 pixels a side, as the published network needs.
 
     The image is computed as K x - B + x from four maps of the network, K for all colours and B for each.
 
@@ -186,13 +186,10 @@ class DehazeFormer(nn.Cell):
         mixer: "depthwise" for 5x5 convolutions per channel, "double" for two full 3x3 ones (sizes M and L).
 
     Inputs:
-        x: (N, 3, H, W) hazy RGB in [-1, 1]; H and W at least 25.
+        x: (N, 3, H, W) hazy RGB in [-1, 1].
 
     Returns:
         (N, 3, H, W) restored RGB; clip to [-1, 1] to show it.
-
-    Raises:
-        MindRestoreError: the image is smaller.
 
     Example:
         >>> clear = create_model("dehazeformer_t")(hazy)

@@ -152,7 +152,7 @@ class RelativeAttention(nn.Cell):
     def construct(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         b, c, p = q.shape[0], q.shape[1], WINDOW * WINDOW
         q, k, v = (part.reshape(b, self.heads, c // self.heads, p) for part in (q, k, v))
-        return self.mix(q, k, v, self.position_bias())[0].reshape(b, c, WINDOW, WINDOW)
+        return self.mix(q, k, v, like(self.position_bias(), q))[0].reshape(b, c, WINDOW, WINDOW)
 
     def position_bias(self) -> Tensor:
         """Give what relative position adds to the scores: (heads, 64, 64) for query and key."""

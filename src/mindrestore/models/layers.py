@@ -225,13 +225,14 @@ class NarrowConv2d(nn.Cell):
         )
 
     def construct(self, x: Tensor) -> Tensor:
-        y = self.shifted_sum(x) if self.shifted else self.direct(x, self.weight)
-        return y + self.bias.reshape(1, -1, 1, 1)
+        weight = like(self.weight, x)
+        y = self.shifted_sum(x, weight) if self.shifted else self.direct(x, weight)
+        return y + like(self.bias, x).reshape(1, -1, 1, 1)
 
-    def shifted_sum(self, x: Tensor) -> Tensor:
-        k, (o, c) = self.kernel, self.weight.shape[:2]
+    def shifted_sum(self, x: Tensor, weight: Tensor) -> Tensor:
+        k, (o, c) = self.kernel, weight.shape[:2]
         n, _, h, w = x.shape
-        taps = ops.transpose(self.weight, (3, 2, 0, 1)).reshape(k * k * o, c, 1, 1)  # ordered by (kx, ky, out)
+        taps = ops.transpose(weight, (3, 2, 0, 1)).reshape(k * k * o, c, 1, 1)  # ordered by (kx, ky, out)
         z = self.project(x, taps).reshape(n, k * k * o, h * w)
         length = h * w - k + 1
         parts = ops.split(z, k * o, 1)

@@ -15,7 +15,7 @@ def window_places(h: int, w: int, side: int, shift: int) -> tuple[Tensor, Tensor
     without repeating its edge.
 
     Args:
-        h, w: height and width of the map (pixels), at least side - 1.
+        h, w: height and width of the map (pixels).
         side: side of the square windows (pixels).
         shift: rows and columns before the map, less than `side`.
 
@@ -41,7 +41,7 @@ def mirrored(length: int, wanted: int, before: int = 0) -> Tensor:
     """Give the places along one axis that a map has after reflection: 2 1 0 1 2 ... n-2 n-1 n-2.
 
     Args:
-        length: rows (or columns) of the map, more than are added on either side.
+        length: rows (or columns) of the map, at least 2; if more are added on a side, they swing back and forth.
         wanted: rows afterwards.
         before: how many of the added ones come before the first.
 
@@ -52,8 +52,8 @@ def mirrored(length: int, wanted: int, before: int = 0) -> Tensor:
         >>> mirrored(4, 8, before=2)
         [2, 1, 0, 1, 2, 3, 2, 1]
     """
-    place = ops.abs(ops.arange(0, wanted) - before)
-    return ops.minimum(place, 2 * (length - 1) - place)
+    last = length - 1
+    return ops.abs(ops.arange(last - before, last - before + wanted) % (2 * last) - last)
 
 
 def to_windows(x: Tensor, there: Tensor, side: int) -> Tensor:
@@ -82,7 +82,7 @@ class WindowAttention(nn.Cell):
 
     Inputs:
         q, k, v: (B, heads, D, P) channels first; P pixels per window.
-        bias: (heads, P, P) for query and key.
+        bias: (heads, P, P) for query and key, of the same type.
 
     Returns:
         (B, heads, D, P) the mixed values, and (B, heads, P, P) the weights, which the backward pass reads.
@@ -100,7 +100,7 @@ class WindowAttention(nn.Cell):
 
     def construct(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         scores = self.left(q, k).astype(ms.float32) + bias.astype(ms.float32)
-        weights = like(self.softmax(scores), v)  # (B, heads, P of the query, P of the key)
+        weights = self.softmax(scores).astype(v.dtype)  # (B, heads, P of the query, P of the key)
         return self.right(v, weights), weights
 
     def bprop(
@@ -117,4 +117,4 @@ class WindowAttention(nn.Cell):
         b, heads, p, _ = dscores.shape
         flat = dscores.reshape(b, heads * p * p).astype(ms.float32)
         dbias = ops.matmul(ops.ones((1, b), ms.float32), flat).reshape(heads, p, p)  # far faster than a sum
-        return self.right(k, dscores), self.plain(q, dscores), self.plain(dmixed, weights), like(dbias, bias)
+        return self.right(k, dscores), self.plain(q, dscores), self.plain(dmixed, weights), like(dbias, dmixed)
