@@ -7,6 +7,7 @@ import pytest
 
 from mindrestore import api
 from mindrestore.api import Trained, validation
+from mindrestore.cli.main import main
 from mindrestore.data.catalog import find_pairs
 from mindrestore.data.images import read_rgb
 from mindrestore.errors import MindRestoreError
@@ -15,6 +16,7 @@ from mindrestore.evaluation.protocol import get_protocol
 from mindrestore.inference.restorer import Restorer
 from mindrestore.models.registry import create_model
 from mindrestore.recipes.load import load_recipe
+from mindrestore.weights.convert import save_weights
 
 SETS = """[{name: light, root: a, sigma: 5, task: denoise}, {name: strong, root: a, sigma: 40, task: denoise},
 {name: haze, root: b, task: dehaze}]"""
@@ -135,3 +137,13 @@ def test_patch_sizes_that_cannot_be_used_are_named_before_anything_is_read(overr
     with pytest.raises(MindRestoreError, match=message):
         api.train(load_recipe("dsrir/noise", [f"data.root={tmp_path}", *overrides]))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_converted_file_brings_its_hyper_parameters(tmp_path):
+    light = {"n_feat": 8, "scale_unetfeats": 4, "scale_orsnetfeats": 4, "num_cab": 1}
+    save_weights(create_model("mprnet_deraining", **light), tmp_path / "Deraining.npz")
+    assert main(["convert", str(tmp_path / "Deraining.npz"), "--out", str(tmp_path / "light.ckpt")]) == 0
+    assert dict(Trained.of_file("mprnet_deraining", tmp_path / "light.ckpt").hyper) == light
+    assert Trained.of_file("mprnet_deraining", tmp_path / "light.ckpt", {"num_cab": 2}).hyper["num_cab"] == 2
+    assert Trained.of_file("mprnet_denoising", tmp_path / "light.ckpt").hyper == {}
+    assert Trained.of_file("mprnet_deraining", tmp_path / "Deraining.npz").hyper == {}

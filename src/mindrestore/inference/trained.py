@@ -12,6 +12,7 @@ from mindrestore.inference.restorer import Restorer
 from mindrestore.inference.tasks import network_for, published_weights, require_task
 from mindrestore.recipes.load import list_recipes, load_recipe
 from mindrestore.recipes.schema import Recipe
+from mindrestore.weights.exchange import recorded_settings
 
 PathLike = Union[str, Path]
 
@@ -61,7 +62,7 @@ class Trained:
 
     @classmethod
     def of_file(cls, model: str, weights: PathLike, hyper: Mapping[str, Any] | None = None) -> Trained:
-        """Take a weight file; one that lies in a run folder of the same network brings its hyper-parameters.
+        """Take a weight file; one of a run folder, or one that was converted, brings the network's hyper-parameters.
 
         Args:
             model: Registered name.
@@ -72,12 +73,8 @@ class Trained:
             >>> Trained.of_file("aecrnet", "runs/quickstart/best.ckpt").hyper
             {'channels': 16, 'blocks': 1, 'deform_layers': 1, 'init_gain': 2.45}
         """
-        folder = Path(weights).parent
-        if (folder / "recipe.yaml").is_file():
-            config = load_recipe(folder).model
-            if config.name == model:
-                return cls(model, weights, {**config.hyper, **(hyper or {})})
-        return cls(model, weights, dict(hyper or {}))
+        network, recorded = recorded_settings(weights)
+        return cls(model, weights, {**(recorded if network == model else {}), **(hyper or {})})
 
     @classmethod
     def of_task(
