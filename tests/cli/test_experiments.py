@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mindrestore.cli.eval import take_published_flags
-from mindrestore.cli.main import build_parser, parse
+from mindrestore.cli.main import build_parser, main, parse
 from mindrestore.cli.train import choose_recipe
 from mindrestore.errors import MindRestoreError
 from mindrestore.evaluation.evaluator import Evaluation, Row
@@ -51,6 +51,11 @@ def test_published_training_commands(words, name, model, dataset):
     assert (recipe.data.root, recipe.output.root, recipe.data.mix) == ("./data/", "./saved_models/", ())
     assert (recipe.train.amp, recipe.loss_scale.kind) == ("float16", "dynamic")
     assert (recipe.then is not None) == name.startswith("crossdehaze")
+
+
+def test_an_unknown_variant_names_the_closest(tmp_path, capsys):
+    assert main(["train", "--exp", "indoor", "--model", "dehazeformer-x", "--data_dir", str(tmp_path)]) == 2
+    assert "unknown model 'dehazeformer-x'; did you mean 'dehazeformer_" in capsys.readouterr().err
 
 
 def test_other_flags_and_overrides():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tiny import TinyNet
@@ -90,6 +92,11 @@ def test_starting_anew_sets_both_runs_aside(chain, tmp_path):
         api.train(chain, run_dir=tmp_path / "run", resume=resume)
     for name in ("run", "run_stage2"):
         assert (tmp_path / name / "former-1/last.ckpt").is_file()
+
+
+def test_without_validation_the_last_weights_go_on(chain, tmp_path):
+    api.train(replace(chain, train=replace(chain.train, val_every=0)), run_dir=tmp_path / "run")
+    assert load_recipe(tmp_path / "run_stage2").model.weights == str(tmp_path / "run/last.ckpt")
 
 
 def test_overrides_count_for_both_stages_and_then_for_the_second():
