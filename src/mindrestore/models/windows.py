@@ -97,9 +97,12 @@ class WindowAttention(nn.Cell):
         self.left = ops.BatchMatMul(transpose_a=True)
         self.right = ops.BatchMatMul(transpose_b=True)
         self.softmax = ops.Softmax(-1)
+        self.add = ops.BiasAdd()  # a sum that broadcasts keeps lists of positions, larger than the scores, on CPU
 
     def construct(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        scores = self.left(q, k).astype(ms.float32) + bias.astype(ms.float32)
+        b, heads, _, p = q.shape
+        scores = self.left(q, k).astype(ms.float32).reshape(b, heads * p * p)
+        scores = self.add(scores, bias.astype(ms.float32).reshape(-1)).reshape(b, heads, p, p)
         weights = self.softmax(scores).astype(v.dtype)  # (B, heads, P of the query, P of the key)
         return self.right(v, weights), weights
 
