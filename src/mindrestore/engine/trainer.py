@@ -253,7 +253,7 @@ class Trainer:
                     scores = {name: float(value) for name, value in self.validate(self.cell).items()}
             except KeyboardInterrupt:
                 return  # the resumed run repeats it
-            self._show_samples()
+            self._show_samples(stop)
             self._keep_best(scores)
         self.progress.validated = step
         seconds = round(time.perf_counter() - began, 3)
@@ -275,7 +275,7 @@ class Trainer:
             save_weights(self.net, self.run_dir / "best.ckpt")
             self.progress.best, self.progress.best_step = scores[metric], self.progress.step
 
-    def _show_samples(self) -> None:
+    def _show_samples(self, stop: StopRequest) -> None:
         if not self.log.shows_images:
             return
         with closing(self.loader.epoch(0)) as batches:
