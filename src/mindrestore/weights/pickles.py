@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable, Union
 
@@ -43,14 +44,14 @@ def named_values(keys: Sequence[Any], values: Sequence[Any]) -> dict[Any, Any]:
     return dict(zip(keys, values))
 
 
-class Pending:
+class Pending(ABC):
     """Hold a value that a file makes in two steps; `build` gets the second part and sets `result`."""
 
     result: Any = None
 
+    @abstractmethod
     def build(self, state: Any) -> None:
         """Take the second part."""
-        raise NotImplementedError
 
 
 class Machine:
