@@ -17,7 +17,9 @@ TINY = {"width": 8, "blocks": 1, "groups": 1}
 
 def test_the_published_maps_and_colours(golden_dir):
     with np.load(golden_dir / "dsrir.npz") as golden:
-        for stage in (1, 2, 3):
+        stages = [stage for stage in (3, 2, 1) if f"A.var{stage}" in golden]  # the small copy holds the last one
+        assert stages[0] == 3
+        for stage in stages:
             grey = uncertainty_grey(golden[f"A.var{stage}"][0].transpose(1, 2, 0))
             # a value that rounding moves across a whole number may fall into the next level
             assert np.abs(grey.astype(int) - golden[f"infer.vargray{stage}"]).max() <= 1
