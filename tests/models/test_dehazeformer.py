@@ -259,6 +259,7 @@ def test_two_full_convolutions_carry_an_offset_through():
     np.testing.assert_array_equal(constant.asnumpy(), same.asnumpy())
 
 
+@pytest.mark.slow
 def test_half_precision_trains_close_to_float32():
     x, target = (Tensor(RNG.random((2, 3, 32, 25)).astype(np.float32)) for _ in range(2))
     found = []

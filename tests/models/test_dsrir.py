@@ -172,6 +172,7 @@ def test_gradients_of_grid_operations_equal_those_of_plain_ones(grid, graph):
     assert max(error(a.asnumpy(), b.asnumpy()) for a, b in zip(grads, expected_grads)) < 1e-5
 
 
+@pytest.mark.slow
 def test_half_precision_trains_close_to_float32():
     x = Tensor(RNG.random((2, 3, 16, 24)).astype(np.float32))
     found = []
