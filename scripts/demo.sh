@@ -13,7 +13,7 @@ split_arguments 1 "$@"
 case "${POSITIONAL[0]:-haze}" in
   haze) recipe=quickstart model=aecrnet input=hazy floor=3 ;;
   rain) recipe=quickstart_derain model=mprnet_deraining input=input floor=3 ;;
-  all) recipe=quickstart_allinone model=dsrir input=haze/input floor=1 ;;
+  all) recipe=quickstart_allinone model=dsrir input=haze/input floor=0.5 ;;
   *) fail "unknown kind ${POSITIONAL[0]}; use haze, rain or all" ;;
 esac
 OUT="${DEMO_OUT:-$ROOT/runs/$recipe}"
