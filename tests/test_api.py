@@ -9,7 +9,7 @@ from mindrestore import api
 from mindrestore.api import Trained, validation
 from mindrestore.cli.main import main
 from mindrestore.data.catalog import find_pairs
-from mindrestore.data.images import read_rgb
+from mindrestore.data.images import read_rgb, write_image
 from mindrestore.errors import MindRestoreError
 from mindrestore.evaluation.evaluator import Evaluation, Row, SetsEvaluation
 from mindrestore.evaluation.protocol import get_protocol
@@ -61,6 +61,17 @@ def test_a_list_and_listed_sets_train_and_evaluate(two_tasks, tiny_overrides, tm
     assert f"{balanced:.2f}" in lines[-1]
     moved = api.evaluate(result.run_dir, tmp_path, protocol="aecr")  # the same sets, looked for in a named folder
     assert {entry.protocol.name for entry in moved.evaluation.sets.values()} == {"aecr"}
+
+
+def test_validation_does_not_average_over_fewer_sets(two_tasks, tmp_path):
+    recipe = load_recipe("quickstart", two_tasks)
+    (tmp_path / "b").unlink()
+    (tmp_path / "b/test/hazy").mkdir(parents=True)
+    write_image(tmp_path / "b/test/hazy/1.png", np.zeros((40, 40, 3), np.uint8))
+    write_image(tmp_path / "b/test/clear/1.png", np.zeros((40, 48, 3), np.uint8))
+    validate = validation(recipe)
+    with pytest.raises(MindRestoreError, match="haze: none of the 1 pairs could be measured"):
+        validate(create_model("aecrnet", **recipe.model.hyper))
 
 
 def test_a_missing_test_set_is_named_before_training(two_tasks, tmp_path):

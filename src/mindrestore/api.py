@@ -177,10 +177,12 @@ def validation(recipe: Recipe) -> Callable[[nn.Cell], dict[str, float]] | None:
         if net not in restorers:
             restorers[net] = Restorer(recipe.model.name, net=net)
         result = evaluate_sets(restorers[net].restore_float, sets, limit=recipe.validation.max_images)
-        single = {
-            f"{metric} {name}": entry.mean[metric] for name, entry in result.sets.items() for metric in entry.mean
-        }
-        return {**result.mean, **(single if len(sets) > 1 else {})}
+        if result.unmeasured:  # an average over other sets than before would choose the wrong weights
+            raise MindRestoreError("; ".join(f"{lost.name}: {lost.reason}" for lost in result.unmeasured))
+        if len(sets) == 1:
+            return result.mean
+        each = {f"{metric} {name}": mean for name, entry in result.sets.items() for metric, mean in entry.mean.items()}
+        return {**result.mean, **each}
 
     return validate
 
