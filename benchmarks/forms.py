@@ -22,8 +22,9 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from mindrestore.engine.context import setup
+from mindrestore.models.activations import ScalarPReLU
 from mindrestore.models.conv3x3 import Conv3x3
-from mindrestore.models.layers import ChannelScale, ScalarPReLU, channel_mean, conv
+from mindrestore.models.layers import ChannelScale, channel_mean, conv
 from mindrestore.models.resize import BilinearResize
 
 

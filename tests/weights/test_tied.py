@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from mindspore import nn
 
-from mindrestore.models.layers import ScalarPReLU
+from mindrestore.models.activations import ScalarPReLU
 from mindrestore.models.registry import create_model, list_models, model_spec
 from mindrestore.weights.convert import SUFFIXES, WeightError, load_weights, read_weights, save_weights
 from mindrestore.weights.names import published_names

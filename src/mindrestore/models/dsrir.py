@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
+from mindrestore.models.activations import LeakyReLU
 from mindrestore.models.conv3x3 import Conv3x3
 from mindrestore.models.layers import conv, like
 from mindrestore.models.resize import BilinearResize
@@ -266,18 +267,6 @@ class PRU(nn.Cell):
     def construct(self, x: Tensor) -> Tensor:
         refined = self.conv(x)
         return ops.sigmoid(self.fr(refined)) * refined + x
-
-
-class LeakyReLU(nn.Cell):
-    """Multiply negative values by a slope; the gradient of MindSpore's own operator is ten times slower on CPU."""
-
-    def __init__(self, slope: float) -> None:
-        super().__init__()
-        self.slope = slope
-
-    def construct(self, x: Tensor) -> Tensor:
-        positive = ops.relu(x)
-        return positive + self.slope * (x - positive)
 
 
 class USAU(nn.Cell):

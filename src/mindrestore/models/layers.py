@@ -1,4 +1,4 @@
-"""Every convolution, padding and activation of the networks, with all arguments spelled out.
+"""Every convolution, padding, pooling and normalisation of the networks, with all arguments spelled out.
 
 MindSpore's defaults differ from PyTorch's and are announced to change, so no network calls `nn.Conv2d` itself.
 Three forms here depend on the device: `prepare_cpu`, `on_cpu` and `NarrowConv2d`.
@@ -139,6 +139,32 @@ def average_pool_2x2() -> nn.AvgPool2d:
     return nn.AvgPool2d(kernel_size=2, stride=2, pad_mode="valid", data_format="NCHW")
 
 
+def batch_norm(channels: int) -> nn.BatchNorm2d:
+    """Make a batch normalisation as PyTorch's, which writes the momentum 0.9 of the running statistics as 0.1.
+
+    Args:
+        channels: channels of the input.
+
+    Returns:
+        The layer; parameters `gamma` and `beta` (channels), buffers `moving_mean` and `moving_variance` (channels).
+
+    Example:
+        >>> batch_norm(64)                          # (N, 64, H, W) -> (N, 64, H, W)
+    """
+    return nn.BatchNorm2d(
+        channels,
+        eps=1e-5,
+        momentum=0.9,
+        affine=True,
+        gamma_init="ones",
+        beta_init="zeros",
+        moving_mean_init="zeros",
+        moving_var_init="ones",
+        use_batch_statistics=None,
+        data_format="NCHW",
+    )
+
+
 class ReflectPad(nn.Cell):
     """Mirror the border without repeating the edge, as `ReflectionPad2d` does.
 
@@ -264,7 +290,7 @@ def like(x: Tensor, other: Tensor) -> Tensor:
 def channel_mean(x: Tensor) -> Tensor:
     """Average every channel over the image.
 
-    Written over the flat image: on CPU several times faster than the mean over two axes. Summed in float32.
+    Written as rows of a matrix: on CPU seven times faster than over the last axes of three or four. Summed in float32.
 
     Args:
         x: (N, C, H, W).
@@ -277,7 +303,7 @@ def channel_mean(x: Tensor) -> Tensor:
         (1, 4, 1, 1)
     """
     n, c, h, w = x.shape
-    return x.reshape(n, c, h * w).astype(ms.float32).mean(2).reshape(n, c, 1, 1).astype(x.dtype)
+    return x.reshape(n * c, h * w).astype(ms.float32).mean(1).reshape(n, c, 1, 1).astype(x.dtype)
 
 
 class ChannelScale(nn.Cell):
@@ -307,7 +333,7 @@ class ChannelScale(nn.Cell):
     def bprop(self, x: Tensor, gate: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
         n, c, h, w = x.shape
         x, gate = like(x, dout), like(gate, dout)
-        dgate = (dout * x).reshape(n, c, h * w).astype(ms.float32).sum(2).reshape(n, c, 1, 1).astype(x.dtype)
+        dgate = (dout * x).reshape(n * c, h * w).astype(ms.float32).sum(1).reshape(n, c, 1, 1).astype(x.dtype)
         return (dout * gate if self.direct else _scaled(dout, gate)), dgate
 
 
@@ -316,47 +342,6 @@ def _scaled(x: Tensor, gate: Tensor) -> Tensor:
     product = ops.Conv2D(n * c, 1, mode=1, pad_mode="valid", pad=0, stride=1, dilation=1, group=n * c)
     gate = gate.reshape(n * c, 1, 1, 1)
     return product(x, gate) if n == 1 else product(x.reshape(1, n * c, h, w), gate).reshape(n, c, h, w)
-
-
-class ScalarPReLU(nn.Cell):
-    """Leaky ReLU whose slope is one learnt number, often shared by many layers.
-
-    Args:
-        start: initial slope.
-
-    Inputs:
-        x: (N, C, H, W).
-
-    Returns:
-        (N, C, H, W): x where it is positive, slope * x elsewhere.
-
-    Example:
-        >>> ScalarPReLU(0.25)(Tensor([[[[-4.0, 2.0]]]]))
-        [[[[-1.0, 2.0]]]]
-    """
-
-    def __init__(self, start: float) -> None:
-        super().__init__()
-        self.weight = Parameter(Tensor([start], ms.float32), name="weight")
-        self.leaky = _Leaky()
-
-    def construct(self, x: Tensor) -> Tensor:
-        return self.leaky(x, like(self.weight, x))
-
-
-class _Leaky(nn.Cell):
-    """PReLU with one slope and a gradient of few whole-map operations."""
-
-    def construct(self, x: Tensor, slope: Tensor) -> Tensor:
-        return ops.prelu(x, slope)
-
-    def bprop(self, x: Tensor, slope: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
-        x, slope = ops.depend(like(x, dout), dout), like(slope, dout)  # else the mask is made, and kept, at once
-        positive = dout * (x > 0).astype(dout.dtype)
-        negative = dout - positive
-        n, c, h, w = x.shape  # summed map by map: four times as fast as all at once
-        products = (negative * x).reshape(n * c, h * w).astype(ms.float32)
-        return positive + slope * negative, products.sum(1).sum().reshape(1)
 
 
 def fill_normal(net: nn.Cell, deviation: float) -> None:

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 
 from mindspore import Tensor, nn, ops
 
+from mindrestore.models.activations import ScalarPReLU
 from mindrestore.models.conv3x3 import Conv3x3
-from mindrestore.models.layers import ChannelScale, ScalarPReLU, channel_mean, conv, fill_normal
+from mindrestore.models.layers import ChannelScale, channel_mean, conv, fill_normal
 from mindrestore.models.resize import BilinearResize
 from mindrestore.models.spec import ModelSpec
 

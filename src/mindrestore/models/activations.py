@@ -1,0 +1,76 @@
+"""Leaky ReLUs, fixed and learnt, whose gradients are fast on CPU."""
+
+from __future__ import annotations
+
+import mindspore as ms
+from mindspore import Parameter, Tensor, nn, ops
+
+from mindrestore.models.layers import like
+
+
+class LeakyReLU(nn.Cell):
+    """Multiply negative values by a slope; the gradient of MindSpore's own operator is ten times slower on CPU.
+
+    Args:
+        slope: factor of negative values.
+
+    Inputs:
+        x: tensor of any shape.
+
+    Returns:
+        The same shape: x where it is positive, slope * x elsewhere.
+
+    Example:
+        >>> LeakyReLU(0.2)(Tensor([-5.0, 2.0]))
+        [-1.0, 2.0]
+    """
+
+    def __init__(self, slope: float) -> None:
+        super().__init__()
+        self.slope = slope
+
+    def construct(self, x: Tensor) -> Tensor:
+        positive = ops.relu(x)
+        return positive + self.slope * (x - positive)
+
+
+class ScalarPReLU(nn.Cell):
+    """Leaky ReLU whose slope is one learnt number, often shared by many layers.
+
+    Args:
+        start: initial slope.
+
+    Inputs:
+        x: (N, C, H, W).
+
+    Returns:
+        (N, C, H, W): x where it is positive, slope * x elsewhere.
+
+    Example:
+        >>> ScalarPReLU(0.25)(Tensor([[[[-4.0, 2.0]]]]))
+        [[[[-1.0, 2.0]]]]
+    """
+
+    def __init__(self, start: float) -> None:
+        super().__init__()
+        self.weight = Parameter(Tensor([start], ms.float32), name="weight")
+        self.leaky = _Leaky()
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.leaky(x, like(self.weight, x))
+
+
+class _Leaky(nn.Cell):
+    """PReLU with one slope and a gradient of few whole-map operations."""
+
+    def construct(self, x: Tensor, slope: Tensor) -> Tensor:
+        positive = ops.relu(x)  # the operator for all of it takes three times as long on CPU
+        return positive + slope * (x - positive)
+
+    def bprop(self, x: Tensor, slope: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
+        x, slope = ops.depend(like(x, dout), dout), like(slope, dout)  # else the mask is made, and kept, at once
+        positive = dout * (x > 0).astype(dout.dtype)
+        negative = dout - positive
+        n, c, h, w = x.shape  # summed map by map: four times as fast as all at once
+        products = (negative * x).reshape(n * c, h * w).astype(ms.float32)
+        return positive + slope * negative, products.sum(1).sum().reshape(1)
