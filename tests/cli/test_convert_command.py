@@ -71,6 +71,24 @@ def test_errors_are_one_line(official, monkeypatch, tmp_path, capsys, arguments,
     assert list(tmp_path.glob("x*")) == []
 
 
+def test_a_misfit_ends_in_the_table_and_one_line(official, tmp_path, capsys):
+    source, arrays = official
+    del arrays["block.conv1.bias"]
+    write_torch_file(source, {**arrays, "vgg.weight": np.zeros(3, np.float32)})
+    assert main(["convert", str(source), "--out", str(tmp_path / "x.npz")]) == 2
+    captured = capsys.readouterr()
+    lines = captured.out.splitlines()
+    assert lines[0] == str(source)
+    assert lines[1] == "network aecrnet with channels=8"
+    assert [line.split()[:2] for line in lines[2:]] == [["mapped", "33"], ["missing", "1"], ["extra", "1"]]
+    assert lines[3].split()[2:] == ["block.conv1.bias"]
+    assert captured.err.startswith(f"error: {source} does not fit aecrnet: 1 missing, 1 extra; ")
+    assert captured.err.count("\n") == 1
+    assert not (tmp_path / "x.npz").exists()
+    assert main(["convert", str(source), "--out", str(tmp_path / "x.npz"), "--all"]) == 2
+    assert len(capsys.readouterr().out.splitlines()) == 5 + 33
+
+
 def test_a_malicious_file_is_refused(tmp_path, capsys):
     (tmp_path / "w.pth").write_bytes(b"\x80\x02cposix\nsystem\nX\x05\x00\x00\x00touch\x85R.")
     assert main(["convert", str(tmp_path / "w.pth"), "--out", str(tmp_path / "x.npz")]) == 2

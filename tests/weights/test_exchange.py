@@ -14,6 +14,8 @@ from test_every_model import SMALL
 from mindrestore.models.registry import create_model, hyper_parameters, list_models, model_spec
 from mindrestore.models.vgg import VGGFeatures
 from mindrestore.recipes.load import load_recipe, recipe_to_yaml
+from mindrestore.weights import exchange
+from mindrestore.weights.comparison import ComparisonError
 from mindrestore.weights.convert import load_weights, read_weights, save_weights
 from mindrestore.weights.errors import WeightError
 from mindrestore.weights.exchange import convert_file
@@ -169,7 +171,8 @@ def test_a_paddle_file_becomes_ours(tmp_path):
     source = tmp_path / "MPR_Denoising.pdparams"
     source.write_bytes(pickle.dumps({**paddle, "StructuredToParameterName@@": dict.fromkeys(paddle, "x")}, 4))
     done = convert_file(source, tmp_path / "noise.ckpt")
-    assert (done.network, done.extra, done.ignored) == ("mprnet_denoising", (), ("StructuredToParameterName@@",))
+    assert (done.network, done.comparison.extra) == ("mprnet_denoising", ())
+    assert done.comparison.ignored == ("StructuredToParameterName@@",)
     fresh = small("mprnet_denoising", seed=1)
     load_weights(fresh, tmp_path / "noise.ckpt")
     for name, array in arrays_of(net).items():
@@ -184,7 +187,7 @@ def test_vgg_loses_its_classifier_and_serves_the_loss(tmp_path):
     source = tmp_path / "vgg.pth"
     write_torch_file(source, {**arrays, "classifier.0.weight": np.zeros((4, 4), np.float32)})
     done = convert_file(source, tmp_path / "vgg.safetensors")
-    assert (done.network, done.ignored) == ("vgg16", ("classifier.0.weight",))
+    assert (done.network, done.comparison.ignored) == ("vgg16", ("classifier.0.weight",))
     net = VGGFeatures("vgg16", ("relu2_2",))
     assert load_weights(net, tmp_path / "vgg.safetensors").missing == ()
     np.testing.assert_array_equal(net.features[7].weight.asnumpy(), arrays["features.7.weight"])
@@ -202,27 +205,91 @@ def test_a_run_tells_what_leaves_no_trace_in_a_file(tmp_path):
     assert convert_file(tmp_path / "lost.pth", tmp_path / "lost.npz").hyper["blocks"] == 6
 
 
-def test_what_does_not_fit_is_named_with_the_file(tmp_path):
+def misfit_of(source, out, **options):
+    with pytest.raises(ComparisonError) as caught:
+        convert_file(source, out, **options)
+    assert "\n" not in str(caught.value)
+    assert not out.exists()
+    return str(caught.value), caught.value.comparison
+
+
+def test_what_does_not_fit_is_compared_in_full(tmp_path):
     arrays = arrays_of(small("aecrnet"))
     source, out = tmp_path / "x.pth", tmp_path / "x.npz"
     write_torch_file(source, {**arrays, "vgg.weight": np.zeros(3, np.float32)})
-    with pytest.raises(WeightError, match=r"x\.pth, taken for aecrnet: [\s\S]*extra \(1\): vgg\.weight"):
-        convert_file(source, out)
+    message, comparison = misfit_of(source, out)
+    assert message == f"{source} does not fit aecrnet: 1 extra; --drop-extra leaves out what is extra"
+    assert (len(comparison.tensors), comparison.extra, comparison.missing) == (len(arrays), ("vgg.weight",), ())
     done = convert_file(source, out, drop_extra=True)
-    assert done.extra == ("vgg.weight",)
+    assert done.comparison.extra == ("vgg.weight",)
     assert ["extra", "1", "vgg.weight"] in [line.split() for line in done.table().splitlines()]
     out.unlink()
 
     del arrays["block.conv1.bias"]
-    write_torch_file(source, arrays)
-    with pytest.raises(WeightError, match=r"x\.pth, taken for aecrnet: [\s\S]*missing \(1\): block\.conv1\.bias"):
-        convert_file(source, out, drop_extra=True)
-    with pytest.raises(WeightError, match=r"x\.pth, taken for dsrir: [\s\S]*0 of its"):
-        convert_file(source, out, model="dsrir")
+    arrays["up3.1.bias"] = np.zeros(4, np.float32)
+    arrays["mix4.w"] = arrays.pop("mix1.w").reshape(())
+    write_torch_file(source, {f"module.{name}": array for name, array in {**arrays, "a.w": np.zeros(2)}.items()})
+    message, comparison = misfit_of(source, out)
+    assert message.startswith(f"{source} does not fit aecrnet: 1 missing, 1 extra, 1 of another shape; give --model ")
+    assert len(comparison.tensors) == len(arrays) - 1
+    assert [line.split() for line in comparison.table().splitlines()[2:]] == [
+        ["renamed", "1", "module.mix4.w", "->", "mix1.w"],
+        ["reshaped", "1", "mix1.w", "()", "->", "(1,)"],
+        ["missing", "1", "block.conv1.bias"],
+        ["extra", "1", "module.a.w"],
+        ["misshapen", "1", "up3.1.bias", "(4,)", "instead", "of", "(3,)"],
+    ]
+    message, _ = misfit_of(source, out, drop_extra=True)
+    assert "1 missing, 1 of another shape;" in message
+
+
+def test_a_file_of_another_network_is_compared_in_full(tmp_path):
+    source, out = tmp_path / "x.pth", tmp_path / "x.npz"
+    write_torch_file(source, arrays_of(small("aecrnet")))
+    message, comparison = misfit_of(source, out, model="dsrir")
+    assert "; this is probably a checkpoint of another network; give --model NAME" in message
+    assert comparison.tensors == ()
+    assert (len(comparison.extra), len(comparison.missing)) == (34, 316)
+    lines = comparison.table().splitlines()
+    assert any(line.split()[:2] == ["extra", "34"] and line.endswith("and 28 more") for line in lines)
+    assert "mix1.w" in comparison.table(every=True)
+    assert " more" not in comparison.table(every=True)
     write_torch_file(source, {"conv.weight": np.zeros((3, 3, 3, 3), np.float32)})
     with pytest.raises(WeightError, match=r"x\.pth: names and shapes are those of no network known here"):
         convert_file(source, out)
     assert not out.exists()
+
+
+def test_a_converted_checkpoint_loads_in_mindspore(tmp_path):
+    net = small("dsrir")
+    write_torch_file(tmp_path / "x.pth", arrays_of(net))
+    convert_file(tmp_path / "x.pth", tmp_path / "x.ckpt", model="dsrir", hyper=SMALL["dsrir"])
+    loaded = ms.load_checkpoint(str(tmp_path / "x.ckpt"), crc_check=True)
+    assert loaded.keys() == arrays_of(net).keys()
+    for name, array in arrays_of(net).items():
+        np.testing.assert_array_equal(loaded[name].asnumpy(), array, err_msg=name)
+
+
+@pytest.mark.parametrize("suffix", [".ckpt", ".safetensors", ".npz", ".pth"])
+@pytest.mark.parametrize("harm", ["value", "shape", "extra"])
+def test_a_file_that_does_not_hold_what_was_written_is_refused(tmp_path, monkeypatch, suffix, harm):
+    net = small("aecrnet")
+    write_torch_file(tmp_path / "x.pth", arrays_of(net))
+    real = exchange.read_weights
+
+    def harmed(path):
+        entries = {name: np.array(value) for name, value in real(path).items()}
+        if path.name == f"y{suffix}":
+            bias = entries["up3.1.bias"]
+            if harm == "value":
+                bias[1] = np.nextafter(bias[1], np.float32(9))
+            entries.update({"shape": {"up3.1.bias": bias.reshape(1, 3)}, "extra": {"b": bias}}.get(harm, {}))
+        return entries
+
+    monkeypatch.setattr(exchange, "read_weights", harmed)
+    expected = "35 names came back, more" if harm == "extra" else r"up3\.1\.bias came back with other values"
+    with pytest.raises(WeightError, match=rf"y\{suffix}: {expected} than were written"):
+        convert_file(tmp_path / "x.pth", tmp_path / f"y{suffix}", hyper={"blocks": 1, "deform_layers": 1})
 
 
 def test_diverged_weights_are_refused(tmp_path):

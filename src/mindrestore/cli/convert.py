@@ -53,7 +53,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--drop-extra", action="store_true", help="leave out tensors that the network has no place for (else an error)"
     )
-    parser.add_argument("--all", action="store_true", help="print a line for every tensor")
+    parser.add_argument("--all", action="store_true", help="print every name, and a line for every tensor")
     parser.set_defaults(run=run)
 
 
@@ -63,9 +63,14 @@ def run(args: argparse.Namespace) -> int:
         fitting = ", ".join(_TORCH) if args.to == "torch" else ".ckpt, .safetensors, .npz"
         raise MindRestoreError(f"--out {args.out}: files for {args.to} end in {fitting}")
     hyper = read_hyper(args)
+    from mindrestore.weights.comparison import ComparisonError
     from mindrestore.weights.exchange import convert_file
 
-    done = convert_file(args.source, args.out, model=args.model, hyper=hyper, drop_extra=args.drop_extra)
+    try:
+        done = convert_file(args.source, args.out, model=args.model, hyper=hyper, drop_extra=args.drop_extra)
+    except ComparisonError as error:
+        print(f"{args.source}\n{error.comparison.table(every=args.all)}", flush=True)
+        raise
     print(done.table(every=args.all))
     print(f"licence: {done.licence}\nrecord: {done.sidecar}")
     for note in done.notes:

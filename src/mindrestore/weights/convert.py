@@ -11,6 +11,7 @@ import numpy as np
 from mindspore import nn, ops
 
 from mindrestore.models.registry import list_models, model_spec
+from mindrestore.weights.errors import MisfitError
 from mindrestore.weights.files import SUFFIXES, PathLike, WeightError, read_weights, write_weights
 from mindrestore.weights.names import only_for_training, published_names, to_published_names
 
@@ -51,7 +52,7 @@ def load_weights(net: nn.Cell, source: Source, strict: bool = True) -> LoadRepor
 
     Raises:
         WeightError: The file is absent, empty, damaged or of an unknown kind, does not fit the network, or holds
-            different values under two names of one tensor.
+            different values under two names of one tensor (`MisfitError` lists what does not fit).
 
     Example:
         >>> report = load_weights(create_model("aecrnet"), "runs/its/best.ckpt")
@@ -66,13 +67,13 @@ def load_weights(net: nn.Cell, source: Source, strict: bool = True) -> LoadRepor
     given = {names[name] for name in arrays}
     missing = [name for name in parameters if name not in given]
     extra = [name for name in entries if name not in names]
-    misshapen = [
-        f"{name} {array.shape} instead of {tuple(parameters[names[name]].shape)}"
+    misshapen = {
+        name: f"{array.shape} instead of {tuple(parameters[names[name]].shape)}"
         for name, array in arrays.items()
         if not _same_shape(array.shape, tuple(parameters[names[name]].shape))
-    ]
+    }
     if misshapen or not arrays or (strict and (missing or extra)):
-        raise WeightError(_Misfit(label, net, entries, missing, extra, misshapen).message())
+        raise _Misfit(label, net, entries, missing, extra, misshapen).error()
     for name, array in _one_per_parameter(arrays, names, label).items():
         parameter = parameters[name]
         # Not set_data: it gives the parameter new storage, and a graph compiled earlier goes on with the old values.
@@ -138,25 +139,28 @@ class _Misfit:
     entries: Mapping[str, Any]
     missing: Sequence[str]
     extra: Sequence[str]
-    misshapen: Sequence[str]
+    misshapen: Mapping[str, str]
 
-    def message(self) -> str:
+    def error(self) -> MisfitError:
         names = published_names(self.net)
         matching = sum(own not in self.missing for own in names.values())
         own, owner = _with_parameters({sum(p.size for p in self.net.trainable_params())}), _probable_owner(self.entries)
         title = f"{type(self.net).__name__} ({own})" if own else type(self.net).__name__
         lines = [f"{self.label} does not fit {title}: {matching} of its {len(names)} names match"]
-        another = owner and owner != own
+        another, origin = owner and owner != own, ""
         if matching < len(names) / 2 or len(self.misshapen) > len(names) / 2 or another:
-            lines[0] += f"; this is probably {self._origin(all_names=matching == len(names) and not self.extra)}"
+            origin = self._origin(all_names=matching == len(names) and not self.extra)
+            lines[0] += f"; this is probably {origin}"
         others = {own: sum(own == other for other in names.values()) - 1 for own in self.missing}
         missing = [name + (f" (or any of its {others[name]} other names)" if others[name] else "") for name in others]
-        for kind, listed in (("missing", missing), ("extra", self.extra), ("wrong shape", self.misshapen)):
+        misshapen = [f"{name} {shapes}" for name, shapes in self.misshapen.items()]
+        for kind, listed in (("missing", missing), ("extra", self.extra), ("wrong shape", misshapen)):
             if listed:
                 more = f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
                 lines.append(f"  {kind} ({len(listed)}): {', '.join(listed[:_LISTED])}{more}")
         lines.append("give the weights of this network, or create it with the settings it was trained with")
-        return "\n".join(lines)
+        differing = {"missing": self.missing, "extra": self.extra, "misshapen": self.misshapen}
+        return MisfitError("\n".join(lines), **differing, origin=origin)
 
     def _origin(self, all_names: bool) -> str:
         owner = _probable_owner(self.entries)

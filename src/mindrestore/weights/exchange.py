@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gc
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import mindspore as ms
 import numpy as np
@@ -16,26 +14,13 @@ from mindspore import nn
 
 from mindrestore.data.images import write_bytes
 from mindrestore.recipes.load import load_recipe
+from mindrestore.weights.comparison import Comparison, ComparisonError, Tensor
 from mindrestore.weights.convert import load_weights, save_weights
-from mindrestore.weights.errors import WeightError
+from mindrestore.weights.errors import MisfitError, WeightError
 from mindrestore.weights.files import SUFFIXES, PathLike, read_weights, sha256_of
 from mindrestore.weights.guess import Guess, Network, get_network, guess
 from mindrestore.weights.names import match_names, official_names, published_names, weights_of
 from mindrestore.weights.torch_writer import WRITABLE, write_torch_file
-
-_LISTED = 6  # names per line of the table
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """Tell where a tensor of a network came from."""
-
-    source: str
-    name: str
-    source_shape: tuple[int, ...]
-    shape: tuple[int, ...]
-    source_dtype: str
-    dtype: str
 
 
 @dataclass(frozen=True)
@@ -44,11 +29,9 @@ class Conversion:
 
     Attributes:
         source, out, sidecar: the files.
-        network: name; `hyper`: every hyper-parameter; `differing`: those that differ from the published ones.
+        network: name; `hyper`: every hyper-parameter.
         licence: what is known about published weights of this network.
-        tensors: one entry per tensor.
-        extra: numbers in the file that the network has no place for.
-        ignored: what is needed for training only, or belongs to a part that is not used here.
+        comparison: what of the file went where.
         checks: what was verified.
         notes: what the user should know.
     """
@@ -58,39 +41,19 @@ class Conversion:
     sidecar: Path
     network: str
     hyper: Mapping[str, Any]
-    differing: Mapping[str, Any]
     licence: str
-    tensors: tuple[Tensor, ...]
-    extra: tuple[str, ...]
-    ignored: tuple[str, ...]
-    checks: tuple[str, ...] = field(default=())
-    notes: tuple[str, ...] = field(default=())
+    comparison: Comparison
+    checks: tuple[str, ...]
+    notes: tuple[str, ...]
 
     def table(self, every: bool = False) -> str:
-        """Give what was mapped, renamed, reshaped, missing and extra as text; `every` adds a line per tensor.
+        """Give files, table of tensors (see `Comparison.table`) and checks as text.
 
         Example:
             >>> print(convert_file("model_deraining.pth", "rain.ckpt").table())
         """
-        tensors = self.tensors
-        values = sum(int(np.prod(tensor.shape)) for tensor in tensors)
-        rows = [
-            ("mapped", len(tensors), f"{values:,} values"),
-            *_row("renamed", [f"{t.source} -> {t.name}" for t in tensors if not t.source.endswith(t.name)]),
-            *_row(
-                "reshaped", [f"{t.name} {t.source_shape} -> {t.shape}" for t in tensors if t.source_shape != t.shape]
-            ),
-            *_row("retyped", [f"{t.name} {t.source_dtype} -> {t.dtype}" for t in tensors if t.source_dtype != t.dtype]),
-            ("missing", 0, ""),
-            *(_row("extra", self.extra) or [("extra", 0, "")]),
-            *_row("left out", self.ignored),
-        ]
-        lines = [f"{self.source} -> {self.out}", f"network {self.network} {_settings(self.differing)}".rstrip()]
-        lines += [f"  {kind:9}{count:6}  {text}".rstrip() for kind, count, text in rows]
-        if every:
-            width = max(len(tensor.source) for tensor in tensors)
-            lines += [f"  {t.source:{width}}  {t.name}  {t.shape} {t.dtype}" for t in tensors]
-        return "\n".join([*lines, *(f"checked: {check}" for check in self.checks)])
+        checks = (f"checked: {check}" for check in self.checks)
+        return "\n".join([f"{self.source} -> {self.out}", self.comparison.table(every), *checks])
 
 
 def convert_file(
@@ -114,7 +77,8 @@ def convert_file(
         What was done.
 
     Raises:
-        WeightError: the source cannot be read, is of no known network, or does not fit; or the result is wrong.
+        ComparisonError: the source does not fit the network; it holds the table.
+        WeightError: the source cannot be read or is of no known network; or the result is wrong.
 
     Example:
         >>> convert_file("NH_train.pk", "nh.ckpt").network
@@ -122,61 +86,73 @@ def convert_file(
     """
     source, out = Path(source), Path(out)
     _check_destination(source, out)
-    net, taken = _take_over(source, model, hyper or {}, drop_extra)
-    network = taken.found.network
+    net, found, comparison = _take_over(source, model, hyper or {}, drop_extra)
+    network = found.network
     forward = _check_forward(source, net, network)
     _write(net, out)
-    written = _fingerprints(net, out)
-    del net
-    gc.collect()  # cells refer to each other: their arrays would lie in memory beside those read back
     conversion = Conversion(
         source=source,
         out=out,
         sidecar=out.with_name(f"{out.name}.json"),
         network=network.name,
-        hyper={**network.published, **taken.found.hyper},
-        differing=taken.found.hyper,
+        hyper={**network.published, **found.hyper},
         licence=network.licence,
-        tensors=taken.tensors,
-        extra=taken.extra,
-        ignored=taken.ignored,
-        checks=(forward, _check_file(out, written)),
-        notes=_notes(taken.found),
+        comparison=comparison,
+        checks=(forward, _check_file(net, out)),
+        notes=_notes(found),
     )
     write_bytes(conversion.sidecar, json.dumps(_facts(conversion), indent=2).encode())
     return conversion
 
 
-class _Taken(NamedTuple):
-    """Tell what of a file went into a network."""
-
-    found: Guess
-    tensors: tuple[Tensor, ...]
-    extra: tuple[str, ...]
-    ignored: tuple[str, ...]
-
-
-def _take_over(source: Path, model: str | None, hyper: Mapping[str, Any], drop_extra: bool) -> tuple[nn.Cell, _Taken]:
+def _take_over(
+    source: Path, model: str | None, hyper: Mapping[str, Any], drop_extra: bool
+) -> tuple[nn.Cell, Guess, Comparison]:
     """Recognise the network of a file, build it and fill it."""
     entries = weights_of(read_weights(source))
     found = _find_network(source, entries, model, hyper)
     net = found.network.build(**found.hyper)
     matched, own = match_names(entries, net), published_names(net)
-    extra = [name for name, target in matched.items() if target not in own]
-    optional = [name for name in extra if matched[name].startswith(found.network.optional)]
-    unwanted = extra if drop_extra else optional
+    strangers = [name for name, target in matched.items() if target not in own]
+    optional = [name for name in strangers if matched[name].startswith(found.network.optional)]
+    parameters = dict(net.parameters_and_names())
+    comparison = Comparison(
+        source=source,
+        network=found.network.name,
+        differing=found.hyper,
+        tensors=tuple(
+            _tensor(name, target, entries[name], parameters[own[target]])
+            for name, target in matched.items()
+            if target in own
+        ),
+        extra=tuple(name for name in strangers if name not in optional),
+        ignored=(*optional, *(name for name in entries if name not in matched)),
+    )
+    left_out = strangers if drop_extra else optional
     try:
-        load_weights(net, {target: entries[name] for name, target in matched.items() if name not in unwanted})
+        load_weights(net, {target: entries[name] for name, target in matched.items() if name not in left_out})
+    except MisfitError as misfit:
+        raise _not_fitting(comparison, misfit) from misfit
     except WeightError as error:
         raise WeightError(f"{source}, taken for {found.network.name}: {error}") from error
-    parameters = dict(net.parameters_and_names())
-    tensors = tuple(
-        _tensor(name, target, entries[name], parameters[own[target]])
-        for name, target in matched.items()
-        if target in own
+    return net, found, comparison
+
+
+def _not_fitting(comparison: Comparison, misfit: MisfitError) -> ComparisonError:
+    """Say in one line how much does not fit and what to do about it, and put the rest in the table."""
+    counts = {"missing": misfit.missing, "extra": misfit.extra, "of another shape": misfit.misshapen}
+    differing = ", ".join(f"{len(names)} {kind}" for kind, names in counts.items() if names)
+    origin = f"; this is probably {misfit.origin}" if misfit.origin else ""
+    fix = "give --model NAME and --hyper KEY=VALUE of the network that it was saved from, or another file"
+    if not (misfit.missing or misfit.misshapen or misfit.origin):
+        fix = "--drop-extra leaves out what is extra"
+    full = replace(
+        comparison,
+        tensors=tuple(tensor for tensor in comparison.tensors if tensor.name not in misfit.misshapen),
+        missing=tuple(misfit.missing),
+        misshapen=misfit.misshapen,
     )
-    ignored = (*optional, *(name for name in entries if name not in matched))
-    return net, _Taken(found, tensors, tuple(name for name in extra if name not in optional), ignored)
+    return ComparisonError(f"{full.source} does not fit {full.network}: {differing}{origin}; {fix}", full)
 
 
 def _check_destination(source: Path, out: Path) -> None:
@@ -262,25 +238,21 @@ def _write(net: nn.Cell, out: Path) -> None:
     write_torch_file(out, {official: arrays[own] for official, own in official_names(net).items()})
 
 
-def _fingerprints(net: nn.Cell, out: Path) -> dict[str, str]:
-    """Give the checksum of every tensor under the name that it has in the file."""
-    names = published_names(net) if out.suffix.lower() in SUFFIXES else official_names(net)
-    own = {name: _fingerprint(parameter) for name, parameter in net.parameters_and_names()}
-    return {name: own[parameter] for name, parameter in names.items()}
-
-
-def _fingerprint(values: Any) -> str:
-    array = np.ascontiguousarray(values.asnumpy() if hasattr(values, "asnumpy") else values)
-    return hashlib.sha256(array.reshape(-1).view(np.uint8)).hexdigest()
-
-
-def _check_file(out: Path, expected: Mapping[str, str]) -> str:
+def _check_file(net: nn.Cell, out: Path) -> str:
     """Read the written file back."""
-    written = read_weights(out)
-    wrong = [name for name, checksum in expected.items() if _fingerprint(written[name]) != checksum]
-    if wrong:
-        raise WeightError(f"{out}: {wrong[0]} came back with other values than were written; try another disk")
-    return f"{out.name} read back, {len(expected)} tensors equal bit for bit"
+    names = published_names(net) if out.suffix.lower() in SUFFIXES else official_names(net)
+    expected, written = dict(net.parameters_and_names()), read_weights(out)
+    wrong = [name for name, own in names.items() if not _same_bits(written.get(name), expected[own].asnumpy())]
+    if wrong or len(written) != len(names):
+        first = f"{wrong[0]} came back with other values" if wrong else f"{len(written)} names came back, more"
+        raise WeightError(f"{out}: {first} than were written; try another disk")
+    return f"{out.name} read back, {len(names)} tensors equal bit for bit"
+
+
+def _same_bits(written: Any, array: np.ndarray) -> bool:
+    if not isinstance(written, np.ndarray) or (written.dtype, written.shape) != (array.dtype, array.shape):
+        return False
+    return np.array_equal(*(np.ascontiguousarray(values).reshape(-1).view(np.uint8) for values in (written, array)))
 
 
 def _tensor(source: str, name: str, value: Any, parameter: ms.Parameter) -> Tensor:
@@ -300,26 +272,16 @@ def _notes(found: Guess) -> tuple[str, ...]:
 
 def _facts(conversion: Conversion) -> dict[str, Any]:
     """Give what the JSON file says."""
-    source = conversion.source
+    source, comparison = conversion.source, conversion.comparison
     return {
         "file": conversion.out.name,
         "source": {"file": source.name, "bytes": source.stat().st_size, "sha256": sha256_of(source)},
         "network": conversion.network,
         "hyper": dict(conversion.hyper),
-        "differing": dict(conversion.differing),
+        "differing": dict(comparison.differing),
         "licence": conversion.licence,
-        "tensors": len(conversion.tensors),
-        "extra": list(conversion.extra),
-        "left_out": list(conversion.ignored),
+        "tensors": len(comparison.tensors),
+        "extra": list(comparison.extra),
+        "left_out": list(comparison.ignored),
         "checks": list(conversion.checks),
     }
-
-
-def _row(kind: str, entries: Any) -> list[tuple[str, int, str]]:
-    """Make the line of a kind of tensors; none when there are none."""
-    more = f" and {len(entries) - _LISTED} more" if len(entries) > _LISTED else ""
-    return [(kind, len(entries), ", ".join(entries[:_LISTED]) + more)] if entries else []
-
-
-def _settings(hyper: Mapping[str, Any]) -> str:
-    return f"with {', '.join(f'{key}={value}' for key, value in hyper.items())}" if hyper else ""

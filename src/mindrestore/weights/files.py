@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import threading
 import zipfile
@@ -18,6 +17,7 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from mindrestore.data.images import ImageError, replacing
+from mindrestore.weights.ckpt_file import read_ckpt_file
 from mindrestore.weights.errors import WeightError, WeightFileError
 from mindrestore.weights.torch_file import TORCH_SUFFIXES, read_torch_file, widen
 
@@ -36,7 +36,7 @@ def read_weights(path: PathLike) -> dict[str, Any]:
         path: .ckpt, .safetensors or .npz file, or one of PyTorch or PaddlePaddle (.pth, .pt, .pk, .pkl, .pdparams).
 
     Returns:
-        Name -> array, MindSpore Parameter or, in training states, plain value or nested dict.
+        Name -> array or, in training states, text, plain value or nested dict. Arrays may be views of the file.
 
     Raises:
         WeightFileError: The file is absent, empty, damaged, of an unknown kind, or asks for more than data.
@@ -59,7 +59,9 @@ def read_weights(path: PathLike) -> dict[str, Any]:
         raise WeightFileError(f"{path}: no such file; check the path given as weights")
     if size == 0:
         raise WeightFileError(f"{path}: the file is empty (0 bytes), an interrupted copy or save; get it again")
-    reader = {".ckpt": _read_ckpt, ".safetensors": _read_safetensors, ".npz": _read_npz}.get(suffix, read_torch_file)
+    reader = {".ckpt": read_ckpt_file, ".safetensors": _read_safetensors, ".npz": _read_npz}.get(
+        suffix, read_torch_file
+    )
     try:
         return reader(path)
     except OSError as error:
@@ -135,18 +137,6 @@ def _save_ckpt(parameters: Mapping[str, ms.Parameter], path: Path) -> None:
         raise WeightError(
             f"{path}: the weights could not be saved ({_first_line(error)}); check the rights and the free space"
         ) from error
-
-
-def _read_ckpt(path: Path) -> dict[str, Any]:
-    with path.open("rb") as stream:
-        stream.seek(max(path.stat().st_size - 17, 0))
-        has_checksum = stream.read(7) == b"crc_num"  # asking for an absent one makes MindSpore warn about every file
-    level = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)  # MindSpore logs what the caller reports in its own words
-    try:
-        return ms.load_checkpoint(str(path), crc_check=has_checksum)
-    finally:
-        logging.disable(level)
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:

@@ -1,0 +1,150 @@
+"""Read MindSpore's checkpoints without copying them.
+
+A checkpoint is a row of protobuf messages, one per tensor: its name, and dims, type and bytes of its values. A tensor
+beyond 512 MB comes in several. The word `crc_num` and the CRC-32 of everything before it may end the file. MindSpore's
+own reader needs twice the file in memory; here it is mapped, and tensors are views of it.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+import zlib
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mindrestore.weights.torch_file import widen
+
+_VALUE = 1  # in Checkpoint
+_TAG, _TENSOR = 1, 2  # in Value
+_DIMS, _TYPE, _CONTENT = 1, 2, 3  # in TensorProto
+_VARINT, _BYTES = 0, 2  # how protobuf writes a field
+_CRC_MARK, _CRC_BYTES = b"crc_num", 10
+_DTYPES = {
+    **{"Float64": "<f8", "Float32": "<f4", "Float16": "<f2", "Bool": "?"},
+    **{"Int64": "<i8", "Int32": "<i4", "Int16": "<i2", "Int8": "i1"},
+    **{"UInt64": "<u8", "UInt32": "<u4", "UInt16": "<u2", "UInt8": "u1"},
+}
+_BFLOAT16, _TEXT = "BFloat16", "str"
+
+
+class _Part(NamedTuple):
+    """Hold one message: a tensor, or as much of it as one message may hold."""
+
+    name: str
+    kind: str
+    dims: tuple[int, ...]
+    content: memoryview
+
+
+def read_ckpt_file(path: str | os.PathLike[str]) -> dict[str, np.ndarray | str]:
+    """Read a checkpoint of MindSpore.
+
+    Args:
+        path: the file; not empty.
+
+    Returns:
+        Name -> read-only array, or text. bfloat16 becomes float32.
+
+    Raises:
+        ValueError: the file is damaged, encrypted, or holds something else than arrays and text.
+        OSError: the file may not be read.
+
+    Example:
+        >>> read_ckpt_file("best.ckpt")["tail.weight"].shape
+        (3, 64, 3, 3)
+    """
+    with Path(path).open("rb") as stream:
+        data = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+    parts = (_part(value) for number, value in _fields(_checked(data)) if number == _VALUE)
+    return {name: _entry(name, list(group)) for name, group in groupby(parts, key=lambda part: part.name)}
+
+
+def _checked(data: memoryview) -> memoryview:
+    """Give what the checksum covers after comparing it."""
+    end = len(data) - len(_CRC_MARK) - _CRC_BYTES
+    if end < 0 or data[end:-_CRC_BYTES] != _CRC_MARK:
+        return data
+    if zlib.crc32(data[:end]) != int.from_bytes(data[-_CRC_BYTES:], "big"):
+        raise ValueError("its checksum is wrong")
+    return data[:end]
+
+
+def _part(value: memoryview | int) -> _Part:
+    fields = dict(_fields(value))
+    name = _text(fields.get(_TAG))
+    if _TENSOR not in fields:
+        raise ValueError(f"{name!a} is no tensor")
+    dims, last = [], {}
+    for number, field in _fields(fields[_TENSOR]):
+        if number == _DIMS:
+            dims += [field] if isinstance(field, int) else _varints(field)
+        last[number] = field
+    content = last.get(_CONTENT)
+    if not isinstance(content, memoryview):
+        raise ValueError(f"{name!a} has no values")
+    return _Part(name, _text(last.get(_TYPE)), tuple(dims), content)
+
+
+def _entry(name: str, parts: list[_Part]) -> np.ndarray | str:
+    """Join the parts of a tensor."""
+    kind, dims = parts[-1].kind, parts[-1].dims
+    raw = parts[0].content if len(parts) == 1 else b"".join(part.content for part in parts)
+    if kind == _TEXT:
+        return bytes(raw).decode("utf-32-le").rstrip("\0")
+    if kind not in (*_DTYPES, _BFLOAT16):
+        raise ValueError(f"{name!a} is of type {kind!a}")
+    stored = np.dtype("<u2" if kind == _BFLOAT16 else _DTYPES[kind])
+    shape = () if dims == (0,) else dims  # how MindSpore writes a single number
+    if math.prod(shape) * stored.itemsize != len(raw):
+        raise ValueError(f"{name!a} has {len(raw)} bytes, which do not make {shape} of {kind}")
+    values = np.frombuffer(raw, stored).reshape(shape)
+    return widen(values) if kind == _BFLOAT16 else values
+
+
+def _fields(data: memoryview | int | None) -> Iterator[tuple[int, memoryview | int]]:
+    """Give number and value of every field of a message."""
+    if not isinstance(data, memoryview):
+        raise ValueError("a number instead of a message")
+    position = 0
+    while position < len(data):
+        key, position = _varint(data, position)
+        value, position = _varint(data, position)
+        if key & 7 == _VARINT:
+            yield key >> 3, value
+        elif key & 7 == _BYTES and position + value <= len(data):
+            yield key >> 3, data[position : position + value]
+            position += value
+        else:
+            raise ValueError(f"no message at byte {position}, or the file was cut")
+
+
+def _varints(data: memoryview) -> Iterator[int]:
+    position = 0
+    while position < len(data):
+        number, position = _varint(data, position)
+        yield number
+
+
+def _varint(data: memoryview, position: int) -> tuple[int, int]:
+    """Read a number of seven bits per byte, the lowest first; give it and where the next one begins."""
+    number = 0
+    for shift in range(0, 64, 7):
+        if position >= len(data):
+            break
+        byte, position = data[position], position + 1
+        number |= (byte & 127) << shift
+        if byte < 128:
+            return number, position
+    raise ValueError("a number that does not end")
+
+
+def _text(field: memoryview | int | None) -> str:
+    if not isinstance(field, memoryview):
+        raise ValueError("a tensor without name or type")
+    return bytes(field).decode()
