@@ -27,6 +27,7 @@ _NETWORKS = {
     "dehazeformer_m": ("mindrestore.models.dehazeformer", "DehazeFormer", "M"),
     "dehazeformer_l": ("mindrestore.models.dehazeformer", "DehazeFormer", "L"),
     "dsrir": ("mindrestore.models.dsrir", "DSRIR", "SPEC"),
+    "mpilnet": ("mindrestore.models.mpilnet", "MPILNet", "MPILNET"),
     "mprnet_deblurring": ("mindrestore.models.mprnet", "MPRNet", "DEBLURRING"),
     "mprnet_denoising": ("mindrestore.models.mprnet", "MPRNet", "DENOISING"),
     "mprnet_deraining": ("mindrestore.models.mprnet", "MPRNet", "DERAINING"),

@@ -1,4 +1,4 @@
-"""VGG-16 and VGG-19 features in torchvision's layout, for perceptual and contrastive losses."""
+"""VGG-16 and VGG-19 features in torchvision's layout, for loss terms and as an encoder."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ class VGGFeatures(nn.Cell):
         if unknown or not taps:
             known = ", ".join(name for name in names if name)
             raise MindRestoreError(f"{layout} has no layer {', '.join(unknown) or '(none named)'}; known: {known}")
+        self.layout = layout
         depth = 1 + max(names.index(tap) for tap in taps)
         self.features = nn.CellList(layers[:depth])
         self.is_tap = tuple(name in taps for name in names[:depth])

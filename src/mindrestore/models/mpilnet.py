@@ -1,0 +1,127 @@
+"""MPILNet, dehazing from patches of several sizes with a VGG encoder: a reconstruction of a network never published.
+
+The abstract, the training program and the data class are known; every layer behind the encoder is filled in from the
+closest public relatives (Two-branch dehazing, KTDN, DMPHN). docs/mpilnet.md says what is known and what is chosen here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mindspore import Tensor, nn
+
+from mindrestore.errors import MindRestoreError
+from mindrestore.models.mpilnet_blocks import (
+    DEEP,
+    TAPS,
+    Decoder,
+    Encoder,
+    Output,
+    merge_height,
+    merge_width,
+    split_height,
+    split_width,
+    zero_head,
+)
+from mindrestore.models.spec import ModelSpec
+from mindrestore.models.vgg import VGGFeatures
+
+_MULTIPLE = 32  # two patches of multiples of 16, the reach of VGG; and the output head takes means over 32 pixels
+
+
+def _recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, object]:
+    """Read depth and sharing of the encoder off the shapes in a file."""
+    if shapes["output.tail.weight"] != (3, DEEP[0], 7, 7):
+        raise KeyError("output.tail.weight")
+    return {
+        "vgg_depth": 19 if "encoders.0.vgg.features.34.weight" in shapes else 16,
+        "share_encoder": "encoders.2.vgg.features.0.weight" not in shapes,
+    }
+
+
+MPILNET = ModelSpec(
+    name="mpilnet",
+    tasks=("dehaze",),
+    size_multiple=_MULTIPLE,
+    min_size=64,
+    parameters=32_344_836,
+    paper="MPILNet: Multi-level Patch Integrated Learning Network for Non-homogeneous Haze Removal; a reconstruction",
+    licence="no weights were published",
+    recognise=_recognise,
+)
+
+
+class MPILNet(nn.Cell):
+    """Dehaze quarters, then halves, then the whole image; each level starts from what the one before found.
+
+    Every level has a VGG encoder and a decoder that joins deep and shallow features of the same patch, and from the
+    second on the features that the level before decoded. The first two levels add a residual image to the next input.
+
+    Args:
+        vgg_depth: layers of the encoder, 16 or 19.
+        share_encoder: one encoder for all levels; False gives each its own.
+        freeze_encoder: keep the encoder's weights as they are loaded.
+
+    Inputs:
+        hazy: (N, 3, H, W) RGB in [0, 1]; H and W multiples of 32, at least 64.
+
+    Returns:
+        (N, 3, H, W) in (-1, 1), trained towards images in [0, 1]; clip it to show it.
+
+    Raises:
+        MindRestoreError: the depth is neither 16 nor 19, or a switch is neither true nor false.
+
+    Example:
+        >>> clear = MPILNet()(hazy)
+    """
+
+    def __init__(self, *, vgg_depth: int = 16, share_encoder: bool = True, freeze_encoder: bool = False) -> None:
+        super().__init__()
+        if vgg_depth not in TAPS:
+            raise MindRestoreError(f"mpilnet: vgg_depth {vgg_depth!r} is not possible; the encoder has 16 or 19 layers")
+        for name, value in {"share_encoder": share_encoder, "freeze_encoder": freeze_encoder}.items():
+            if not isinstance(value, bool):
+                raise MindRestoreError(f"mpilnet: {name} {value!r} is neither true nor false")
+        self.encoders = nn.CellList([Encoder(vgg_depth) for _ in range(1 if share_encoder else 3)])
+        self.places = (0, 0, 0) if share_encoder else (0, 1, 2)  # of each level's encoder
+        for parameter in self.encoders.get_parameters():
+            parameter.requires_grad = not freeze_encoder
+        self.decoders = nn.CellList([Decoder(crossing) for crossing in (False, True, True)])
+        self.heads = nn.CellList([zero_head(), zero_head()])
+        self.output = Output()
+
+    def construct(self, hazy: Tensor) -> Tensor:
+        first, second, third = self.places
+        halves = split_height(hazy)  # (2N, 3, H/2, W)
+        decoded = self.decoders[0](self.encoders[first](split_width(halves)), ())  # of quarters: 4N, H/2, W/2
+        halves = halves + merge_width(self.heads[0](decoded[0]))
+        decoded = self.decoders[1](self.encoders[second](halves), _widths_merged(decoded))
+        whole = hazy + merge_height(self.heads[1](decoded[0]))  # (N, 3, H, W)
+        decoded = self.decoders[2](self.encoders[third](whole), _heights_merged(decoded))
+        return self.output(decoded[0])
+
+    def encoder_cells(self) -> tuple[VGGFeatures, ...]:
+        """Give the VGG of every encoder, for weights trained beforehand.
+
+        Returns:
+            One cell when the levels share it, else that of each level.
+
+        Example:
+            >>> len(MPILNet(share_encoder=False).encoder_cells())
+            3
+        """
+        return tuple(encoder.vgg for encoder in self.encoders)
+
+
+def _widths_merged(maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    merged = ()
+    for entry in maps:
+        merged = (*merged, merge_width(entry))
+    return merged
+
+
+def _heights_merged(maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    merged = ()
+    for entry in maps:
+        merged = (*merged, merge_height(entry))
+    return merged

@@ -1,0 +1,245 @@
+"""The parts of MPILNet: patches, encoder, decoder of one level, output head; docs/mpilnet.md tells their origin."""
+
+from __future__ import annotations
+
+from mindspore import Tensor, nn, ops
+from mindspore.common.initializer import HeNormal, Zero, initializer
+
+from mindrestore.models.activations import LeakyReLU
+from mindrestore.models.conv1x1 import Conv1x1
+from mindrestore.models.conv3x3 import Conv3x3
+from mindrestore.models.layers import ChannelScale, NarrowConv2d, ReflectPad, average_pool_2x2, channel_mean, conv
+from mindrestore.models.vgg import VGGFeatures
+
+TAPS = {  # the last ReLU of every stage
+    16: ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"),
+    19: ("relu1_2", "relu2_2", "relu3_4", "relu4_4", "relu5_4"),
+}
+SHALLOW = (64, 128, 256, 512, 512)  # channels of the stages of VGG, the finest first
+DEEP = (32, 64, 128, 256, 256)  # channels of the decoder at the same scales
+_MEAN, _SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, which VGG was trained on
+
+
+def split_height(x: Tensor) -> Tensor:
+    """Stack the top and the bottom half on the batch axis.
+
+    Example:
+        >>> split_height(x)                         # (N, C, H, W) -> (2N, C, H/2, W)
+    """
+    return ops.concat(ops.Split(2, 2)(x), 0)
+
+
+def split_width(x: Tensor) -> Tensor:
+    """Stack the left and the right half on the batch axis.
+
+    Example:
+        >>> split_width(x)                          # (N, C, H, W) -> (2N, C, H, W/2)
+    """
+    return ops.concat(ops.Split(3, 2)(x), 0)
+
+
+def merge_height(x: Tensor) -> Tensor:
+    """Undo `split_height`.
+
+    Example:
+        >>> merge_height(x)                         # (2N, C, H, W) -> (N, C, 2H, W)
+    """
+    return ops.concat(ops.Split(0, 2)(x), 2)
+
+
+def merge_width(x: Tensor) -> Tensor:
+    """Undo `split_width`.
+
+    Example:
+        >>> merge_width(x)                          # (2N, C, H, W) -> (N, C, H, 2W)
+    """
+    return ops.concat(ops.Split(0, 2)(x), 3)
+
+
+class Encoder(nn.Cell):
+    """Give the five stages of VGG. Drawn He-normal (fan-out), until ImageNet's weights are loaded.
+
+    Args:
+        depth: layers of VGG, 16 or 19; its fully connected ones are left out.
+
+    Inputs:
+        x: (N, 3, H, W) about [0, 1]; H and W multiples of 16.
+
+    Returns:
+        Maps with 64, 128, 256, 512 and 512 channels at 1, 1/2, 1/4, 1/8 and 1/16 of the size.
+
+    Example:
+        >>> features = Encoder(16)(hazy)
+    """
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        self.vgg = VGGFeatures(f"vgg{depth}", TAPS[depth])
+        for parameter in self.vgg.get_parameters():
+            start = HeNormal(mode="fan_out", nonlinearity="relu") if parameter.ndim == 4 else Zero()
+            parameter.set_data(initializer(start, parameter.shape, parameter.dtype))
+        self.mean, self.spread = (Tensor(values).reshape(1, 3, 1, 1) for values in (_MEAN, _SPREAD))
+
+    def construct(self, x: Tensor) -> tuple[Tensor, ...]:
+        return self.vgg((x - self.mean.astype(x.dtype)) / self.spread.astype(x.dtype))
+
+
+class DehazeBlock(nn.Cell):
+    """Residual block with a gate per channel and a gate per pixel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = max(channels // 8, 8)  # with only four units, all of them start switched off now and then
+        self.conv1, self.conv2 = Conv3x3(channels, channels), Conv3x3(channels, channels)
+        self.channel_gate = nn.SequentialCell(conv(channels, hidden, 1), nn.ReLU(), conv(hidden, channels, 1))
+        self.pixel_gate = nn.SequentialCell(Conv1x1(channels, hidden), nn.ReLU(), Conv1x1(hidden, 1))
+        self.scale = ChannelScale()
+
+    def construct(self, x: Tensor) -> Tensor:
+        y = self.conv2(x + ops.relu(self.conv1(x)))
+        y = self.scale(y, ops.sigmoid(self.channel_gate(channel_mean(y))))
+        return y * ops.sigmoid(self.pixel_gate(y)) + x
+
+
+class InternalModule(nn.Cell):
+    """Internal integrated learning module: bring deep features to twice their size, join shallow ones of the patch.
+
+    Args:
+        deep: channels from the coarser scale.
+        shallow: channels of the encoder.
+        channels: channels of the result.
+
+    Inputs:
+        deep: (N, deep, H/2, W/2).
+        shallow: (N, shallow, H, W).
+
+    Returns:
+        (N, channels, H, W).
+    """
+
+    def __init__(self, deep: int, shallow: int, channels: int) -> None:
+        super().__init__()
+        self.conv = Conv3x3(deep // 4 + shallow, channels)
+        self.block = DehazeBlock(channels)
+
+    def construct(self, deep: Tensor, shallow: Tensor) -> Tensor:
+        joined = ops.concat((ops.pixel_shuffle(deep, 2), shallow), 1)  # (N, deep/4 + shallow, H, W)
+        return self.block(ops.relu(self.conv(joined)))
+
+
+class CrossLevelModule(nn.Cell):
+    """Cross-level integrated learning module: add what the finer level decoded here, as far as a gate lets it in.
+
+    Args:
+        channels: channels of both and of the result.
+
+    Inputs:
+        own, finer: (N, channels, H, W); the patches of the finer level are put together before.
+
+    Returns:
+        (N, channels, H, W).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = Conv3x3(channels, channels)
+        self.gate = Conv1x1(2 * channels, channels)
+
+    def construct(self, own: Tensor, finer: Tensor) -> Tensor:
+        return own + ops.sigmoid(self.gate(ops.concat((own, finer), 1))) * self.conv(finer)
+
+
+class Decoder(nn.Cell):
+    """Integrated learning decoder of one level: from the deepest features to the full size.
+
+    Args:
+        crossing: whether a finer level comes before.
+
+    Inputs:
+        shallow: the five stages of the encoder, the finest first.
+        finer: what the finer level's decoder gave, put together; an empty tuple when there is none.
+
+    Returns:
+        Maps with 32, 64, 128, 256 and 256 channels at 1, 1/2, 1/4, 1/8 and 1/16 of the size.
+    """
+
+    def __init__(self, crossing: bool) -> None:
+        super().__init__()
+        self.reduce = Conv1x1(SHALLOW[4], DEEP[4])
+        self.bottom = DehazeBlock(DEEP[4])
+        self.internal = nn.CellList([InternalModule(DEEP[s + 1], SHALLOW[s], DEEP[s]) for s in range(4)])
+        self.cross = nn.CellList([CrossLevelModule(channels) for channels in DEEP]) if crossing else None
+
+    def construct(self, shallow: tuple[Tensor, ...], finer: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        x = self.bottom(ops.relu(self.reduce(shallow[4])))
+        if self.cross is not None:
+            x = self.cross[4](x, finer[4])
+        decoded = (x,)
+        for s in (3, 2, 1, 0):
+            x = self.internal[s](x, shallow[s])
+            if self.cross is not None:
+                x = self.cross[s](x, finer[s])
+            decoded = (x, *decoded)
+        return decoded
+
+
+class Output(nn.Cell):
+    """Refine the finest features with means over squares of 32, 16, 8 and 4 pixels, and make the image of them.
+
+    Inputs:
+        x: (N, 32, H, W); H and W multiples of 32.
+
+    Returns:
+        (N, 3, H, W) in (-1, 1).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refine1, self.refine2 = Conv3x3(DEEP[0], 20), Conv3x3(20, 20)
+        self.contexts = nn.CellList([conv(20, 1, 1) for _ in range(4)])
+        self.refine3 = Conv3x3(24, DEEP[0])
+        self.tail = NarrowConv2d(DEEP[0], 3, 7)
+        self.leaky, self.pool, self.pad = LeakyReLU(0.2), average_pool_2x2(), ReflectPad(3)
+
+    def construct(self, x: Tensor) -> Tensor:
+        x = self.leaky(self.refine2(self.leaky(self.refine1(x))))  # (N, 20, H, W)
+        pooled, means = self.pool(x), ()
+        for _ in range(4):  # a mean over 2k is the mean of means over k
+            pooled = self.pool(pooled)
+            means = (pooled, *means)
+        maps = ()
+        for i in range(4):
+            maps = (*maps, repeat_pixels(self.leaky(self.contexts[i](means[i])), 32 // 2**i))  # (N, 1, H, W)
+        features = ops.tanh(self.refine3(ops.concat((*maps, x), 1)))  # (N, 32, H, W)
+        return ops.tanh(self.tail(self.pad(features)))
+
+
+def repeat_pixels(x: Tensor, times: int) -> Tensor:
+    """Repeat every pixel of a map of one channel as a square.
+
+    Args:
+        x: (N, 1, H, W).
+        times: side of the squares (pixels).
+
+    Returns:
+        (N, 1, H * times, W * times).
+
+    Example:
+        >>> repeat_pixels(Tensor([[[[1.0, 2.0]]]]), 2)[0, 0]
+        [[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]
+    """
+    n, _, h, w = x.shape
+    lines = ops.tile(x.reshape(n * h * w, 1), (1, times)).reshape(n * h, 1, w * times)
+    return ops.tile(lines, (1, times, 1)).reshape(n, 1, h * times, w * times)
+
+
+def zero_head() -> Conv3x3:
+    """Make the convolution to a residual image; it starts at zero, so that VGG sees plain photographs at first.
+
+    Example:
+        >>> zero_head()(x)                          # (N, 32, H, W) -> (N, 3, H, W)
+    """
+    head = Conv3x3(DEEP[0], 3)
+    for parameter in head.get_parameters():
+        parameter.set_data(initializer(Zero(), parameter.shape, parameter.dtype))
+    return head
