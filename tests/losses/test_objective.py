@@ -11,7 +11,7 @@ from mindspore import Tensor, nn, ops
 
 from mindrestore.errors import MindRestoreError
 from mindrestore.losses.objective import _BUILDERS, Objective, build_objective
-from mindrestore.losses.pixel import CharbonnierLoss, L1Loss, MSELoss
+from mindrestore.losses.pixel import CharbonnierLoss, L1Loss, MSELoss, SmoothL1Loss
 from mindrestore.recipes.build import build
 from mindrestore.recipes.load import load_recipe
 from mindrestore.recipes.schema import LOSS_TERMS, LossConfig
@@ -27,10 +27,18 @@ D = A.astype(np.float64) - B
         (L1Loss(), np.abs(D).mean()),
         (MSELoss(), (D**2).mean()),
         (CharbonnierLoss(0.1), np.sqrt(D**2 + 0.01).mean()),
+        (SmoothL1Loss(), (D**2 / 2).mean()),
     ],
 )
 def test_pixel_losses(loss, expected):
     assert float(loss(Tensor(A), Tensor(A), Tensor(B))) == pytest.approx(expected, rel=1e-6)
+
+
+def test_smooth_l1_is_quadratic_below_one_and_linear_above():
+    far = np.array([[[[-3.0, -1.0, -0.5, 0.0, 0.25, 2.0]]]], np.float32)
+    value, gradient = ops.value_and_grad(SmoothL1Loss(), 0)(Tensor(far), None, Tensor(np.zeros_like(far)))
+    assert float(value) == pytest.approx((2.5 + 0.5 + 0.125 + 0 + 0.03125 + 1.5) / 6, rel=1e-6)
+    np.testing.assert_allclose(gradient.asnumpy(), np.clip(far, -1, 1) / 6, rtol=1e-6)
 
 
 def test_half_precision_output_is_compared_in_float32():

@@ -10,7 +10,7 @@ from mindspore import Tensor, nn
 
 from mindrestore.errors import MindRestoreError
 from mindrestore.losses.moment import Moment
-from mindrestore.losses.pixel import CharbonnierLoss, L1Loss, MSELoss
+from mindrestore.losses.pixel import CharbonnierLoss, L1Loss, MSELoss, SmoothL1Loss
 from mindrestore.losses.structural import EdgeLoss
 from mindrestore.recipes.schema import LossConfig
 
@@ -74,6 +74,11 @@ class Objective(nn.Cell):
             return terms
         parts = (*terms, "total") if self.shows_totals else terms
         return tuple(f"{part}_{stage}" for stage in range(len(self.stage_weights), 0, -1) for part in parts)
+
+    @property
+    def adversary(self) -> nn.Cell | None:
+        """Give the term that holds a discriminator to train beside the network; None without one."""
+        return next((cell for cell in self.losses if hasattr(cell, "discriminator")), None)
 
     def drive(self, moment: Moment) -> tuple[np.ndarray, ...]:
         """Give what the terms take for one batch beside its images; nothing, when none has a method `drive`.
@@ -146,6 +151,11 @@ def build_objective(config: LossConfig, stages: int = 1) -> Objective:
             f"loss.stage_weights {list(stage_weights)} has {len(stage_weights)} numbers, but the network returns "
             f"{stages} image{'s' if stages > 1 else ''}; give one number per image, that of the final one first"
         )
+    if stages > 1 and config.terms.get("adversarial", {"weight": 0})["weight"] > 0:
+        raise MindRestoreError(
+            f"loss term adversarial judges one image, but the network returns {stages}; switch the term off with "
+            "loss.terms.adversarial.weight=0"
+        )
     terms, notes = {}, []
     for name, settings in config.terms.items():
         if settings["weight"] > 0:
@@ -162,6 +172,10 @@ def _build_l1(config: Mapping[str, Any]) -> nn.Cell:
 
 def _build_mse(config: Mapping[str, Any]) -> nn.Cell:
     return MSELoss()
+
+
+def _build_smooth_l1(config: Mapping[str, Any]) -> nn.Cell:
+    return SmoothL1Loss()
 
 
 def _build_charbonnier(config: Mapping[str, Any]) -> nn.Cell:
@@ -202,10 +216,23 @@ def _build_consistency(config: Mapping[str, Any]) -> nn.Cell:
     return build_consistency(config)
 
 
+def _build_ms_ssim(config: Mapping[str, Any]) -> nn.Cell:
+    from mindrestore.losses.ms_ssim import MSSSIMLoss
+
+    return MSSSIMLoss()
+
+
+def _build_adversarial(config: Mapping[str, Any]) -> nn.Cell:
+    from mindrestore.losses.adversarial import build_adversarial
+
+    return build_adversarial(config)
+
+
 _BUILDERS: dict[str, Callable[[Mapping[str, Any]], nn.Cell]] = {
     "l1": _build_l1,
     "mse": _build_mse,
     "l2": _build_mse,
+    "smooth_l1": _build_smooth_l1,
     "charbonnier": _build_charbonnier,
     "edge": _build_edge,
     "contrastive": _build_contrastive,
@@ -213,6 +240,8 @@ _BUILDERS: dict[str, Callable[[Mapping[str, Any]], nn.Cell]] = {
     "uncertainty": _build_uncertainty,
     "pocl": _build_pocl,
     "consistency": _build_consistency,
+    "ms_ssim": _build_ms_ssim,
+    "adversarial": _build_adversarial,
 }
 
 _OFF = {
@@ -220,4 +249,6 @@ _OFF = {
     "loss.terms.contrastive.weight=0.1 with vgg_weights=FILE switches it on",
     "pocl": "positive contrastive term pocl is off (weight 0): training without VGG features; "
     "loss.terms.pocl.weight=0.2 with vgg_weights=FILE switches it on",
+    "adversarial": "adversarial term is off (weight 0): training without a discriminator; "
+    "loss.terms.adversarial.weight=0.0005 switches it on",
 }

@@ -44,6 +44,26 @@ class MSELoss(nn.Cell):
         return ops.square(difference(output, target)).mean()
 
 
+class SmoothL1Loss(nn.Cell):
+    """Mean of d^2 / 2 where the difference d is below 1, and |d| - 1/2 elsewhere.
+
+    Inputs:
+        output, batch_input, target: (N, C, H, W); `batch_input` is not used.
+
+    Returns:
+        0-d float32 tensor.
+
+    Example:
+        >>> float(SmoothL1Loss()(Tensor([[[[0.5, 2.0]]]]), None, Tensor([[[[0.0, 0.0]]]])))
+        0.8125
+    """
+
+    def construct(self, output: Tensor, batch_input: Tensor, target: Tensor) -> Tensor:
+        distance = ops.abs(difference(output, target))
+        near = ops.clip_by_value(distance, 0.0, 1.0)
+        return (near * (distance - 0.5 * near)).mean()
+
+
 class CharbonnierLoss(nn.Cell):
     """Mean or sum of sqrt(difference^2 + eps^2): quadratic near zero, linear far away.
 

@@ -70,6 +70,7 @@ class MPILNet(nn.Cell):
 
     Raises:
         MindRestoreError: the depth is neither 16 nor 19, or a switch is neither true nor false.
+        ValueError: a side of an image is no multiple of 32.
 
     Example:
         >>> clear = MPILNet()(hazy)
@@ -89,8 +90,15 @@ class MPILNet(nn.Cell):
         self.decoders = nn.CellList([Decoder(crossing) for crossing in (False, True, True)])
         self.heads = nn.CellList([zero_head(), zero_head()])
         self.output = Output()
+        self.checks_size = True
 
     def construct(self, hazy: Tensor) -> Tensor:
+        h, w = hazy.shape[2:]
+        if self.checks_size and (h % _MULTIPLE != 0 or w % _MULTIPLE != 0):
+            raise ValueError(
+                f"mpilnet takes heights and widths that are multiples of {_MULTIPLE}, not {h}x{w}: pad the image at "
+                "the bottom and right and cut the result, as mindrestore.Restorer does"
+            )
         first, second, third = self.places
         halves = split_height(hazy)  # (2N, 3, H/2, W)
         decoded = self.decoders[0](self.encoders[first](split_width(halves)), ())  # of quarters: 4N, H/2, W/2
@@ -111,6 +119,10 @@ class MPILNet(nn.Cell):
             3
         """
         return tuple(encoder.vgg for encoder in self.encoders)
+
+    def for_export(self) -> None:
+        """Leave out what MINDIR with dynamic size cannot hold: the message about sizes."""
+        self.checks_size = False
 
 
 def _widths_merged(maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -78,7 +78,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class PixelTerm:
-    """A loss on pixels: `l1`, `mse` or its alias `l2`."""
+    """A loss on pixels: `l1`, `mse` or its alias `l2`, `smooth_l1`."""
 
     weight: float = _value(1.0, minimum=0)
 
@@ -144,10 +144,25 @@ class ConsistencyTerm:
     horizon: Optional[int] = _value(None, minimum=1)  # epoch, from 0, with weight 0; None: the last one
 
 
+@dataclass(frozen=True)
+class MSSSIMTerm:
+    """One minus the similarity of structures over five scales, in the form that MPILNet is trained with."""
+
+    weight: float = _value(0.5, minimum=0)
+
+
+@dataclass(frozen=True)
+class AdversarialTerm:
+    """A discriminator trained beside the network, and what the network pays for images that it recognises."""
+
+    weight: float = _value(0.0005, minimum=0, below=1)
+
+
 LOSS_TERMS: dict[str, type] = {
     "l1": PixelTerm,
     "mse": PixelTerm,
     "l2": PixelTerm,
+    "smooth_l1": PixelTerm,
     "charbonnier": CharbonnierTerm,
     "edge": EdgeTerm,
     "contrastive": ContrastiveTerm,
@@ -155,6 +170,8 @@ LOSS_TERMS: dict[str, type] = {
     "uncertainty": StagesTerm,
     "pocl": PositiveContrastiveTerm,
     "consistency": ConsistencyTerm,
+    "ms_ssim": MSSSIMTerm,
+    "adversarial": AdversarialTerm,
 }
 
 

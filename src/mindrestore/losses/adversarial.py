@@ -1,0 +1,101 @@
+"""Both sides of adversarial training, linear in the discriminator's scores, as published with Two-branch dehazing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mindspore import Tensor, nn, ops
+
+from mindrestore.models.discriminator import discriminator
+
+
+class AdversarialLoss(nn.Cell):
+    """What the restoration network pays for images that do not look clear: 1 - mean(D(output)).
+
+    The discriminator is part of the term, and trained beside the network on `discriminator_loss()`.
+
+    Args:
+        discriminator: maps (N, 3, H, W) to (N,) scores in (0, 1), 1 for clear; in training mode.
+        weight: of this term in the objective; `discriminator_loss` depends on it.
+
+    Inputs:
+        output: (N, 3, H, W) what the network returned.
+        batch_input, target: not used.
+
+    Returns:
+        0-d float32 tensor in (0, 1).
+
+    Example:
+        >>> term = AdversarialLoss(discriminator(), 0.0005)
+        >>> loss = term(net(hazy), hazy, clear)
+    """
+
+    def __init__(self, discriminator: nn.Cell, weight: float) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+        self.weight = weight
+
+    def construct(self, output: Tensor, batch_input: Tensor, target: Tensor) -> Tensor:
+        return 1.0 - self.discriminator(output).mean()
+
+    def discriminator_loss(self) -> DiscriminatorLoss:
+        """Make the objective of the discriminator.
+
+        Example:
+            >>> total, real, fake = term.discriminator_loss()(output, clear)
+        """
+        return DiscriminatorLoss(self.discriminator, self.weight)
+
+
+class DiscriminatorLoss(nn.Cell):
+    """What the discriminator pays: 1 - mean(D(target)) + (1 - weight) * mean(D(output)).
+
+    The published program leaves the gradient of the restoration network's own term, weight * (1 - mean(D(output))), in
+    the discriminator; the factor 1 - weight says so. Clear and restored images go through the discriminator apart,
+    since its batch normalisation would mix their statistics.
+
+    Args:
+        discriminator: maps (N, 3, H, W) to (N,) scores in (0, 1).
+        weight: of the adversarial term in the restoration network's objective.
+
+    Inputs:
+        output: (N, 3, H, W) restored images; no gradient reaches what made them.
+        target: (N, 3, H, W) clear images in [0, 1].
+
+    Returns:
+        total, mean score of the clear images, mean score of the restored ones: 0-d float32 tensors.
+
+    Example:
+        >>> total, real, fake = DiscriminatorLoss(discriminator(), 0.0005)(output, clear)
+    """
+
+    names = ("real", "fake")
+
+    def __init__(self, discriminator: nn.Cell, weight: float) -> None:
+        super().__init__(auto_prefix=False)  # the term owns the parameters, and their names stay
+        self.discriminator = discriminator
+        self.share = 1.0 - weight
+
+    def construct(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        real = self.discriminator(target).mean()
+        fake = self.discriminator(ops.stop_gradient(output)).mean()
+        return 1.0 - real + self.share * fake, real, fake
+
+
+def build_adversarial(config: Mapping[str, Any]) -> AdversarialLoss:
+    """Build the term that a recipe asks for, with a fresh discriminator.
+
+    Args:
+        config: the settings of `loss.terms.adversarial`: `weight`.
+
+    Returns:
+        The loss term; its `note` says what else is trained.
+
+    Example:
+        >>> build_adversarial({"weight": 0.0005}).discriminator
+    """
+    term = AdversarialLoss(discriminator(), config["weight"])
+    size = sum(parameter.size for parameter in term.discriminator.trainable_params())
+    term.note = f"adversarial: a discriminator of {size:,} parameters is trained beside the network"
+    return term
