@@ -66,7 +66,7 @@ def test_clear_and_restored_images_are_judged_apart():
 
 
 def test_the_recipe_builds_the_whole_objective_of_the_released_program():
-    terms = {"smooth_l1": {}, "ms_ssim": {}, "adversarial": {}}
+    terms = {"smooth_l1": {}, "ms_ssim": {}, "adversarial": {"lr_factor": 0.5}}
     objective = build_objective(build(LossConfig, {"terms": terms}))
     assert objective.names == ("smooth_l1", "ms_ssim", "adversarial")
     assert "5,215,425 parameters is trained beside" in " ".join(objective.notes)
@@ -75,7 +75,7 @@ def test_the_recipe_builds_the_whole_objective_of_the_released_program():
     total, smooth, structure, adversarial = (float(value) for value in objective(output, output, target))
     assert total == pytest.approx(smooth + 0.5 * structure + 0.0005 * adversarial, rel=1e-6)
     assert 0 < adversarial < 1
-    assert objective.adversary.weight == 0.0005
+    assert (objective.adversary.weight, objective.adversary.lr_factor) == (0.0005, 0.5)
 
 
 def test_without_the_term_there_is_no_adversary_and_the_log_says_so():

@@ -18,6 +18,7 @@ class AdversarialLoss(nn.Cell):
     Args:
         discriminator: maps (N, 3, H, W) to (N,) scores in (0, 1), 1 for clear; in training mode.
         weight: of this term in the objective; `discriminator_loss` depends on it.
+        lr_factor: the discriminator's learning rate, as a multiple of the network's; for the trainer.
 
     Inputs:
         output: (N, 3, H, W) what the network returned.
@@ -31,10 +32,10 @@ class AdversarialLoss(nn.Cell):
         >>> loss = term(net(hazy), hazy, clear)
     """
 
-    def __init__(self, discriminator: nn.Cell, weight: float) -> None:
+    def __init__(self, discriminator: nn.Cell, weight: float, lr_factor: float = 1.0) -> None:
         super().__init__()
         self.discriminator = discriminator
-        self.weight = weight
+        self.weight, self.lr_factor = weight, lr_factor
 
     def construct(self, output: Tensor, batch_input: Tensor, target: Tensor) -> Tensor:
         return 1.0 - self.discriminator(output).mean()
@@ -87,15 +88,15 @@ def build_adversarial(config: Mapping[str, Any]) -> AdversarialLoss:
     """Build the term that a recipe asks for, with a fresh discriminator.
 
     Args:
-        config: the settings of `loss.terms.adversarial`: `weight`.
+        config: the settings of `loss.terms.adversarial`: `weight`, `lr_factor`.
 
     Returns:
         The loss term; its `note` says what else is trained.
 
     Example:
-        >>> build_adversarial({"weight": 0.0005}).discriminator
+        >>> build_adversarial({"weight": 0.0005, "lr_factor": 1.0}).discriminator
     """
-    term = AdversarialLoss(discriminator(), config["weight"])
+    term = AdversarialLoss(discriminator(), config["weight"], config["lr_factor"])
     size = sum(parameter.size for parameter in term.discriminator.trainable_params())
     term.note = f"adversarial: a discriminator of {size:,} parameters is trained beside the network"
     return term

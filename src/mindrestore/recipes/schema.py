@@ -156,6 +156,7 @@ class AdversarialTerm:
     """A discriminator trained beside the network, and what the network pays for images that it recognises."""
 
     weight: float = _value(0.0005, minimum=0, below=1)
+    lr_factor: float = _value(1.0, above=0)  # the discriminator's learning rate, as a multiple of optim.lr
 
 
 LOSS_TERMS: dict[str, type] = {
