@@ -17,7 +17,7 @@ from mindrestore.recipes.load import load_recipe
 from mindrestore.weights.comparison import Comparison, ComparisonError, Tensor
 from mindrestore.weights.convert import load_weights, save_weights
 from mindrestore.weights.errors import MisfitError, WeightError
-from mindrestore.weights.files import SUFFIXES, PathLike, read_weights, sha256_of
+from mindrestore.weights.files import SUFFIXES, PathLike, each_weight, read_weights, sha256_of
 from mindrestore.weights.guess import Guess, Network, get_network, guess
 from mindrestore.weights.names import match_names, official_names, published_names, weights_of
 from mindrestore.weights.torch_writer import WRITABLE, write_torch_file
@@ -239,13 +239,15 @@ def _write(net: nn.Cell, out: Path) -> None:
 
 
 def _check_file(net: nn.Cell, out: Path) -> str:
-    """Read the written file back."""
+    """Read the written file back, and compare every value with that of the network."""
     names = published_names(net) if out.suffix.lower() in SUFFIXES else official_names(net)
-    expected, written = dict(net.parameters_and_names()), read_weights(out)
-    wrong = [name for name, own in names.items() if not _same_bits(written.get(name), expected[own].asnumpy())]
-    if wrong or len(written) != len(names):
-        first = f"{wrong[0]} came back with other values" if wrong else f"{len(written)} names came back, more"
-        raise WeightError(f"{out}: {first} than were written; try another disk")
+    expected, found = dict(net.parameters_and_names()), set()
+    for name, array in each_weight(out):
+        if name not in names or not _same_bits(array, expected[names[name]].asnumpy()):
+            raise WeightError(f"{out}: {name} came back with other values than were written; try another disk")
+        found.add(name)
+    if len(found) < len(names):
+        raise WeightError(f"{out}: only {len(found)} of {len(names)} tensors came back; try another disk")
     return f"{out.name} read back, {len(names)} tensors equal bit for bit"
 
 

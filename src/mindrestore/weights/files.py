@@ -6,7 +6,7 @@ import hashlib
 import os
 import threading
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Union
 
@@ -45,6 +45,25 @@ def read_weights(path: PathLike) -> dict[str, Any]:
         >>> sorted(read_weights("best.ckpt"))[0]
         'block.calayer.ca.0.bias'
     """
+    return dict(each_weight(path))
+
+
+def each_weight(path: PathLike) -> Iterator[tuple[str, Any]]:
+    """Read a weight file entry by entry, so that only one has to be in memory.
+
+    Args:
+        path: As for `read_weights`.
+
+    Yields:
+        Name and value.
+
+    Raises:
+        WeightFileError: As `read_weights`.
+
+    Example:
+        >>> max(array.size for _, array in each_weight("best.ckpt"))
+        589824
+    """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in READABLE:
@@ -59,11 +78,9 @@ def read_weights(path: PathLike) -> dict[str, Any]:
         raise WeightFileError(f"{path}: no such file; check the path given as weights")
     if size == 0:
         raise WeightFileError(f"{path}: the file is empty (0 bytes), an interrupted copy or save; get it again")
-    reader = {".ckpt": read_ckpt_file, ".safetensors": _read_safetensors, ".npz": _read_npz}.get(
-        suffix, read_torch_file
-    )
+    reader = {".ckpt": _read_ckpt, ".safetensors": _read_safetensors, ".npz": _read_npz}.get(suffix, _read_torch)
     try:
-        return reader(path)
+        yield from reader(path)
     except OSError as error:
         raise WeightFileError(f"{path}: cannot be read ({error.strerror or error}); check its rights") from error
     except (ValueError, KeyError, TypeError, EOFError, SafetensorError, zipfile.BadZipFile) as error:
@@ -139,22 +156,34 @@ def _save_ckpt(parameters: Mapping[str, ms.Parameter], path: Path) -> None:
         ) from error
 
 
-def _read_safetensors(path: Path) -> dict[str, Any]:
+def _read_torch(path: Path) -> Iterator[tuple[str, Any]]:
+    yield from read_torch_file(path).items()
+
+
+def _read_ckpt(path: Path) -> Iterator[tuple[str, Any]]:
+    yield from read_ckpt_file(path).items()
+
+
+def _read_safetensors(path: Path) -> Iterator[tuple[str, Any]]:
+    halves = []
     with safetensors.safe_open(path, framework="np") as file:
-        halves = [name for name in file.keys() if file.get_slice(name).get_dtype() == "BF16"]  # noqa: SIM118
-        arrays = {name: file.get_tensor(name) for name in file.keys() if name not in halves}  # noqa: SIM118
+        for name in file.keys():  # noqa: SIM118
+            if file.get_slice(name).get_dtype() == "BF16":
+                halves.append(name)
+            else:
+                yield name, file.get_tensor(name)
     if halves:  # NumPy has no bfloat16, and the library then gives no array
         stored = dict(safetensors.deserialize(path.read_bytes()))
         for name in halves:
-            arrays[name] = widen(np.frombuffer(stored[name]["data"], "<u2").reshape(stored[name]["shape"]))
-    return arrays
+            yield name, widen(np.frombuffer(stored[name]["data"], "<u2").reshape(stored[name]["shape"]))
 
 
-def _read_npz(path: Path) -> dict[str, Any]:
+def _read_npz(path: Path) -> Iterator[tuple[str, Any]]:
     with np.load(path, allow_pickle=False) as file:
         if not hasattr(file, "files"):
             raise ValueError("a single array, not a set of named ones")
-        return {name: file[name] for name in file.files}
+        for name in file.files:
+            yield name, file[name]
 
 
 def _first_line(error: BaseException) -> str:
