@@ -119,9 +119,9 @@ def test_fixed_scale_does_not_change_the_result():
 def test_bad_batch_leaves_no_trace(value):
     net, step = make(ema_decay=0.9)
     step(*BATCHES[0], 1e-2)
-    before, count = weights(net), step.optimizer.count
+    before, count = weights(net), step.optimizers[0].count
     result = step(Tensor(np.full((2, 3, 8, 8), value, np.float32)), BATCHES[0][1], 1e-2)
-    assert (result.finite, result.updated, step.optimizer.count) == (False, False, count)
+    assert (result.finite, result.updated, step.optimizers[0].count) == (False, False, count)
     assert largest_difference(before, weights(net)) == 0.0
     assert step(*BATCHES[1], 1e-2).updated
     clean, clean_step = make(ema_decay=0.9)  # the run that never met the bad batch

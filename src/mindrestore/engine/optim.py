@@ -8,12 +8,13 @@ The fused operator below takes eps as an argument; scaling it by sqrt(1 - beta2^
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 from mindspore import dtype as mstype
 
+from mindrestore.errors import MindRestoreError
 from mindrestore.recipes.schema import OptimConfig
 
 
@@ -22,11 +23,15 @@ class Adam(nn.Cell):
 
     Args:
         params: parameters to train, float32.
-        config: betas, eps, weight decay; `name` "adamw" decouples the decay.
+        config: betas, eps, weight decay; `name` "adamw" decouples the decay. `lr_factors` maps the beginning of
+            parameter names to a multiple of the learning rate; of several that fit, the longest counts.
 
     Inputs:
-        rate, eps, keep: 0-d float32 tensors from `scalars(lr)`.
-        *gradients: one per parameter, in order.
+        rates, eps, keeps: float32 tensors from `scalars(lr)`.
+        *gradients: one per parameter, in the order of `params`.
+
+    Raises:
+        MindRestoreError: no parameter's name begins as one of `lr_factors` says.
 
     Example:
         >>> optimizer = Adam(net.trainable_params(), OptimConfig())
@@ -36,7 +41,11 @@ class Adam(nn.Cell):
 
     def __init__(self, params: Sequence[Parameter], config: OptimConfig) -> None:
         super().__init__(auto_prefix=False)
-        self.params = ParameterTuple(params)
+        groups = _groups(params, config.lr_factors)
+        self.params = ParameterTuple([param for group in groups.values() for param in group])
+        self.factors = tuple(groups)
+        ends = np.cumsum([0, *(len(group) for group in groups.values())]).tolist()
+        self.spans = tuple(zip(ends, ends[1:]))  # of each group in `params`
         self.first = self.params.clone("optim.m", init="zeros")
         self.second = self.params.clone("optim.v", init="zeros")
         # The kernel computes 1 - beta in float32; corrections from the same rounded betas cancel that rounding.
@@ -58,22 +67,43 @@ class Adam(nn.Cell):
         self.count += 1
 
     def scalars(self, lr: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Work out, in double precision, what the kernel needs for this update."""
+        """Work out, in double precision, what the kernel needs for this update; rates and keeps are per group."""
         correction1 = 1.0 - self.beta1**self.count
         correction2 = math.sqrt(1.0 - self.beta2**self.count)
-        keep = 1.0 - lr * self.decay if self.decoupled else 1.0
-        values = (lr * correction2 / correction1, self.epsilon * correction2, keep)
-        rate, eps, keep = (Tensor(value, mstype.float32) for value in values)
-        return rate, eps, keep
+        rates = [factor * lr * correction2 / correction1 for factor in self.factors]
+        keeps = [1.0 - factor * lr * self.decay if self.decoupled else 1.0 for factor in self.factors]
+        rates, eps, keeps = (Tensor(value, mstype.float32) for value in (rates, self.epsilon * correction2, keeps))
+        return rates, eps, keeps
 
-    def construct(self, rate: Tensor, eps: Tensor, keep: Tensor, *gradients: Tensor) -> Tensor:
-        if self.decay > 0 and self.decoupled:
-            self.each(ops.partial(_shrink, keep), self.params)
-        elif self.decay > 0:
+    def construct(self, rates: Tensor, eps: Tensor, keeps: Tensor, *gradients: Tensor) -> Tensor:
+        if self.decay > 0 and not self.decoupled:
             gradients = self.each(ops.partial(_decayed, self.decay), gradients, self.params)
-        update = ops.partial(_update, self.kernel, (rate, self.beta1, self.beta2, eps))
-        self.each(update, self.params, self.first, self.second, gradients)
-        return rate
+        for g in range(len(self.spans)):
+            first, last = self.spans[g]
+            params = self.params[first:last]
+            if self.decay > 0 and self.decoupled:
+                self.each(ops.partial(_shrink, keeps[g]), params)
+            update = ops.partial(_update, self.kernel, (rates[g], self.beta1, self.beta2, eps))
+            self.each(update, params, self.first[first:last], self.second[first:last], gradients[first:last])
+        return eps
+
+
+def _groups(params: Sequence[Parameter], factors: Mapping[str, float]) -> dict[float, list[Parameter]]:
+    """Sort parameters by the factor of their learning rate, each group in the given order."""
+    groups: dict[float, list[Parameter]] = {}
+    used = set()
+    for param in params:
+        fitting = [prefix for prefix in factors if param.name.startswith(prefix)]
+        prefix = max(fitting, key=len, default=None)
+        used.add(prefix)
+        groups.setdefault(1.0 if prefix is None else factors[prefix], []).append(param)
+    unused = [prefix for prefix in factors if prefix not in used]
+    if unused:
+        known = ", ".join(dict.fromkeys(param.name.split(".")[0] for param in params))
+        raise MindRestoreError(
+            f"optim.lr_factors: no parameter that is trained begins with {unused[0]!r}; their names begin with {known}"
+        )
+    return groups
 
 
 def _shrink(keep: Tensor, param: Parameter) -> Tensor:

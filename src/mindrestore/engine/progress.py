@@ -20,7 +20,8 @@ _HARMLESS = (
     "name", "output", "validation", "train.epochs", "train.max_steps", "train.device", "train.log_every",
     "train.val_every", "train.val_unit", "train.checkpoint_every", "train.checkpoint_unit", "train.tensorboard",
     "train.nonfinite_patience", "data.root", "data.val_root", "data.val_dataset", "data.val_split", "data.workers",
-    "model.weights", "model.follows", "then", "loss.terms.contrastive.vgg_weights", "loss.terms.pocl.vgg_weights",
+    "model.weights", "model.follows", "model.encoder_weights", "then",
+    "loss.terms.contrastive.vgg_weights", "loss.terms.pocl.vgg_weights",
 )  # fmt: skip
 
 
@@ -108,7 +109,8 @@ def changed_keys(before: Mapping[str, Any], recipe: Recipe) -> list[str]:
         >>> changed_keys(to_dict(recipe), recipe)
         []
     """
-    old, new = _flat(before, ""), _flat(to_dict(recipe), "")
+    old = {**_flat(to_dict(Recipe()), ""), **_flat(before, "")}  # a key that is newer than the file had its default
+    new = _flat(to_dict(recipe), "")
     return [
         f"{key} was {old.get(key)}, is now {new.get(key)}"
         for key in sorted({*old, *new})

@@ -139,7 +139,10 @@ class Schedule:
         if self.config.name == "cosine":
             return self._cosine(position / max(length + self.config.cosine_extra, 1))
         if self.config.name == "step":
-            passed = sum(absolute >= milestone for milestone in self.config.milestones)
+            whole = self.plan.epochs if self.config.unit == "epoch" else self.plan.total_steps
+            shares = [share * whole - 1e-6 for share in self.config.milestone_shares]  # against 0.55 * 100 > 55
+            milestones = self.config.milestones or shares
+            passed = sum(absolute >= milestone for milestone in milestones)
             return max(top * self.config.gamma**passed, low)
         return top
 

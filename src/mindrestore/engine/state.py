@@ -65,7 +65,7 @@ def set_aside(folder: Path) -> None:
     Raises:
         OSError: the folder does not allow it.
     """
-    files = [folder / name for name in _RUN_FILES if (folder / name).exists()]
+    files = {path for path in (*(folder / name for name in _RUN_FILES), *folder.glob("*.ckpt")) if path.exists()}
     if not has_state(folder) and not (folder / "metrics.jsonl").exists():
         return
     number = 1

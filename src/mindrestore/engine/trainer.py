@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,33 +13,31 @@ from typing import TYPE_CHECKING, Any
 
 import mindspore as ms
 import numpy as np
-from mindspore import Parameter, Tensor, nn
+from mindspore import Tensor, nn
 
 from mindrestore.engine import precision
 from mindrestore.engine.context import broadcast_parameters, rank_and_world
 from mindrestore.engine.ema import evaluating
+from mindrestore.engine.learner import Learner
 from mindrestore.engine.log import RunLog, describe_environment, write_text
 from mindrestore.engine.meter import Meter
-from mindrestore.engine.optim import build_optimizer
 from mindrestore.engine.progress import Progress, Stopwatch, changed_keys, is_better
 from mindrestore.engine.schedule import Schedule, make_plan
 from mindrestore.engine.signals import StopRequest
 from mindrestore.engine.state import (
     CheckpointError,
     State,
-    check_network,
     has_state,
     load_state,
-    restore,
     save_state,
     set_aside,
 )
-from mindrestore.engine.step import StepOptions, StepResult, SupervisedStep
+from mindrestore.engine.step import StepResult
 from mindrestore.errors import MindRestoreError
 from mindrestore.losses.moment import Moment
 from mindrestore.models.registry import model_spec
-from mindrestore.models.wrapper import ImageModel, in_unit_range
-from mindrestore.recipes.load import recipe_to_yaml, to_dict
+from mindrestore.models.wrapper import ImageModel
+from mindrestore.recipes.load import recipe_to_yaml
 from mindrestore.recipes.schema import Recipe
 from mindrestore.weights.convert import save_weights
 
@@ -88,6 +86,7 @@ class Trainer:
         loader: training batches.
         run_dir: run folder; it is created.
         validate: measures the network (in evaluation mode) on whole images, returns scores by name.
+        notes: lines for the beginning of the log.
 
     Example:
         >>> trainer = Trainer(recipe, net=net, objective=objective, loader=loader, run_dir="runs/first")
@@ -104,26 +103,16 @@ class Trainer:
         loader: TrainLoader | ProgressiveLoader,
         run_dir: str | Path,
         validate: Callable[[nn.Cell], Mapping[str, float]] | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
         self.recipe, self.net, self.objective, self.loader = recipe, net, objective, loader
         self.run_dir, self.validate = Path(run_dir), validate
         self.rank, self.world = rank_and_world()
         self.plan = make_plan(recipe.train, loader.steps_per_epoch, recipe.optim.accumulate, loader.earlier_stages)
         self.schedule = Schedule(recipe.optim, recipe.schedule, self.plan)
-        self.scaler = precision.build_loss_scale(recipe.loss_scale)
-        self.cell = precision.cast_network(net, recipe.train.amp, ms.get_context("device_target"))
-        self.cell.set_train(True)
-        options = StepOptions(
-            loss_scale=self.scaler,
-            clip_norm=recipe.optim.clip_norm,
-            accumulate=recipe.optim.accumulate,
-            ema_decay=recipe.ema.decay,
-            mode=recipe.train.mode,
-            world=self.world,
-        )
-        self.optimizer = build_optimizer(recipe.optim, net.trainable_params())
-        trained = in_unit_range(self.cell, model_spec(recipe.model.name))
-        self.train_step = SupervisedStep(trained, objective, self.optimizer, options=options)
+        self.learner = Learner(recipe, net, objective, self.world)
+        self.train_step, self.cell = self.learner.step, self.learner.cell
+        self.notes = (*notes, *objective.notes, *self.learner.notes)
         self.progress = Progress()
         self.watch = Stopwatch()
         self.saved_step = -1
@@ -210,7 +199,7 @@ class Trainer:
             epoch, position = epoch + 1, 0
 
     def _check_divergence(self, result: StepResult, batch: Batch) -> None:
-        hopeless = not result.finite and precision.at_smallest_scale(self.scaler)
+        hopeless = not result.finite and precision.at_smallest_scale(self.learner.scaler)
         self.progress.bad_in_row = self.progress.bad_in_row + 1 if hopeless else 0
         if not result.finite:
             self.log.warn(f"step {self.progress.step}: not finite at loss scale {result.scale:g}, update skipped")
@@ -274,6 +263,15 @@ class Trainer:
         if is_better(metric, scores[metric], self.progress.best):
             save_weights(self.net, self.run_dir / "best.ckpt")
             self.progress.best, self.progress.best_step = scores[metric], self.progress.step
+            self._name_best(metric)
+
+    def _name_best(self, metric: str) -> None:
+        """Keep the best weights under the name that the recipe asks for, too; earlier ones stay."""
+        if self.recipe.output.best_name is None:
+            return
+        step = self.progress.step
+        values = {"epoch": self.plan.epoch_of(step), "step": step, metric: self.progress.best}
+        save_weights(self.net, self.run_dir / self.recipe.output.best_name.format(**values))
 
     def _show_samples(self, stop: StopRequest) -> None:
         if not self.log.shows_images:
@@ -286,26 +284,16 @@ class Trainer:
         rows = np.concatenate([batch.input[:4], output, batch.target[:4]], axis=3)  # (N, 3, P, 3 P)
         self.log.images("input, output, target", rows, self.progress.step)
 
-    def _named_params(self) -> dict[str, Parameter]:
-        """Give everything that the state file holds, by its name there."""
-        named = {f"net.{param.name}": param for param in self.net.get_parameters()}
-        extra = [*self.optimizer.state, *(self.train_step.ema.state if self.train_step.ema else [])]
-        return {**named, **{param.name: param for param in extra}}
-
     def _save(self) -> None:
         if self.rank != 0 or self.saved_step == self.progress.step:
             return
         facts = {
-            "model": self.recipe.model.name,
-            "hyper": dict(self.recipe.model.hyper),
+            **self.learner.facts(),
             "step": self.progress.step,
             "progress": self.progress.to_facts(),
-            "updates": self.optimizer.count,
-            "loss_scale": precision.scale_state(self.scaler),
             "batches_per_epoch": self.plan.batches_per_epoch,
-            "recipe": to_dict(self.recipe),
         }
-        save_state(self.run_dir, self._named_params(), facts)
+        save_state(self.run_dir, self.learner.named_params(), facts)
         self.saved_step = self.progress.step
         if self.train_step.ema is not None:
             with self.train_step.ema.in_place():
@@ -329,13 +317,13 @@ class Trainer:
             state = load_state(self.run_dir, self.log.warn)
             self._restore(state)
         if self.world > 1:
-            broadcast_parameters(self._named_params().values())
+            broadcast_parameters(self.learner.named_params().values())
         self.log.forget_after(self.progress.step)
         if self.rank == 0:
             environment = describe_environment(ms.get_context("device_target"), self.recipe.train.mode, self.world)
             write_text(self.run_dir / "recipe.yaml", recipe_to_yaml(self.recipe))
             write_text(self.run_dir / "env.json", json.dumps(environment, indent=2) + "\n")
-        for note in self.objective.notes:
+        for note in self.notes:
             self.log.message(note)
         size = sum(math.prod(param.shape) for param in self.net.trainable_params())
         length = f"{self.plan.total_steps} steps ({self.plan.described})"
@@ -343,18 +331,13 @@ class Trainer:
         self.log.message(f"{origin}: {self.recipe.model.name}, {size:,} parameters, {length}, into {self.run_dir}")
 
     def _restore(self, state: State) -> None:
-        check_network(state, self.recipe.model.name)
         for change in changed_keys(state.facts["recipe"], self.recipe):
             self.log.warn(f"resuming with another recipe: {change}")
         if state.facts["batches_per_epoch"] != self.plan.batches_per_epoch:
             before = state.facts["batches_per_epoch"]
             self.log.warn(f"an epoch had {before} batches, now it has {self.plan.batches_per_epoch}")
-        restore(state, self._named_params(), self.recipe.model.name)
-        if self.train_step.ema is not None and not state.holds("ema."):
-            self.train_step.ema.reset()
+        self.learner.restore(state)
         self.progress = Progress.from_facts(state.facts["progress"])
-        self.optimizer.count = state.facts["updates"]
-        precision.restore_scale(self.scaler, state.facts["loss_scale"])
         self.saved_step = self.progress.step
 
     def _best_text(self) -> str:

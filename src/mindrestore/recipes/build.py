@@ -89,7 +89,8 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
             raise _type_error(name, value, f"a list of {args[0].__name__}")
         return tuple(_convert(item, args[0], f"{name}[{i}]") for i, item in enumerate(value))
     if origin is dict and isinstance(value, Mapping):
-        return dict(value)
+        free = args[1] is Any
+        return {key: item if free else _convert(item, args[1], join(name, str(key))) for key, item in value.items()}
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if hint is float and number:
         return float(value)
@@ -113,6 +114,8 @@ def _check_range(value: Any, rules: Mapping[str, Any], name: str) -> None:
             raise RecipeError(f"{name}: {item!r} is not one of {known}")
         if rules["minimum"] is not None and not item >= rules["minimum"]:
             raise RecipeError(f"{name}: {item!r} is too small, the least is {rules['minimum']}")
+        if rules["maximum"] is not None and not item <= rules["maximum"]:
+            raise RecipeError(f"{name}: {item!r} is too large, the most is {rules['maximum']}")
         if rules["above"] is not None and not item > rules["above"]:
             raise RecipeError(f"{name}: {item!r} must be greater than {rules['above']}")
         if rules["below"] is not None and not item < rules["below"]:

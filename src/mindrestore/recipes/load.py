@@ -25,7 +25,7 @@ from mindrestore.recipes.schema import (
 )
 
 _FOLDER = Path(__file__).parent
-_FREE = ("model.hyper",)  # keys below these belong to the network, which checks them itself
+_FREE = ("model.hyper", "optim.lr_factors")  # keys below these belong to the network, which checks them itself
 
 
 class _Yaml(yaml.SafeLoader):
@@ -265,6 +265,10 @@ def _checked(recipe: Recipe) -> Recipe:
         raise RecipeError("loss.terms: no term has a weight above 0, so there is nothing to train; add l1.weight=1")
     if recipe.schedule.min_lr > recipe.optim.lr:
         raise RecipeError(f"schedule.min_lr {recipe.schedule.min_lr} is above optim.lr {recipe.optim.lr}")
+    for prefix, factor in recipe.optim.lr_factors.items():
+        if factor <= 0:
+            raise RecipeError(f"optim.lr_factors.{prefix}: {factor} must be above 0; freeze what is not to learn")
+    _check_best_name(recipe)
     _check_schedule(recipe.schedule)
     _check_progressive(recipe.train.progressive)
     names = [entry.name for entry in recipe.validation.sets]
@@ -276,6 +280,21 @@ def _checked(recipe: Recipe) -> Recipe:
     _check_mix(recipe.data)
     next_stage(recipe, None)  # what is wrong with the second training is reported before the first one
     return recipe
+
+
+def _check_best_name(recipe: Recipe) -> None:
+    """Try the name on a made-up score: a mistake would show after the first epoch otherwise."""
+    name = recipe.output.best_name
+    if name is None:
+        return
+    scores = {"epoch": 0, "step": 0, recipe.validation.best_metric: 0.0}
+    try:
+        filled = name.format(**scores)
+    except (LookupError, ValueError) as error:
+        known = ", ".join(f"{{{key}}}" for key in scores)
+        raise RecipeError(f"output.best_name {name!r} cannot be filled in ({error}); the fields are {known}") from error
+    if "/" in filled or not filled.endswith(".ckpt") or filled in ("best.ckpt", "ema.ckpt", "last.ckpt"):
+        raise RecipeError(f"output.best_name {name!r}: give the name of a new .ckpt file, such as best_{{epoch}}.ckpt")
 
 
 def _check_mix(data: DataConfig) -> None:
@@ -305,8 +324,16 @@ def _check_progressive(progressive: ProgressiveConfig | None) -> None:
 
 
 def _check_schedule(schedule: ScheduleConfig) -> None:
-    if schedule.name == "step" and not schedule.milestones:
-        raise RecipeError("schedule.milestones is empty: a step schedule needs at least one, such as [100, 200]")
+    if schedule.name == "step" and not schedule.milestones and not schedule.milestone_shares:
+        raise RecipeError(
+            "schedule.milestones is empty: a step schedule needs at least one, such as [100, 200], or milestone_shares "
+            "such as [0.5, 0.8]"
+        )
+    if schedule.milestones and schedule.milestone_shares:
+        raise RecipeError(
+            f"schedule.milestones {list(schedule.milestones)} and milestone_shares {list(schedule.milestone_shares)} "
+            "both say when the rate falls; leave one of them empty"
+        )
     if schedule.name == "cosine_restarts" and not schedule.periods:
         raise RecipeError("schedule.periods is empty: cosine_restarts needs at least one, such as [25000, 25000]")
     if schedule.restart_weights and len(schedule.restart_weights) != len(schedule.periods):

@@ -16,10 +16,10 @@ class RecipeError(MindRestoreError):
     """Report a recipe, key or value that cannot be used."""
 
 
-def _value(default: Any, *, choices: tuple = (), minimum: Any = None, above: Any = None, below: Any = None) -> Any:
-    """Declare a field with its allowed values: a set, or bounds (`above` and `below` are exclusive)."""
-    rules = {"choices": choices, "minimum": minimum, "above": above, "below": below}
-    return field(default=default, metadata=rules)
+def _value(default: Any, *, choices: tuple = (), **bounds: Any) -> Any:
+    """Declare a field with its allowed values: a set, or bounds (`above` and `below` exclude the bound itself)."""
+    rules = {"choices": choices, "minimum": None, "maximum": None, "above": None, "below": None}
+    return field(default=default, metadata={**rules, **bounds})
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class ModelConfig:
     hyper: dict[str, Any] = field(default_factory=dict)
     weights: Optional[str] = None
     follows: Optional[str] = None  # the recipe whose weights this one starts from: training without them is refused
+    encoder_weights: Optional[str] = None  # VGG file that the encoder starts from; None: from scratch or `weights`
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,14 @@ class MixupConfig:
 
     alpha: float = _value(0.6, above=0)
     from_epoch: int = _value(6, minimum=1)  # counted from 1
+
+
+@dataclass(frozen=True)
+class PasteConfig:
+    """Paste a square of the clear patch over the degraded one, at the same place."""
+
+    probability: float = _value(0.5, above=0, maximum=1)
+    max_ratio: float = _value(0.5, above=0, maximum=1)  # of the square's side to that of the patch; drawn from 0 on
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,7 @@ class DataConfig:
         ("hflip", "rot90"), choices=("hflip", "vflip", "rot90", "transpose", "dihedral9", "saturation")
     )
     mixup: Optional[MixupConfig] = None  # None: off
+    paste: Optional[PasteConfig] = None  # None: off
     edge_decay: float = _value(0.0, minimum=0)  # above 0: crops reach the image's border more often
     val_crop: Optional[int] = _value(None, minimum=1)  # validate on the middle of the images, at most this many pixels
     workers: int = _value(2, minimum=0)
@@ -195,11 +205,12 @@ class OptimConfig:
     weight_decay: float = _value(0.0, minimum=0)
     clip_norm: Optional[float] = _value(None, above=0)
     accumulate: int = _value(1, minimum=1)  # micro-batches per update
+    lr_factors: dict[str, float] = field(default_factory=dict)  # beginning of parameter names -> multiple of lr
 
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """Learning rate over time; warmup, cosine_extra, milestones and periods count in `unit`."""
+    """Learning rate over time; warmup, cosine_extra, milestones and periods count in `unit`, shares are of the run."""
 
     name: str = _value("cosine", choices=("cosine", "cosine_restarts", "step", "constant"))
     unit: str = _value("step", choices=("step", "epoch"))
@@ -209,6 +220,7 @@ class ScheduleConfig:
     periods: tuple[int, ...] = _value((), minimum=1)  # of cosine_restarts
     restart_weights: tuple[float, ...] = _value((), minimum=0)  # height of each period; empty: 1 for each
     milestones: tuple[int, ...] = _value((), minimum=1)
+    milestone_shares: tuple[float, ...] = _value((), above=0, below=1)  # instead of milestones
     gamma: float = _value(0.5, above=0)
 
 
@@ -299,6 +311,7 @@ class OutputConfig:
 
     root: str = "runs"
     name: Optional[str] = None
+    best_name: Optional[str] = None  # also keep the best weights as this, with {epoch} (from 0), {step} and {psnr}
 
 
 @dataclass(frozen=True)

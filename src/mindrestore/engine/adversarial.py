@@ -1,0 +1,96 @@
+"""One adversarial training step: a network against a discriminator, both updated at once.
+
+Both gradients are taken at the same parameters, then both optimizers step: the network never meets the discriminator
+that this step makes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mindspore import Tensor, nn, ops
+
+from mindrestore.engine.optim import Adam
+from mindrestore.engine.step import Gathered, Step, buffers_of
+from mindrestore.engine.update import Backward, StepOptions, Update
+
+NAME = "discriminator"  # of its loss in the log, and the beginning of its parameters' names
+
+
+class AdversarialStep(Step):
+    """Train a network on (input, target) batches against a discriminator D.
+
+    The network minimises the objective, one term of which is weight * mean(1 - D(output)), with D constant. D minimises
+    1 - mean(D(target)) + (1 - weight) * mean(D(output)), with the output constant. It sees clear and restored images in
+    two calls, so that its batch-norm statistics do not mix them. One loss scale serves both. When anything is not
+    finite, neither is updated, and D's statistics are put back as well.
+
+    Args:
+        net: the network in training mode.
+        objective: as for `SupervisedStep`, and has `adversary`, the term that holds the discriminator, and `image`,
+            which picks the final image of the output. D's parameters are named by `name_apart`.
+        optimizer: holds the network's parameters; averages follow these alone.
+        opponent: holds D's parameters.
+        options: scaling, clipping (each by the norm of its own gradients), accumulation, averaging, mode.
+
+    Example:
+        >>> step = AdversarialStep(net, objective, Adam(net.trainable_params(), optim), opponent=opponent)
+        >>> step(hazy, clear, lr=1e-4).terms
+        {'smooth_l1': 0.02, 'ms_ssim': 0.14, 'adversarial': 0.48, 'discriminator': 0.97, 'real': 0.55, 'fake': 0.52}
+    """
+
+    def __init__(
+        self, net: nn.Cell, objective: nn.Cell, optimizer: Adam, *, opponent: Adam, options: StepOptions | None = None
+    ) -> None:
+        options, adversary = options or StepOptions(), objective.adversary
+        loss = adversary.discriminator_loss()
+        updates = [Update(optimizer, options), Update(opponent, options, adversary.lr_factor)]
+        names = (*objective.names, NAME, *loss.names)
+        super().__init__(names, updates, [*buffers_of(net), *buffers_of(adversary.discriminator)], options)
+        self._backward = options.compiled(Backward(_NetworkLoss(net, objective), optimizer.params))
+        self._opposing = options.compiled(Backward(_DiscriminatorLoss(loss), opponent.params))
+
+    def gather(self, batch_input: Tensor, target: Tensor, scale: Tensor, driven: Sequence[Tensor]) -> list[Gathered]:
+        (values, image), gradients = self._backward(batch_input, target, scale, *driven)
+        (opposing_values,), opposing = self._opposing(image, target, scale)
+        return [(values, gradients), (opposing_values, opposing)]
+
+
+def name_apart(discriminator: nn.Cell) -> None:
+    """Name the parameters of a discriminator `discriminator.*`, apart from the network's in one graph and one file.
+
+    Args:
+        discriminator: any cell; it is changed.
+
+    Example:
+        >>> name_apart(objective.adversary.discriminator)
+    """
+    for name, param in discriminator.parameters_and_names():
+        param.name = f"{NAME}.{name}"
+
+
+class _NetworkLoss(nn.Cell):
+    """(input, target, scale, *driven) -> (scaled total, unscaled values (1 + terms,), final image)."""
+
+    def __init__(self, net: nn.Cell, objective: nn.Cell) -> None:
+        super().__init__(auto_prefix=False)
+        self.net, self.objective = net, objective
+
+    def construct(
+        self, batch_input: Tensor, target: Tensor, scale: Tensor, *driven: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        output = self.net(batch_input)
+        values = self.objective(output, batch_input, target, *driven)
+        return values[0] * scale, ops.stack(values), self.objective.image(output, 0)
+
+
+class _DiscriminatorLoss(nn.Cell):
+    """(restored image, target, scale) -> (scaled loss, unscaled values (3,): loss, mean score of real, of fake)."""
+
+    def __init__(self, loss: nn.Cell) -> None:
+        super().__init__(auto_prefix=False)
+        self.loss = loss
+
+    def construct(self, image: Tensor, target: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+        values = self.loss(image, target)
+        return values[0] * scale, ops.stack(values)

@@ -1,0 +1,163 @@
+"""One optimizer's share of a training step: gather gradients over batches, make them ready, update.
+
+all-reduce -> unscale -> norm -> clip -> update. Supervised training has one of these, adversarial training two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mindspore as ms
+import numpy as np
+from mindspore import ParameterTuple, Tensor, nn, ops
+from mindspore import dtype as mstype
+
+from mindrestore.engine.optim import Adam
+from mindrestore.engine.precision import ScaleManager
+
+
+@dataclass(frozen=True)
+class StepOptions:
+    """Choices around the update.
+
+    Args:
+        loss_scale: MindSpore's fixed or dynamic manager; None multiplies by 1.
+        clip_norm: largest global gradient norm, of each optimizer's parameters; None leaves gradients alone.
+        accumulate: calls per update.
+        ema_decay: weight of the past in the averaged weights; 0 switches averaging off.
+        mode: "graph" compiles with `ms.jit`, "pynative" does not.
+        world: number of data-parallel processes.
+    """
+
+    loss_scale: ScaleManager | None = None
+    clip_norm: float | None = None
+    accumulate: int = 1
+    ema_decay: float = 0.0
+    mode: str = "graph"
+    world: int = 1
+
+    def compiled(self, cell: nn.Cell) -> nn.Cell:
+        """Compile a cell, in graph mode."""
+        return ms.jit(cell) if self.mode == "graph" else cell
+
+
+class Update:
+    """Gather the gradients of one optimizer's parameters, and use them.
+
+    Args:
+        optimizer: holds the parameters.
+        options: accumulation, scaling, clipping, mode.
+        lr_factor: the learning rate of this optimizer, as a multiple of that of the step.
+
+    Example:
+        >>> update = Update(optimizer, StepOptions())
+        >>> update.add(values, gradients)
+        >>> means, norm, ready = update.finish(batches=1, scale=1.0)
+        >>> update.apply(1e-4, ready)
+    """
+
+    def __init__(self, optimizer: Adam, options: StepOptions, lr_factor: float = 1.0) -> None:
+        self.optimizer, self.lr_factor, self.world = optimizer, lr_factor, options.world
+        self._add = options.compiled(_Add())
+        self._finish = options.compiled(_Finish(options))
+        self._update = options.compiled(optimizer)
+        self._sums: tuple[Tensor, ...] = ()  # of values and gradients
+
+    @property
+    def sums(self) -> np.ndarray:
+        """Values of the batches so far, added up."""
+        return self._sums[0].asnumpy()
+
+    def add(self, values: Tensor, gradients: tuple[Tensor, ...]) -> None:
+        """Add what one batch gave: (V,) values that are logged, and the gradients of the scaled loss."""
+        gathered = (values, *gradients)
+        self._sums = self._add(*self._sums, *gathered) if self._sums else gathered
+
+    def finish(self, batches: int, scale: float) -> tuple[np.ndarray, float, list[Tensor]]:
+        """Give the mean values, the gradient norm before clipping, and gradients that are ready for `apply`."""
+        factors = (Tensor(factor, mstype.float32) for factor in (1.0 / (batches * self.world), scale))
+        values, norm, *gradients = self._finish(*factors, *self._sums)
+        self._sums = ()
+        return values.asnumpy(), float(norm.asnumpy()), gradients
+
+    def apply(self, lr: float, gradients: list[Tensor]) -> None:
+        """Update the parameters."""
+        self.optimizer.advance()
+        self._update(*self.optimizer.scalars(lr * self.lr_factor), *gradients)
+
+
+class Backward(nn.Cell):
+    """Differentiate a loss.
+
+    Args:
+        loss: cell that returns (scaled loss, values that are logged, *anything else).
+        params: parameters to differentiate with respect to; all others are constant.
+
+    Inputs:
+        *inputs: those of the loss.
+
+    Returns:
+        (values, *anything else), and float32 gradients in the order of the parameters.
+    """
+
+    def __init__(self, loss: nn.Cell, params: ParameterTuple) -> None:
+        super().__init__(auto_prefix=False)
+        self.gradients = ops.value_and_grad(loss, None, params, has_aux=True)
+        self.each = ops.HyperMap()
+
+    def construct(self, *inputs: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        found, gradients = self.gradients(*inputs)
+        return found[1:], self.each(_as_float32, gradients)
+
+
+def _as_float32(gradient: Tensor) -> Tensor:
+    return gradient.astype(mstype.float32)  # in mixed precision some layers hand over half precision
+
+
+class _Add(nn.Cell):
+    """Add the first half of the arguments to the second half."""
+
+    def __init__(self) -> None:
+        super().__init__(auto_prefix=False)
+        self.each = ops.HyperMap()
+        self.add = ops.Add()
+
+    def construct(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        half = len(tensors) // 2
+        return self.each(self.add, tensors[:half], tensors[half:])
+
+
+class _Finish(nn.Cell):
+    """(share of one batch, loss scale, sums of values and gradients) -> (values, norm, *gradients) ready for use.
+
+    Whole lists go through `HyperMap`: a loop in graph mode nests one call per round, and the limit is 1000 calls.
+    """
+
+    def __init__(self, options: StepOptions) -> None:
+        super().__init__(auto_prefix=False)
+        self.clip_norm = options.clip_norm or 0.0
+        self.shared = options.world > 1
+        self.scaled = options.loss_scale is not None or options.accumulate > 1 or self.shared
+        self.all_reduce = ops.AllReduce() if self.shared else None
+        self.half_squares = ops.L2Loss()
+        self.each = ops.HyperMap()
+
+    def construct(self, share: Tensor, scale: Tensor, values: Tensor, *gradients: Tensor) -> tuple[Tensor, ...]:
+        if self.shared:
+            values = self.all_reduce(values)
+            gradients = self.each(self.all_reduce, gradients)
+        if self.scaled:
+            gradients = self.each(ops.partial(_unscaled, scale, share), gradients)
+        norm = ops.sqrt(2.0 * ops.stack(self.each(self.half_squares, gradients)).sum())
+        if self.clip_norm > 0:
+            shrink = ops.minimum(self.clip_norm / (norm + 1e-6), ops.ones((), mstype.float32))
+            gradients = self.each(ops.partial(_times, shrink), gradients)
+        return (values * share, norm, *gradients)
+
+
+def _unscaled(scale: Tensor, share: Tensor, gradient: Tensor) -> Tensor:
+    return gradient / scale * share  # the reciprocal of a huge scale would be flushed to zero
+
+
+def _times(factor: Tensor, gradient: Tensor) -> Tensor:
+    return gradient * factor
