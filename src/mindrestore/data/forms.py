@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
 from mindrestore.data.images import SUFFIXES, natural_key
 from mindrestore.data.matlab import MatlabError, block_paths
+from mindrestore.data.ordered import pair_in_order
 from mindrestore.data.pairing import Pair, Pairing, PairingError, pair_folders
 
 _NOISY_WORD, _CLEAR_WORD = "NOISY_SRGB", "GT_SRGB"
@@ -23,10 +25,12 @@ class Form(NamedTuple):
     Attributes:
         locate: Takes a folder and a split; gives where degraded and clear images are, or None for another form.
         pair: Takes these two places and gives the pairing; None where there are no clear images.
+        expected: What a message says is missing, with {split}; empty where the folder's name says it.
     """
 
     locate: Callable[[Path, str], Places]
     pair: Optional[Callable[[Path, Path], Pairing]]  # noqa: UP045 - evaluated on Python 3.9
+    expected: str = ""
 
 
 def _locate_sequences(base: Path, split: str) -> Places:
@@ -101,6 +105,17 @@ def _locate_photographs(base: Path, split: str) -> Places:
     return (images, info) if info.is_file() and images.is_dir() else None
 
 
+def _locate_ordered(base: Path, split: str) -> Places:
+    folders = base / f"{split}A", base / f"{split}B"
+    present = [folder for folder in folders if folder.is_dir()]
+    if len(present) == 1:
+        absent = folders[1 - folders.index(present[0])]
+        raise PairingError(f"{absent}: no such folder beside {present[0].name}; A holds degraded images, B clear ones")
+    return folders if present else None
+
+
+_AB = "{split}A (degraded images) beside {split}B (clear ones)"
+
 FORMS: dict[str, Form] = {
     # GoPro as published: GOPR0384_11_00/{blur,blur_gamma,sharp}/000001.png
     "sequences": Form(_locate_sequences, _pair_sequences),
@@ -110,4 +125,7 @@ FORMS: dict[str, Form] = {
     "blocks": Form(_locate_blocks, _pair_blocks),
     # DND: info.mat beside images_srgb/0001.mat
     "photographs": Form(_locate_photographs, None),
+    # MPILNet: {train,test}{A,B}, paired by order; HazeCityscapes has three degraded images of each clear one
+    "ordered": Form(_locate_ordered, pair_in_order, _AB),
+    "ordered_threes": Form(_locate_ordered, partial(pair_in_order, versions=3), _AB),
 }

@@ -155,6 +155,22 @@ CATALOG: dict[str, DatasetSpec] = {
         names=r"\d{4}_[01](\.\d+)?_0?\.\d+",
         counts={"test": ((500, 492),)},
     ),
+    "ab_folders": DatasetSpec(
+        title="trainA, trainB, testA, testB",
+        rule="order",
+        splits=SPLITS,
+        places=("",),
+        forms=("ordered",),
+    ),
+    "hazecityscapes": DatasetSpec(
+        title="HazeCityscapes",
+        rule="order, 3 to 1",
+        splits=SPLITS,
+        places=("HazeCityscapes", ""),
+        hint=r"cityscapes",
+        forms=("ordered_threes",),
+        aliases=("haze_cityscapes",),
+    ),
     "reside_6k": DatasetSpec(
         title="RESIDE-6K",
         rule="same",

@@ -116,7 +116,8 @@ def explain_layout(spec: DatasetSpec, root: Path, split: str) -> str:
         return f"{root}: the folder is empty; copy or unpack the data set there"
     here = ", ".join(sorted(path.name for path in root.iterdir())[:8])
     if split in spec.parts or "folders" not in spec.forms:
-        expected = [spec.places[0].format(split=split)]
+        form = FORMS.get(spec.forms[0])
+        expected = [((form and form.expected) or spec.places[0]).format(split=split)]
         if split in spec.parts:
             expected = [CATALOG[part].places[0] for part in spec.parts[split]]
         return (

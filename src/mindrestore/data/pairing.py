@@ -69,6 +69,8 @@ RULES: dict[str, PairRule] = {
     "version": PairRule(r"(.+)_[0-9]+", r"(.+)"),
     # 1_1_0.90179.png, 1_2_0.97842.png -> 1.png: the text before the first underscore, many to one
     "prefix": PairRule(r"([^_]+)(?:_.*)?", r"(.+)"),
+    # aachen_000000_000019_leftImg8bit_foggy_beta_0.02.png -> aachen_000000_000019_leftImg8bit.png: Foggy Cityscapes
+    "density": PairRule(r"(.+)_foggy_beta_[0-9.]+", r"(.+)"),
 }
 
 

@@ -48,8 +48,8 @@ class TrainLoader:
 
     Args:
         pairs: The training pairs, as `find_pairs` gives them.
-        config: Uses `patch_size`, `augment`, `edge_decay`, `mixup`, `repeat`, `workers` (0 or 1: one background
-            thread), and the shares of `mix`, by which every epoch draws from the pairs' sources.
+        config: Uses `patch_size`, `augment`, `edge_decay`, `paste`, `mixup`, `repeat`, `workers` (0 or 1: one
+            background thread), and the shares of `mix`, by which every epoch draws from the pairs' sources.
         batch_size: Pairs per batch and rank.
         seed: Decides order, crops and augmentations together with the epoch.
         rank: This process among `world`, from 0.
@@ -87,7 +87,7 @@ class TrainLoader:
         # MindSpore refuses more workers than there are cores.
         self.workers = max(1, min(config.workers, os.cpu_count() or 1))
         augment = check_augmentations(config.augment)
-        self._settings = PatchSettings(config.patch_size, augment, seed, config.edge_decay)
+        self._settings = PatchSettings(config.patch_size, augment, seed, config.edge_decay, config.paste)
         self._read = cache or ImageCache(DEFAULT_CACHE_BYTES)
         per_rank = -(-len(self.pairs) * self.repeat // world)
         self.steps_per_epoch = max(1, per_rank // batch_size)

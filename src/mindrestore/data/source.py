@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Callable, NamedTuple
+from typing import TYPE_CHECKING, Callable, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,10 @@ from mindrestore.data.images import ImageError, read_image, to_float
 from mindrestore.data.noise import add_noise
 from mindrestore.data.pairing import Pair
 from mindrestore.data.transfer import transfer_channels
-from mindrestore.data.transforms import centre_crop, make_patch
+from mindrestore.data.transforms import centre_crop, make_patch, paste_clear
+
+if TYPE_CHECKING:
+    from mindrestore.recipes.schema import PasteConfig
 
 Reader = Callable[[Path], np.ndarray]
 
@@ -33,6 +36,7 @@ class PatchSettings(NamedTuple):
     augment: tuple[str, ...]
     seed: int
     edge_decay: float = 0.0
+    paste: PasteConfig | None = None
 
 
 def read_pair(pair: Pair, read: Reader = read_image) -> tuple[np.ndarray, np.ndarray]:
@@ -140,7 +144,10 @@ class PatchSource:
                 pair.noise is not None
             ):  # independent per pixel, so noise on the patch is noise on the image, and cheaper
                 image = add_noise(image, pair.noise[int(rng.integers(len(pair.noise)))], rng)
-            return _planar(image), _planar(target), np.int64(slot.pair)
+            image, target = _planar(image), _planar(target)
+            if settings.paste is not None:
+                image = paste_clear(image, target, rng, settings.paste.probability, settings.paste.max_ratio)
+            return image, target, np.int64(slot.pair)
         except Exception as error:
             # The data engine turns it into a long text of its own; the loader raises the original.
             self.failure = self.failure or error

@@ -61,6 +61,37 @@ def make_patch(
     return image, target
 
 
+def paste_clear(
+    image: np.ndarray, target: np.ndarray, rng: np.random.Generator, probability: float = 0.5, max_ratio: float = 0.5
+) -> np.ndarray:
+    """Paste a random square of the clear patch over the degraded one, at the same place (MPILNet).
+
+    The side is floor(P * ratio) pixels with ratio from [0, max_ratio); the place is drawn evenly.
+
+    Args:
+        image: Degraded patch (..., P, P); it is not changed.
+        target: Clear patch of the same shape and type.
+        rng: Source of the draws: one, or four when a square is pasted.
+        probability: How often it is pasted.
+        max_ratio: Upper limit of the side, as a share of P.
+
+    Returns:
+        The degraded patch with the square, or the patch itself.
+
+    Example:
+        >>> hazy = paste_clear(hazy, clear, np.random.default_rng((666, 0, 7)))
+    """
+    if rng.random() >= probability:
+        return image
+    size = image.shape[-1]
+    side = int(size * max_ratio * rng.random())
+    top, left = (int(rng.integers(size - side + 1)) for _ in range(2))
+    image = image.copy()
+    square = (..., slice(top, top + side), slice(left, left + side))
+    image[square] = target[square]
+    return image
+
+
 def crop_start(length: int, size: int, rng: np.random.Generator, edge_decay: float = 0.0) -> int:
     """Draw where a crop begins along one axis.
 
