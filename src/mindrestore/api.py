@@ -29,8 +29,9 @@ from mindrestore.losses.objective import build_objective
 from mindrestore.losses.progressive import SMALLEST_SIDE
 from mindrestore.models.registry import create_model, model_spec
 from mindrestore.recipes.load import load_recipe, next_stage
-from mindrestore.recipes.schema import DataConfig, Recipe
+from mindrestore.recipes.schema import DataConfig, ModelConfig, Recipe
 from mindrestore.weights.convert import load_weights
+from mindrestore.weights.encoder import load_encoder, untrained_encoder
 
 if TYPE_CHECKING:
     from mindspore import nn
@@ -90,11 +91,25 @@ def _train_stage(recipe: Recipe, resume: bool | str, folder: Path) -> TrainResul
     else:
         loader = TrainLoader(pairs, batch_size=recipe.train.batch_size, **shared)
     net = create_model(recipe.model.name, **recipe.model.hyper)
-    if recipe.model.weights:
-        load_weights(net, recipe.model.weights)
+    notes = _load_start(net, recipe.model)
     objective = build_objective(recipe.loss, stages=model_spec(recipe.model.name).stages)
-    trainer = Trainer(recipe, net=net, objective=objective, loader=loader, run_dir=folder, validate=validate)
+    batches = {"loader": loader, "validate": validate}
+    trainer = Trainer(recipe, net=net, objective=objective, run_dir=folder, notes=notes, **batches)
     return trainer.fit(resume=resume)
+
+
+def _load_start(net: nn.Cell, model: ModelConfig) -> list[str]:
+    """Load the weights that training starts from, those of a whole network or of its encoder; say so for the log."""
+    if model.weights and model.encoder_weights:
+        raise MindRestoreError(
+            f"model.weights={model.weights} holds the encoder as well; set model.encoder_weights to null"
+        )
+    if model.weights:
+        load_weights(net, model.weights)
+        return []
+    if model.encoder_weights:
+        return [load_encoder(net, model.encoder_weights)]
+    return [f"warning: {untrained_encoder(net)}"] if hasattr(net, "encoder_cells") else []
 
 
 def _check_start(recipe: Recipe) -> None:

@@ -143,3 +143,20 @@ def test_the_last_epoch_runs_at_the_end_of_the_cosine(golden_dir):
         assert rates[-1] == pytest.approx(base / 100)
     single = Schedule(OptimConfig(lr=1.0), ScheduleConfig(unit="epoch", cosine_extra=-1), Plan(2, 2))
     assert single.lr_at(1) == 1.0
+
+
+def test_published_mpilnet_rates():
+    recipe = load_recipe("mpilnet/reside6k")
+    batches = 750  # 6000 pairs, 8 a batch
+    rates = Schedule(recipe.optim, recipe.schedule, make_plan(recipe.train, batches))
+    per_epoch = [rates.lr_at(epoch * batches + 1) for epoch in range(200)]
+    assert per_epoch == [1e-4] * 100 + [5e-5] * 40 + [2.5e-5] * 20 + [1.25e-5] * 40
+    assert [rates.lr_at(epoch * batches) for epoch in (100, 140, 160, 200)] == [1e-4, 5e-5, 2.5e-5, 1.25e-5]
+
+
+def test_shares_of_the_run_follow_its_length():
+    config = {"name": "step", "milestone_shares": (0.5, 0.55), "gamma": 0.1}
+    by_epoch = schedule(Plan(40, 2), unit="epoch", **config)
+    assert [round(by_epoch.lr_at(2 * epoch + 1), 9) for epoch in (0, 9, 10, 11, 19)] == [1.0, 1.0, 0.1, 0.01, 0.01]
+    by_step = schedule(Plan(100, 7), **config)  # 0.55 * 100 is a little more than 55 in floating point
+    assert [round(by_step.lr_at(step), 9) for step in (1, 49, 50, 54, 55)] == [1.0, 1.0, 0.1, 0.1, 0.01]
