@@ -15,6 +15,7 @@ from mindrestore.data.transforms import (
     dihedral,
     fill_to,
     make_patch,
+    paste_clear,
     saturate,
 )
 from mindrestore.errors import MindRestoreError
@@ -175,3 +176,42 @@ def test_edge_decay_brings_crops_to_the_border_as_often_as_it_says():
     image = numbered(100, 100)
     patches = [make_patch(image, image, 40, (), np.random.default_rng(i), edge_decay=2.5)[0] for i in range(50)]
     assert {tuple(patch[0, 0, :2]) for patch in patches} == {(0, 0), (0, 60), (60, 0), (60, 60)}
+
+
+class Draws:
+    """Give chosen numbers where a generator draws."""
+
+    def __init__(self, *numbers):
+        self.numbers, self.limits = list(numbers), []
+
+    def random(self):
+        return self.numbers.pop(0)
+
+    def integers(self, count):
+        self.limits.append(count)
+        return self.numbers.pop(0)
+
+
+def test_a_clear_square_is_pasted_where_the_draws_say():
+    hazy, clear = np.zeros((3, 256, 256), np.float32), np.ones((3, 256, 256), np.float32)
+    draws = Draws(0.49, 0.9999, 3, 128)  # whether, the ratio (halved), top, left
+    pasted = paste_clear(hazy, clear, draws)
+    expected = hazy.copy()
+    expected[:, 3 : 3 + 127, 128:255] = 1  # the largest side is 127
+    assert np.array_equal(pasted, expected)
+    assert draws.limits == [130, 130]  # 256 - 127 + 1 places, the last one included
+    assert not hazy.any()
+    assert paste_clear(hazy, clear, Draws(0.5)) is hazy
+    assert not paste_clear(hazy, clear, Draws(0.0, 0.0078, 0, 0)).any()  # int(256 * 0.0039) is 0: nothing
+    assert paste_clear(hazy, clear, Draws(0.0, 0.25, 0, 0), max_ratio=1.0).sum() == 3 * 64**2
+
+
+def test_clear_squares_come_as_often_and_as_large_as_published():
+    hazy, clear = np.zeros((1, 64, 64), np.float32), np.ones((1, 64, 64), np.float32)
+    rng = np.random.default_rng(0)
+    sides = [int(paste_clear(hazy, clear, rng).sum() ** 0.5) for _ in range(4000)]
+    assert max(sides) == 31
+    assert np.mean(np.array(sides) > 0) == pytest.approx(0.5 * 31 / 32, abs=0.025)
+    assert np.mean(sides) == pytest.approx(0.5 * 15.5, abs=0.5)
+    often = [paste_clear(hazy, clear, rng, probability=1.0, max_ratio=0.25).sum() for _ in range(300)]
+    assert max(often) == 15**2
