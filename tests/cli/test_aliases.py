@@ -26,6 +26,10 @@ DEHAZEFORMER = shlex.split("""
     --model --dataset --exp --data_dir --save_dir --result_dir --log_dir --num_workers --no_autocast --gpu
 """)
 
+MPILNET = shlex.split("""
+    --data_path --data_name --cropSize --batch_size --nEpochs --model_path -learning_rate -name -root
+""")
+
 
 def train_recipe(*words):
     """Give the recipe that `train.py WORDS` would run."""
@@ -73,6 +77,49 @@ def test_the_published_command_of_dsrir_gives_its_settings():
         train_recipe("--mode", "rain", "--batch-size", "16", "many")
     with pytest.raises(RecipeError, match=r"epoch_chg \[5, 8\], patch_sizes \[128, 160, 192, 256\]"):
         train_recipe("--mode", "rain", "--epoch-chg", "5", "8")
+
+
+def test_the_published_command_of_mpilnet_gives_its_settings(capsys):
+    command = """
+        --data_path /data/NH --data_name NTIRE20 --cropSize 128 --batch_size 4 --nEpochs 100 --model_path best_models
+        -learning_rate 2e-4
+    """
+    recipe = train_recipe(*shlex.split(command))
+    assert (recipe.name, recipe.model.name, recipe.data.root) == ("mpilnet/nh_haze", "mpilnet", "/data/NH")
+    assert (recipe.data.patch_size, recipe.train.batch_size, recipe.train.epochs) == (128, 4, 100)
+    assert (recipe.output.root, recipe.optim.lr) == ("best_models", 2e-4)
+    assert recipe.schedule.milestone_shares == (0.5, 0.7, 0.8)  # of 100 epochs now
+    name = recipe.output.best_name.format(epoch=7, psnr=20.12346)
+    assert name == "NH-HAZE_epoch_7_PSNR_20.1235.ckpt"
+    assert "note: -learning_rate: the published program reads this rate and trains with 1e-4" in capsys.readouterr().err
+    assert set(MPILNET) == set(next(system for system in aliases.systems() if system.name == "mpilnet").flags)
+
+
+@pytest.mark.parametrize(
+    ("name", "recipe"),
+    [
+        ("RESIDE-6K", "reside6k"),
+        ("HazeCityscapes", "hazecityscapes"),
+        ("NTIRE19", "dense_haze"),
+        ("NH-HAZE", "nh_haze"),
+        ("NTIRE21", "ntire21"),
+    ],
+)
+def test_both_spellings_of_mpilnet_name_the_data_set(name, recipe, capsys):
+    readme = train_recipe("-name", name, "-root", "/data")
+    script = train_recipe("--data_name", name, "--data_path", "/data")
+    assert readme == script
+    assert (readme.name, readme.data.root) == (f"mpilnet/{recipe}", "/data")
+    assert capsys.readouterr().err == ""
+    assert train_recipe("--data_path", "/data").name == "mpilnet/reside6k"  # the published default
+
+
+def test_two_spellings_that_disagree_and_unknown_data_sets_are_refused():
+    with pytest.raises(aliases.AliasError, match="-name NTIRE21: --data_name says RESIDE-6K; give one of the two"):
+        train_recipe("--data_name", "RESIDE-6K", "-name", "NTIRE21")
+    assert train_recipe("--data_name", "NTIRE21", "-name", "NTIRE21").name == "mpilnet/ntire21"
+    with pytest.raises(aliases.AliasError, match="--data_name SOTS: give one of RESIDE-6K, HazeCityscapes, Dense-Haze"):
+        train_recipe("--data_name", "SOTS")
 
 
 def test_contra_lambda_is_read_in_the_unit_of_rgb_range():
@@ -145,7 +192,9 @@ def test_every_command_takes_its_own_programs_only():
         parser = argparse.ArgumentParser()
         aliases.add_flags(parser, command)
         taken[command] = {action.dest for action in parser._actions} - {"help"}
-    assert taken["train"] == taken["eval"] == {"alias_" + flag[2:] for flag in (*PUBLISHED, *DSRIR, *DEHAZEFORMER)}
+    measured = {"alias_" + flag[2:] for flag in (*PUBLISHED, *DSRIR, *DEHAZEFORMER)}
+    assert taken["eval"] == measured
+    assert taken["train"] == measured | {"alias_" + flag.lstrip("-") for flag in MPILNET}
     demo, paddlegan = (
         {"input_dir", "result_dir", "dataset", "gpus"},
         {"input_image", "output_path", "weight_path", "cpu"},

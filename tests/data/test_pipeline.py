@@ -12,7 +12,7 @@ from mindrestore.data.images import ImageError, write_image
 from mindrestore.data.pairing import Pair
 from mindrestore.data.pipeline import Batch, ProgressiveLoader, TrainLoader, mix
 from mindrestore.data.source import ImageCache
-from mindrestore.recipes.schema import DataConfig, MixupConfig
+from mindrestore.recipes.schema import DataConfig, MixupConfig, PasteConfig
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +28,9 @@ def pairs(tmp_path_factory):
     return found
 
 
-def loader(pairs, *, batch_size=3, workers=1, repeat=1, mixup=None, **options):
-    config = DataConfig(patch_size=16, augment=("hflip", "rot90"), workers=workers, repeat=repeat, mixup=mixup)
+def loader(pairs, *, batch_size=3, workers=1, repeat=1, mixup=None, paste=None, **options):
+    changes = {"augment": ("hflip", "rot90"), "mixup": mixup, "paste": paste}
+    config = DataConfig(patch_size=16, workers=workers, repeat=repeat, **changes)
     return TrainLoader(pairs, config=config, batch_size=batch_size, **{"seed": 5, **options})
 
 
@@ -129,6 +130,25 @@ def test_unequal_sizes_name_both_files(pairs):
         next(loader(odd, batch_size=1).epoch(0))
     cropped = [Pair("x", pairs[0].input, pairs[3].target, crop_target=True)]
     assert next(loader(cropped, batch_size=1).epoch(0)).input.shape == (1, 3, 16, 16)
+
+
+def test_clear_squares_are_pasted_last_and_the_same_whoever_asks(pairs):
+    plain, pasted = loader(pairs), loader(pairs, paste=PasteConfig(probability=0.7, max_ratio=1.0))
+    batches = [batch for epoch in range(4) for batch in pasted.epoch(epoch)]
+    again = loader(pairs, paste=PasteConfig(probability=0.7, max_ratio=1.0), workers=2, cache=ImageCache(0))
+    same(batches, [batch for epoch in range(4) for batch in again.epoch(epoch)])
+    same(list(pasted.epoch(2, start_step=1)), batches[7:9])
+    areas = []
+    for before, after in zip((batch for epoch in range(4) for batch in plain.epoch(epoch)), batches):
+        assert np.array_equal(before.target, after.target)  # crops, flips and the target are as without it
+        for hazy, image, clear in zip(before.input, after.input, after.target):
+            rows, columns = np.nonzero((hazy != image).any(0))
+            areas.append(len(rows))
+            if len(rows):
+                square = (..., slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1))
+                assert np.array_equal(image[square], clear[square])
+    assert 0.4 < np.mean(np.array(areas) > 0) < 0.9
+    assert len(set(areas)) > 5
 
 
 def test_mixup_formula():

@@ -38,6 +38,8 @@ class Alias:
         map: Published value -> value here.
         divide: `{"by": flag, "default": number}`: the value is divided by that flag's.
         needs: Flags that have to be given when this one is true.
+        same_as: The flag of which this is another spelling; its line counts for both.
+        note: What `train` says when the flag is given.
         help: One sentence for `--help`.
     """
 
@@ -50,6 +52,8 @@ class Alias:
     map: Mapping[str, str] = field(default_factory=dict)
     divide: Mapping[str, Any] | None = None
     needs: Sequence[str] = ()
+    same_as: str | None = None
+    note: str = ""
     help: str = ""
 
     @property
@@ -167,6 +171,7 @@ def given_values(args: argparse.Namespace, recipe: str | None = None) -> tuple[S
     if not texts:
         return None, {}
     system = _system_of(set(texts), recipe, fitting)
+    texts = _one_spelling(system, texts)
     values = {flag: system.flags[flag].value(text) for flag, text in texts.items()}
     for flag, value in values.items():
         missing = [needed for needed in system.flags[flag].needs if value is True and needed not in values]
@@ -201,6 +206,26 @@ def command_arguments(
     taken = {names[flag]: value for flag, value in values.items() if names[flag]}
     unused = [flag for flag in values if not (names[flag] or system.flags[flag].needs)]
     return taken, unused
+
+
+def given_notes(system: System | None, values: Mapping[str, Any]) -> list[str]:
+    """Give what there is to say about the published flags of a command line.
+
+    Example:
+        >>> given_notes(None, {})
+        []
+    """
+    return [f"{flag}: {system.flags[flag].note}" for flag in values if system.flags[flag].note]
+
+
+def _one_spelling(system: System, texts: Mapping[str, Any]) -> dict[str, Any]:
+    """Put flags that are another spelling under the flag they stand for."""
+    found: dict[str, Any] = {}
+    for flag, text in texts.items():
+        own = system.flags[flag].same_as or flag
+        if found.setdefault(own, text) != text:
+            raise AliasError(f"{flag} {text}: {own} says {found[own]}; give one of the two")
+    return found
 
 
 def _systems_for(command: str | None) -> list[System]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ _EXAMPLES = """examples:
   train.py --run-dir runs/quickstart                    go on where that run stopped
   train.py --dir_data /data --filename first --lr 1e-4 --neg_num 4 --contra_lambda 20      as published
   train.py --model dehazeformer-b --dataset RESIDE-IN --exp indoor                         as published
+  train.py --data_path /data/RESIDE-6K --data_name RESIDE-6K --nEpochs 200                 as published
   train.py --mode noise --train-dir /data --epoch-chg 398 702 925 1024 --epochs 1024       as published
 """
 
@@ -86,6 +88,8 @@ def choose_recipe(args: argparse.Namespace) -> tuple[str, list[str]]:
         MindRestoreError: Neither a recipe nor a run folder nor a published flag says what to train.
     """
     system, values = aliases.given_values(args, args.recipe)
+    for note in aliases.given_notes(system, values):
+        print(f"note: {note}", file=sys.stderr)
     overrides = read_settings(args.config_json) if args.config_json else []
     overrides += aliases.recipe_overrides(system, values)
     if args.device:
