@@ -88,13 +88,14 @@ except MindRestoreError as error:
 PYTHON
 }
 
-# split_arguments MAXIMUM ARGUMENTS: POSITIONAL gets what stands before `--`, EXTRA what follows it. `--help` prints the
-# comment at the top of the calling script.
+# split_arguments MAXIMUM ARGUMENTS: POSITIONAL gets what stands before `--`, EXTRA what follows it, FLAGS the words of
+# $VALUE_FLAGS (with the word behind each) and $SWITCHES among them. `--help` prints the comment at the top of the script.
 split_arguments() {
   local maximum="$1"
   shift
   POSITIONAL=()
   EXTRA=()
+  FLAGS=()
   while [ $# -gt 0 ]; do
     case "$1" in
       -h | --help)
@@ -106,7 +107,17 @@ split_arguments() {
         EXTRA=("$@")
         break
         ;;
-      -*) fail "unknown flag $1; flags of the program go after --, as in: $(basename "$0") -- $1" ;;
+      -*)
+        if [[ " ${SWITCHES:-} " == *" $1 "* ]]; then
+          FLAGS+=("$1")
+        elif [[ " ${VALUE_FLAGS:-} " == *" $1 "* ]]; then
+          [ $# -gt 1 ] || fail "flag $1 needs a value; see $(basename "$0") --help"
+          FLAGS+=("$1" "$2")
+          shift
+        else
+          fail "unknown flag $1; flags of the program go after --, as in: $(basename "$0") -- $1"
+        fi
+        ;;
       *) POSITIONAL+=("$1") ;;
     esac
     shift
@@ -126,6 +137,23 @@ launch_training() {
   require_device "$device"
   exec "$LAUNCH_PYTHON" "$ROOT/train.py" --recipe "$recipe" --device "$device" --dir_data "$data" --filename "$name" \
     ${EXTRA[@]+"${EXTRA[@]}"}
+}
+
+# launch_distributed DEVICE ARGUMENTS: what the run_distribute_train_* scripts have in common.
+launch_distributed() {
+  local device="${MINDRESTORE_DEVICE:-$1}"
+  shift
+  local VALUE_FLAGS="--device-num --visible-devices --node-num --node-rank --master-addr --master-port --max-restarts --log-dir"
+  local SWITCHES="--mpi --dry-run"
+  split_arguments 3 "$@"
+  local recipe="${RECIPE:-aecrnet/zoo_its}"
+  local data="${POSITIONAL[0]:-data}" name="${POSITIONAL[1]:-${recipe//\//_}}" table="${POSITIONAL[2]:-${RANK_TABLE_FILE:-}}"
+  [ -d "$data" ] || fail "$data: no such folder; give the folder of the training data as the first argument"
+  enter_launcher_environment
+  if [ -n "$table" ]; then FLAGS+=(--rank-table "$table"); fi
+  export PYTHONPATH="$ROOT/src${PYTHONPATH:+:$PYTHONPATH}"
+  exec "$LAUNCH_PYTHON" -m mindrestore launch --device "$device" --log-dir "runs/$name/launch" ${FLAGS[@]+"${FLAGS[@]}"} -- \
+    train --recipe "$recipe" --device "$device" --dir_data "$data" --filename "$name" ${EXTRA[@]+"${EXTRA[@]}"}
 }
 
 # launch_evaluation DEVICE ARGUMENTS: what the run_eval_* scripts have in common.

@@ -17,6 +17,7 @@ PACKAGE = ROOT / "src" / "mindrestore"
 # A module imports only from its own row and the rows before it.
 ROWS = (
     "errors",
+    "launch",
     "recipes",
     "data",
     "models",

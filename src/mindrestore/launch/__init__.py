@@ -1,0 +1,1 @@
+"""Start one training on many devices: plan the processes, watch them, end them together, start again."""
