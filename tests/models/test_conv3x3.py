@@ -8,7 +8,7 @@ import pytest
 from mindspore import ParameterTuple, Tensor, nn, ops
 
 from golden import error
-from mindrestore.models.conv3x3 import Conv3x3
+from mindrestore.models.conv3x3 import Conv3x3, conv_3x3
 from mindrestore.models.layers import conv
 from mindrestore.weights.convert import load_weights
 
@@ -74,3 +74,12 @@ def test_initial_weights_follow_the_rule_of_pytorch():
     for value in (layer.weight.asnumpy(), layer.bias.asnumpy()):
         assert 0.9 / 12 < np.abs(value).max() <= 1 / 12  # 1/sqrt(16 * 9)
         assert value.std() == pytest.approx(1 / 12 / np.sqrt(3), rel=0.15)
+
+
+def test_the_form_follows_the_number_of_channels():
+    narrow, wide = conv_3x3(320, 128), conv_3x3(576, 256)
+    assert (type(narrow), type(wide)) == (Conv3x3, nn.Conv2d)
+    for layer, shape in ((narrow, (128, 320, 3, 3)), (wide, (256, 576, 3, 3))):
+        assert {name: p.shape for name, p in layer.parameters_and_names()} == {"weight": shape, "bias": shape[:1]}
+    x = Tensor(RNG.random((1, 576, 2, 3), np.float32))
+    assert wide(x).shape == (1, 256, 2, 3)

@@ -85,6 +85,13 @@ def test_start_of_the_weights(net):
         elif value.size > 5000:  # uniform in +-1/sqrt(fan_in)
             bound = 1 / np.sqrt(np.prod(p.shape[1:]))
             assert 0.95 * bound < np.abs(value).max() <= bound * 1.0001
+        elif name.endswith("gate.0.bias") and "cross" not in name:
+            assert 0 <= value.min() < value.max() <= 1 / np.sqrt(net_shape(net, name)[1])
+
+
+def net_shape(net: nn.Cell, bias: str) -> tuple[int, ...]:
+    """Give the shape of the kernel that a bias belongs to."""
+    return dict(net.parameters_and_names())[bias.replace(".bias", ".weight")].shape
 
 
 def test_levels_pass_images_and_features_on(net):

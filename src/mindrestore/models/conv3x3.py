@@ -11,7 +11,9 @@ import math
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import HeUniform, Uniform, initializer
 
-from mindrestore.models.layers import like, on_cpu
+from mindrestore.models.layers import conv, like, on_cpu
+
+_WIDE = 256  # channels
 
 
 class Conv3x3(nn.Cell):
@@ -51,6 +53,25 @@ class Conv3x3(nn.Cell):
     def construct(self, x: Tensor) -> Tensor:
         y = self.convolve(x, like(self.weight, x))
         return y if self.bias is None else self.add(y, like(self.bias, x))
+
+
+def conv_3x3(in_channels: int, out_channels: int) -> nn.Cell:
+    """Make the form of the same convolution that is trained faster on CPU.
+
+    From 256 channels on, which networks have on small maps, turning the kernels round takes longer than it saves.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+
+    Returns:
+        The layer; parameters `weight` (out, in, 3, 3) and `bias` (out).
+
+    Example:
+        >>> conv_3x3(512, 512)(x)                   # (N, 512, H, W) -> (N, 512, H, W)
+    """
+    wide = min(in_channels, out_channels) >= _WIDE
+    return conv(in_channels, out_channels, 3, padding=1) if wide else Conv3x3(in_channels, out_channels)
 
 
 class _QuickGradient(nn.Cell):

@@ -6,7 +6,7 @@ import mindspore as ms
 from mindspore import Tensor, nn, ops
 
 from mindrestore.models.activations import LeakyReLU
-from mindrestore.models.conv3x3 import Conv3x3
+from mindrestore.models.conv3x3 import conv_3x3
 from mindrestore.models.layers import batch_norm, channel_mean, conv, prepare_cpu
 
 _CHANNELS = (64, 64, 128, 128, 256, 256, 512, 512)  # every second layer halves the map
@@ -32,7 +32,7 @@ class Discriminator(nn.Cell):
         super().__init__()
         self.convs = nn.CellList(
             [
-                conv(before, after, 3, stride=2, padding=1) if number % 2 else Conv3x3(before, after)
+                conv(before, after, 3, stride=2, padding=1) if number % 2 else conv_3x3(before, after)
                 for number, (before, after) in enumerate(zip((3, *_CHANNELS), _CHANNELS))
             ]
         )
