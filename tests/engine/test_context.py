@@ -6,7 +6,14 @@ import mindspore as ms
 import pytest
 
 from mindrestore.engine import context
-from mindrestore.engine.context import DeviceError, available_devices, rank_and_world, setup
+from mindrestore.engine.context import (
+    DeviceError,
+    any_rank,
+    available_devices,
+    rank_and_world,
+    setup,
+    value_of_first,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -68,3 +75,13 @@ def test_rank_and_world_come_from_the_launcher(monkeypatch):
     monkeypatch.setenv("RANK_ID", "3")
     monkeypatch.setenv("RANK_SIZE", "8")
     assert rank_and_world() == (3, 8)
+
+
+def test_rank_and_world_come_from_mpirun(monkeypatch):
+    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "1")
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "4")
+    assert rank_and_world() == (1, 4)
+
+
+def test_a_single_process_agrees_with_itself():
+    assert (any_rank(True), any_rank(False), value_of_first(7)) == (True, False, 7)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import mindspore as ms
-from mindspore import Parameter, ops
+from mindspore import Parameter, Tensor, ops
 
 from mindrestore.errors import MindRestoreError
 
@@ -84,7 +84,7 @@ def muted_mindspore() -> Iterator[None]:
 
 
 def rank_and_world() -> tuple[int, int]:
-    """Give this process's rank and the number of processes, as the launcher set them.
+    """Give this process's rank and the number of processes, as the launcher (msrun, rank table, mpirun) set them.
 
     Returns:
         (rank, world); (0, 1) for a single process.
@@ -93,7 +93,10 @@ def rank_and_world() -> tuple[int, int]:
         >>> rank_and_world()
         (0, 1)
     """
-    return int(os.environ.get("RANK_ID", "0")), int(os.environ.get("RANK_SIZE", "1"))
+    rank, world = (os.environ.get(name) for name in ("RANK_ID", "RANK_SIZE"))
+    if world is None:
+        rank, world = (os.environ.get(f"OMPI_COMM_WORLD_{name}") for name in ("RANK", "SIZE"))
+    return int(rank or 0), int(world or 1)
 
 
 def broadcast_parameters(params: Iterable[Parameter]) -> None:
@@ -108,6 +111,41 @@ def broadcast_parameters(params: Iterable[Parameter]) -> None:
     broadcast = ops.Broadcast(0)
     for param in params:
         ops.assign(param, broadcast((param.value(),))[0])
+
+
+def any_rank(flag: bool) -> bool:
+    """Tell every rank whether a flag is set on any of them; all ranks must call it, and none goes on before all have.
+
+    Args:
+        flag: this rank's answer.
+
+    Returns:
+        The same answer on every rank.
+
+    Example:
+        >>> stop.requested = any_rank(stop.requested)
+    """
+    if rank_and_world()[1] == 1:
+        return flag
+    return bool(ops.AllReduce()(Tensor([float(flag)], ms.float32)).asnumpy()[0])
+
+
+def value_of_first(number: int) -> int:
+    """Give every rank the number that rank 0 has; all ranks must call it.
+
+    Args:
+        number: below 2**31.
+
+    Returns:
+        That of rank 0.
+
+    Example:
+        >>> value_of_first(step)
+        100
+    """
+    if rank_and_world()[1] == 1:
+        return number
+    return int(ops.Broadcast(0)((Tensor([number], ms.int32),))[0].asnumpy()[0])
 
 
 def _choose(device: str) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from mindrestore.engine import precision
-from mindrestore.engine.context import broadcast_parameters, rank_and_world
+from mindrestore.engine.context import any_rank, broadcast_parameters, rank_and_world, value_of_first
 from mindrestore.engine.ema import evaluating
 from mindrestore.engine.learner import Learner
 from mindrestore.engine.log import RunLog, describe_environment, write_text
@@ -151,11 +151,14 @@ class Trainer:
         while True:
             step = self.progress.step
             last = step >= self.plan.total_steps
-            if self._is_due(train.val_every, train.val_unit, last) and not stop.requested:
+            stopping = any_rank(stop.requested)  # all after the same step, or they would wait for each other
+            if self._is_due(train.val_every, train.val_unit, last) and not stopping:
                 self._validate(stop)
-            if last or stop.requested or self._is_due(train.checkpoint_every, train.checkpoint_unit):
+                stopping = any_rank(stop.requested)
+            if last or stopping or self._is_due(train.checkpoint_every, train.checkpoint_unit):
                 self._save()
-            if last or stop.requested:
+            if last or stopping:
+                stop.requested = any_rank(stopping)  # wait for rank 0 to save: who leaves with an error ends the others
                 return
             self._advance(batches, stop)
 
@@ -316,6 +319,12 @@ class Trainer:
         if resume is True or (resume == "auto" and has_state(self.run_dir)):
             state = load_state(self.run_dir, self.log.warn)
             self._restore(state)
+        first = value_of_first(self.progress.step)
+        if first != self.progress.step:
+            raise CheckpointError(
+                f"rank {self.rank} finds step {self.progress.step} in {self.run_dir}, rank 0 step {first}; put "
+                "output.root on storage that all nodes share, or copy the run folder to every node"
+            )
         if self.world > 1:
             broadcast_parameters(self.learner.named_params().values())
         self.log.forget_after(self.progress.step)
