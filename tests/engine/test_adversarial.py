@@ -331,6 +331,17 @@ def test_a_supervised_state_is_refused_by_name(tmp_path):
         trainer(tmp_path, train={"mode": "pynative"}).fit()
 
 
+def test_half_precision_trains_close_to_float32(tmp_path):
+    full = trainer(tmp_path / "full", 5)
+    half = trainer(tmp_path / "half", 5, train={"amp": "float16"}, loss_scale={"kind": "dynamic", "value": 1024.0})
+    for run in (full, half):
+        run.fit()
+    ours, theirs = (read_state(tmp_path / name / "last.ckpt").arrays for name in ("half", "full"))
+    for name in ("net.first.weight", "discriminator.first.weight", "discriminator.last.weight"):
+        assert ours[name].dtype == np.float32
+        assert 0 < np.abs(ours[name] - theirs[name]).max() < 1e-2  # five updates of 1e-2 each
+
+
 @pytest.mark.parametrize("size", [1, 2])
 def test_one_image_per_batch_is_warned_of(tmp_path, size):
     run = trainer(tmp_path, 1, train={"batch_size": size, "mode": "pynative"}, loader=TinyLoader(batch_size=size))

@@ -9,7 +9,7 @@ from tiny import TinyLoader, TinyNet, l1_objective, tiny_recipe
 
 from mindrestore.engine.optim import build_optimizer
 from mindrestore.engine.state import CheckpointError, read_state
-from mindrestore.engine.step import StepOptions, SupervisedStep
+from mindrestore.engine.step import StepOptions, SupervisedStep, buffers_of
 from mindrestore.engine.trainer import Trainer
 from mindrestore.errors import MindRestoreError
 from mindrestore.recipes.load import load_recipe
@@ -93,6 +93,10 @@ def test_frozen_parameters_stay_bit_for_bit_and_the_others_learn(tmp_path):
     state = read_state(tmp_path / "last.ckpt")
     assert state.holds("net.first.weight")
     assert not state.holds("optim.m.first")
+
+
+def test_frozen_parameters_are_not_copied_at_every_step():
+    assert [param.name for param in buffers_of(Frozen())] == ["running_mean"]
 
 
 def test_groups_resume_bit_for_bit(tmp_path):

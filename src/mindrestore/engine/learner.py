@@ -49,8 +49,7 @@ class Learner:
         )
         trained = in_unit_range(self.cell, model_spec(recipe.model.name))
         optimizer = build_optimizer(recipe.optim, net.trainable_params())
-        adversary = getattr(objective, "adversary", None)
-        self.discriminator = adversary.discriminator if adversary else None
+        self.discriminator = objective.adversary.discriminator if objective.adversary else None
         if self.discriminator is None:
             self.step = SupervisedStep(trained, objective, optimizer, options=options)
         else:

@@ -150,8 +150,9 @@ class SupervisedStep(Step):
 
 
 def buffers_of(net: nn.Cell) -> list[Parameter]:
-    """List the parameters that no optimizer trains; the forward pass may overwrite them."""
-    return [param for param in net.get_parameters() if not param.requires_grad]
+    """List what the forward pass may overwrite: parameters without gradient, frozen kernels and biases apart."""
+    frozen = ("weight", "bias")  # a frozen VGG has 59 MB of them, too much to copy at every step
+    return [p for p in net.get_parameters() if not p.requires_grad and p.name.rsplit(".", 1)[-1] not in frozen]
 
 
 class _Loss(nn.Cell):
