@@ -80,13 +80,14 @@ def test_a_misfit_ends_in_the_table_and_one_line(official, tmp_path, capsys):
     lines = captured.out.splitlines()
     assert lines[0] == str(source)
     assert lines[1] == "network aecrnet with channels=8"
-    assert [line.split()[:2] for line in lines[2:]] == [["mapped", "33"], ["missing", "1"], ["extra", "1"]]
-    assert lines[3].split()[2:] == ["block.conv1.bias"]
+    counts = {line.split()[0]: line.split()[1] for line in lines[2:]}
+    assert counts == {"mapped": "33", "reshaped": "0", "missing": "1", "extra": "1"}
+    assert lines[4].split()[2:] == ["block.conv1.bias"]
     assert captured.err.startswith(f"error: {source} does not fit aecrnet: 1 missing, 1 extra; ")
     assert captured.err.count("\n") == 1
     assert not (tmp_path / "x.npz").exists()
     assert main(["convert", str(source), "--out", str(tmp_path / "x.npz"), "--all"]) == 2
-    assert len(capsys.readouterr().out.splitlines()) == 5 + 33
+    assert len(capsys.readouterr().out.splitlines()) == 6 + 33
 
 
 def test_a_malicious_file_is_refused(tmp_path, capsys):

@@ -7,13 +7,15 @@ import zlib
 import mindspore as ms
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from mindrestore.weights.ckpt_file import read_ckpt_file
 from mindrestore.weights.errors import WeightFileError
 from mindrestore.weights.files import read_weights
 
+hypothesis = pytest.importorskip("hypothesis", reason="fuzzing needs hypothesis: pip install 'mindrestore[test]'")
+st = hypothesis.strategies
+
+settings = hypothesis.settings(max_examples=200, deadline=5000, derandomize=True)
 KINDS = ("float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool")
 
 
@@ -121,8 +123,8 @@ def test_files_made_by_hand_are_read(tmp_path):
     assert read_weights(tmp_path / "y.ckpt")["p"].shape == (2, 3)
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.data())
+@settings
+@hypothesis.given(st.data())
 def test_cut_and_altered_files_give_arrays_or_one_error(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "altered.ckpt"
     raw = bytearray(tensor() + tensor(dims=(2, 1), name=b"second") + tensor(kind=b"Bool", name=b"third"))
@@ -132,9 +134,9 @@ def test_cut_and_altered_files_give_arrays_or_one_error(tmp_path_factory, data):
     assert_arrays_or_error(path)
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.binary(min_size=1, max_size=200))
-@example(tensor() * 3)
+@settings
+@hypothesis.given(st.binary(min_size=1, max_size=200))
+@hypothesis.example(tensor() * 3)
 def test_any_bytes_give_arrays_or_one_error(tmp_path_factory, raw):
     path = tmp_path_factory.getbasetemp() / "any.ckpt"
     path.write_bytes(raw)

@@ -12,6 +12,7 @@ import numpy as np
 from mindrestore.weights.errors import WeightError
 
 _LISTED = 6  # names per line of the table
+_ALWAYS = ("reshaped", "missing", "extra")  # lines that say 0, too
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Comparison:
         lines = [f"network {self.network} {_settings(self.differing)}".rstrip()]
         lines.append(f"  {'mapped':9}{len(tensors):6}  {values:,} values")
         for kind, names in listed.items():
-            if names or kind in ("missing", "extra"):
+            if names or kind in _ALWAYS:
                 lines.append(f"  {kind:9}{len(names):6}  {_joined(names, most)}".rstrip())
         if every and tensors:
             width = max(len(tensor.source) for tensor in tensors)
