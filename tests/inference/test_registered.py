@@ -15,11 +15,15 @@ SMALL = {
     "aecrnet": {"channels": 4, "blocks": 1, "deform_layers": 1},
     "dehazeformer_t": {"widths": (4, 8, 6), "depths": (1, 2, 2, 1, 1), "attention": (0, 1 / 2, 1)},
     "dsrir": {"width": 4, "blocks": 1, "groups": 1},
+    "mpilnet": {},
     "mprnet_deraining": {"n_feat": 4, "scale_unetfeats": 4, "scale_orsnetfeats": 4, "num_cab": 1},
 }
 
 
-@pytest.fixture(scope="module", params=SMALL)
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if name == "mpilnet" else name for name in SMALL]  # never small
+
+
+@pytest.fixture(scope="module", params=NAMES)
 def restore(request):
     """Give a restorer that is compiled once for the images of all tests."""
     ms.set_seed(0)
@@ -44,7 +48,7 @@ def test_one_compilation_for_all_sizes_equals_running_operator_by_operator(resto
     assert np.abs(compiled - photo).max() > 1e-3
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", NAMES)
 def test_export_with_free_size(name, tmp_path):
     ms.set_seed(0)
     weights = tmp_path / "w.safetensors"

@@ -10,6 +10,7 @@ from mpilnet_table import mpilnet_shapes
 
 from golden import error
 from mindrestore.errors import MindRestoreError
+from mindrestore.inference.exporter import export_model
 from mindrestore.inference.restorer import Restorer
 from mindrestore.losses.ms_ssim import MSSSIMLoss
 from mindrestore.losses.objective import Objective
@@ -231,6 +232,18 @@ def test_photographs_of_460x620_are_padded_and_cut(net):
     padded = np.pad(photo, ((0, 20), (0, 20), (0, 0)), mode="reflect")  # multiples of 32
     expected = net(Tensor(padded.transpose(2, 0, 1)[None])).asnumpy()[0].transpose(1, 2, 0)[:460, :620]
     np.testing.assert_allclose(restore.restore_float(photo), np.clip(expected, 0, 1), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_exported_file_clips_at_sizes_it_was_not_made_with(net, tmp_path):
+    export_model("mpilnet", dict(net.parameters_and_names()), tmp_path / "m.mindir")
+    loaded = nn.GraphCell(ms.load(str(tmp_path / "m.mindir")))
+    for size in ((96, 64), (128, 192)):
+        x = Tensor(RNG.random((1, 3, *size), np.float32))
+        raw, given = net(x).asnumpy(), loaded(x).asnumpy()
+        assert raw.min() < -0.01
+        assert given.min() == 0
+        np.testing.assert_allclose(given, np.clip(raw, 0, 1), atol=1e-5)
 
 
 @pytest.mark.slow

@@ -101,14 +101,14 @@ def test_files_that_are_no_vgg_or_not_all_of_it(files, net, tmp_path):
 
 
 def test_a_network_without_encoder_says_so(files):
-    with pytest.raises(WeightError, match="DSRIR has no VGG encoder.*given as model.weights"):
+    with pytest.raises(WeightError, match=r"DSRIR has no VGG encoder.*given as model.weights"):
         load_encoder(create_model("dsrir", width=8, blocks=1, groups=1), files / "vgg16.npz")
 
 
 def test_training_from_scratch_is_said_loudly_and_freezing_it_refused(net):
     assert untrained_encoder(net).startswith("NO TRANSFER LEARNING: the vgg16 encoder starts from random weights")
     assert "model.encoder_weights=FILE" in untrained_encoder(net)
-    with pytest.raises(WeightError, match="frozen and has random weights.*freeze_encoder=false"):
+    with pytest.raises(WeightError, match=r"frozen and has random weights.*freeze_encoder=false"):
         untrained_encoder(create_model("mpilnet", freeze_encoder=True))
 
 
