@@ -87,8 +87,8 @@ class Encoder(nn.Cell):
 class DehazeBlock(nn.Cell):
     """Residual block with a gate per channel and a gate per pixel.
 
-    The hidden units of the gates start with positive biases: otherwise all eight of one gate are switched off in about
-    one of forty networks, and it never learns.
+    The hidden units of the gates start with positive biases: otherwise all eight of a gate are switched off now and
+    then, and it never learns.
 
     Args:
         channels: channels of input and output.
