@@ -10,6 +10,7 @@ from mindrestore.models.vgg import VGGFeatures, last_tap
 from mindrestore.weights.convert import save_weights
 from mindrestore.weights.encoder import load_encoder, untrained_encoder
 from mindrestore.weights.errors import WeightError
+from mindrestore.weights.torch_writer import write_torch_file
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_levels_with_encoders_of_their_own_all_get_the_weights(files):
                 np.testing.assert_array_equal(value, file[name])
 
 
-def test_a_converted_file_and_one_with_a_prefix_are_understood(files, net, tmp_path):
+def test_converted_files_a_prefix_and_torchvisions_own_are_understood(files, net, tmp_path):
     vgg = VGGFeatures("vgg16", ("relu5_3",))
     save_weights(vgg, tmp_path / "vgg16.ckpt")
     load_encoder(net, tmp_path / "vgg16.ckpt")
@@ -64,6 +65,9 @@ def test_a_converted_file_and_one_with_a_prefix_are_understood(files, net, tmp_p
         np.savez(tmp_path / "wrapped.npz", **{f"module.{name}": file[name] for name in file.files})
         load_encoder(net, tmp_path / "wrapped.npz")
         np.testing.assert_array_equal(encoder_arrays(net)["features.28.weight"], file["features.28.weight"])
+        write_torch_file(tmp_path / "vgg16.pth", {name: 2 * file[name] for name in file.files})
+        load_encoder(net, tmp_path / "vgg16.pth")
+        np.testing.assert_array_equal(encoder_arrays(net)["features.28.weight"], 2 * file["features.28.weight"])
 
 
 def test_a_file_without_biases_means_biases_of_zero(files, net, tmp_path):
