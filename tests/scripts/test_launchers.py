@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -31,7 +35,8 @@ def echo_python(tmp_path):
 
 
 def test_every_launcher_is_there():
-    expected = {f"run_{kind}_{device}.sh" for kind in ("standalone_train", "eval") for device in DEVICES}
+    kinds = ("standalone_train", "distribute_train", "eval")
+    expected = {f"run_{kind}_{device}.sh" for kind in kinds for device in DEVICES}
     assert expected | {"run_export.sh"} <= set(LAUNCHERS)
 
 
@@ -69,6 +74,70 @@ def test_training_arguments_keep_the_published_order(device, tmp_path, echo_pyth
     done = launch(script, "my data", "first", "--", "train.batch_size=8", cwd=tmp_path, PYTHON=echo_python)
     words = ["--recipe", "aecrnet/zoo_its", "--device", DEVICES[device], "--dir_data", "my data", "--filename", "first"]
     assert (done.returncode, done.stdout.splitlines()) == (0, [*words, "train.batch_size=8"])
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_distributed_training_takes_published_arguments_and_flags(device, tmp_path, echo_python):
+    (tmp_path / "my data").mkdir()
+    script, flags = f"run_distribute_train_{device}.sh", ["--device-num", "2", "--dry-run", "--master-port", "9001"]
+    words = ["my data", *flags, "first", "table.json", "--", "train.batch_size=8"]
+    done = launch(script, *words, cwd=tmp_path, PYTHON=echo_python)
+    launcher = ["mindrestore", "launch", "--device", DEVICES[device], "--log-dir", "runs/first/launch", *flags]
+    trained = [
+        "--recipe",
+        "aecrnet/zoo_its",
+        "--device",
+        DEVICES[device],
+        "--dir_data",
+        "my data",
+        "--filename",
+        "first",
+    ]
+    expected = [*launcher, "--rank-table", "table.json", "--", "train", *trained, "train.batch_size=8"]
+    assert (done.returncode, done.stdout.splitlines()) == (0, expected)
+
+
+def test_distributed_training_has_defaults_for_everything(tmp_path, echo_python):
+    (tmp_path / "data").mkdir()
+    settings = {"PYTHON": echo_python, "RECIPE": "aecrnet/its", "RANK_TABLE_FILE": "all.json"}
+    words = launch("run_distribute_train_ascend.sh", cwd=tmp_path, **settings).stdout.split()
+    assert words[2:8] == ["--device", "Ascend", "--log-dir", "runs/aecrnet_its/launch", "--rank-table", "all.json"]
+    assert words[-4:] == ["--dir_data", "data", "--filename", "aecrnet_its"]
+    lacking = launch("run_distribute_train_cpu.sh", "--device-num", cwd=tmp_path, PYTHON=echo_python)
+    assert (lacking.returncode, "flag --device-num needs a value" in lacking.stderr) == (2, True)
+
+
+def test_a_dry_run_shows_what_would_start(tmp_path):
+    (tmp_path / "data").mkdir()
+    settings = {"DEVICE_NUM": "3", "MASTER_PORT": "9001"}
+    done = launch("run_distribute_train_cpu.sh", "data", "first", "--dry-run", cwd=tmp_path, **settings)
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    logs = tmp_path / "runs" / "first" / "launch" / "start-1"
+    for part in ("msrun --worker_num=3 --local_worker_num=3", "--master_port=9001", f"--log_dir={logs}", "--join=True"):
+        assert part in line
+    assert line.endswith(
+        f"python -m mindrestore train --recipe aecrnet/zoo_its --device CPU --dir_data data --filename first "
+        f"> {logs}/msrun.log 2>&1"
+    )
+    assert list(tmp_path.iterdir()) == [tmp_path / "data"]
+
+
+def test_a_rank_table_is_checked_before_anything_starts(tmp_path):
+    (tmp_path / "data").mkdir()
+    table = tmp_path / "table.json"
+    device = {"device_id": "0", "device_ip": "192.168.0.1", "rank_id": "0"}
+    content = {"version": "1.0", "status": "completed", "server_list": [{"server_id": "a", "device": [device]}]}
+    table.write_text(json.dumps(content))
+    words = ["run_distribute_train_ascend.sh", "data", "first", "table.json", "--dry-run"]
+    done = launch(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"RANK_TABLE_FILE={table} RANK_SIZE=1 RANK_ID=0 DEVICE_ID=0 ")
+    device["rank_id"] = "7"
+    table.write_text(json.dumps(content))
+    done = launch(*words, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "table.json: its rank_id are 7, not 0 to 0 once each" in done.stderr
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -133,6 +202,54 @@ def test_a_real_run_with_the_device_overridden(tiny_data, tiny_overrides, tmp_pa
     assert "protocol aecr" in succeed("run_eval_gpu.sh", tiny_data, "runs/first")
     succeed("run_export.sh", weights, "first.mindir")
     assert (tmp_path / "first.mindir").stat().st_size > 719_108  # the float32 parameters of the quickstart network
+
+
+@pytest.mark.slow
+def test_a_real_run_on_two_processes_survives_a_kill(tiny_data, tiny_overrides, tmp_path):
+    words = [*tiny_overrides, "train.mode=pynative", "train.batch_size=1", "train.max_steps=12", "train.val_every=0"]
+    words += ["train.checkpoint_every=2", "train.checkpoint_unit=step"]
+    script = str(SCRIPTS / "run_distribute_train_ascend.sh")
+    settings = {
+        "PYTHON": sys.executable,
+        "VIRTUAL_ENV": sys.prefix,
+        "MINDRESTORE_DEVICE": "CPU",
+        "RECIPE": "quickstart",
+    }
+
+    def start(*flags):
+        command = ["bash", script, str(tiny_data), "first", "--device-num", "2", *flags, "--", *words]
+        environment = {**os.environ, "GLOG_v": "3", **settings}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes)
+
+    first = start()
+    killed = kill_second_worker(first, tmp_path / "runs" / "first" / "last.ckpt")
+    _, errors = first.communicate(timeout=60)
+    assert time.monotonic() - killed < 15
+    assert (first.returncode, errors.startswith("error: worker 1 was ended by SIGKILL")) == (128 + signal.SIGKILL, True)
+
+    state = (tmp_path / "runs" / "first" / "last.ckpt").stat().st_mtime
+    second = start("--max-restarts", "1")
+    kill_second_worker(second, tmp_path / "runs" / "first" / "last.ckpt", newer_than=state)
+    output, errors = second.communicate(timeout=600)
+    assert second.returncode == 0, errors
+    assert errors.rstrip().endswith("starting again (1 of 1)")
+    assert output.count("resuming after step") == 2
+    assert "trained 12 steps" in output
+    assert len(list((tmp_path / "runs" / "first" / "launch").iterdir())) == 3
+
+
+def kill_second_worker(launcher, checkpoint, newer_than=0.0):
+    """Wait for a checkpoint, kill the worker of rank 1, and tell when."""
+    while not (checkpoint.exists() and checkpoint.stat().st_mtime > newer_than):
+        assert launcher.poll() is None, launcher.communicate()[1]
+        time.sleep(0.1)
+    for process in psutil.Process(launcher.pid).children(recursive=True):
+        environment = process.environ()
+        if (environment.get("MS_ROLE"), environment.get("RANK_ID")) == ("MS_WORKER", "1"):
+            process.kill()
+            return time.monotonic()
+    raise AssertionError("there is no worker of rank 1")
 
 
 @pytest.mark.parametrize("version", ["latest", ""])
