@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 
 import mindspore as ms
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 from mindspore import Tensor, ops
 
 from golden import error
-from mindrestore.models.layers import NarrowConv2d, ReflectPad, conv, max_pool_2x2, on_cpu, prepare_cpu, upsample_conv
+from mindrestore.models.layers import NarrowConv2d, ReflectPad, conv, max_pool_2x2, on_cpu, upsample_conv
 
 RNG = np.random.default_rng(0)
 
@@ -117,21 +116,3 @@ def test_pooling_drops_an_odd_border():
     x = RNG.standard_normal((1, 2, 5, 7)).astype(np.float32)
     expected = x[:, :, :4, :6].reshape(1, 2, 2, 2, 3, 2).max((3, 5))
     np.testing.assert_array_equal(max_pool_2x2()(Tensor(x)).asnumpy(), expected)
-
-
-@pytest.mark.parametrize(
-    ("version", "before", "after"),
-    [
-        ("2.8.0", None, None),
-        ("2.9.0", None, "AVX2"),
-        ("2.10.0", None, "AVX2"),
-        ("2.10.0", "AVX512_CORE", "AVX512_CORE"),
-    ],
-)
-def test_cpu_setting_depends_on_the_release_and_respects_the_user(monkeypatch, version, before, after):
-    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", before or "")
-    if before is None:
-        monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
-    monkeypatch.setattr(ms, "__version__", version)
-    prepare_cpu()
-    assert os.environ.get("ONEDNN_MAX_CPU_ISA") == after

@@ -11,6 +11,7 @@ import mindspore as ms
 from mindspore import Parameter, Tensor, ops
 
 from mindrestore.errors import MindRestoreError
+from mindrestore.models.cpu import prepare_cpu
 
 _DEVICES = ("Ascend", "GPU", "CPU")  # in order of preference
 _MODES = ("graph", "pynative")
@@ -45,14 +46,12 @@ def setup(device: str = "auto", mode: str = "graph", seed: int | None = None, de
     if mode not in _MODES:
         raise DeviceError(f"mode {mode!r} is not one of {', '.join(_MODES)}")
     target = _choose(device)
-    if target == "CPU":
-        from mindrestore.models.layers import prepare_cpu  # before the first operator runs
-
-        prepare_cpu()
     _select(target, device_id)
     ms.set_context(mode=ms.PYNATIVE_MODE)
     if rank_and_world()[1] > 1:
         _join_ranks()
+    if target == "CPU":
+        prepare_cpu()
     if seed is not None:
         ms.set_seed(seed)
     return target

@@ -7,7 +7,8 @@ from mindspore import Tensor, nn, ops
 
 from mindrestore.models.activations import LeakyReLU
 from mindrestore.models.conv3x3 import conv_3x3
-from mindrestore.models.layers import batch_norm, channel_mean, conv, prepare_cpu
+from mindrestore.models.cpu import prepare_cpu
+from mindrestore.models.layers import batch_norm, channel_mean, conv
 
 _CHANNELS = (64, 64, 128, 128, 256, 256, 512, 512)  # every second layer halves the map
 

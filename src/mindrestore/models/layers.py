@@ -1,30 +1,16 @@
 """Every convolution, padding, pooling and normalisation of the networks, with all arguments spelled out.
 
 MindSpore's defaults differ from PyTorch's and are announced to change, so no network calls `nn.Conv2d` itself.
-Three forms here depend on the device: `prepare_cpu`, `on_cpu` and `NarrowConv2d`.
+Two forms here depend on the device: `on_cpu` and `NarrowConv2d`.
 """
 
 from __future__ import annotations
 
 import math
-import os
 
 import mindspore as ms
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import HeUniform, Normal, Uniform, initializer
-
-
-def prepare_cpu() -> None:
-    """Ask oneDNN for its fast convolutions on CPU; call it before the first operator.
-
-    MindSpore 2.9 and 2.10 fall back to oneDNN's reference loops on AVX-512 processors, 40 to 60 times slower than
-    with AVX2; older releases are faster left alone. A value that the user has set wins.
-
-    Example:
-        >>> prepare_cpu()
-    """
-    if tuple(int(part) for part in ms.__version__.split(".")[:2]) >= (2, 9):
-        os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
 
 
 def on_cpu() -> bool:

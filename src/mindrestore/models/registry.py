@@ -110,7 +110,7 @@ def create_model(name: str, **hyper: Any) -> nn.Cell:
         >>> net = create_model("aecrnet")
         >>> net(hazy)          # (N, 3, H, W) in [0, 1]; H and W multiples of 4
     """
-    from mindrestore.models.layers import prepare_cpu
+    from mindrestore.models.cpu import prepare_cpu
 
     spec, known = model_spec(name), [*hyper_parameters(name)]
     for key in hyper:

@@ -1,0 +1,53 @@
+"""Settings that make MindSpore fast on CPU; they have to be made before its first operator runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import mindspore as ms
+from mindspore import Tensor, ops
+
+_RUNTIME = "MS_DEV_RUNTIME_CONF"
+
+
+def prepare_cpu() -> None:
+    """Ask oneDNN for its fast convolutions, and MindSpore to wait for a graph without a busy loop.
+
+    MindSpore 2.9 and 2.10 fall back to oneDNN's reference loops on AVX-512 processors, 40 to 60 times slower than
+    with AVX2; older releases are faster left alone. Graphs run in a queue of their own while the Python thread spins
+    until they are done: with few cores it takes half of one away from the operators, and a training step up to 1.7
+    times as long. Values that the user has set win.
+
+    Example:
+        >>> prepare_cpu()
+    """
+    if tuple(int(part) for part in ms.__version__.split(".")[:2]) >= (2, 9):
+        os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
+    if ms.get_context("device_target") == "CPU" and _RUNTIME not in os.environ:
+        os.environ[_RUNTIME] = "graph_pipeline:false"
+        with _without_stdout():  # MindSpore prints the setting when an operator makes it read it, the first time only
+            ops.relu(Tensor([0.0])).asnumpy()
+        del os.environ[_RUNTIME]  # else it prints more
+
+
+@contextmanager
+def _without_stdout() -> Iterator[None]:
+    """Throw away what native code prints on standard output."""
+    try:
+        kept = os.dup(1)
+    except OSError:  # closed: nothing can be printed
+        yield
+        return
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
