@@ -11,12 +11,12 @@ import pytest
 from tiny import TinyLoader, TinyNet, TinyStages, l1_objective, staged_objective, tiny_recipe
 
 from mindrestore.engine.log import RunLog
-from mindrestore.engine.progress import is_better
+from mindrestore.engine.progress import changed_keys, is_better
 from mindrestore.engine.state import CheckpointError, read_state
 from mindrestore.engine.trainer import DivergenceError, Interrupted, Trainer
 from mindrestore.errors import MindRestoreError
 from mindrestore.losses.objective import build_objective
-from mindrestore.recipes.load import load_recipe
+from mindrestore.recipes.load import load_recipe, to_dict
 from mindrestore.weights.convert import load_weights
 
 
@@ -118,6 +118,15 @@ def test_longer_training_goes_on_and_other_changes_are_named(tmp_path):
     assert "train.batch_size was 2, is now 3" in text
     assert "optim.lr was 0.01, is now 0.02" in text
     assert "max_steps was" not in text
+
+
+def test_keys_that_are_newer_than_a_state_count_as_their_defaults():
+    recipe = tiny_recipe()
+    before = to_dict(recipe)
+    del before["optim"]["lr_factors"], before["data"]["paste"], before["schedule"]["milestone_shares"]
+    assert changed_keys(before, recipe) == []
+    slow = tiny_recipe(optim={"lr_factors": {"first": 0.1}})
+    assert changed_keys(before, slow) == ["optim.lr_factors.first was None, is now 0.1"]
 
 
 def test_averaging_can_be_switched_on_and_off_between_starts(tmp_path):

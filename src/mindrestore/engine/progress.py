@@ -122,5 +122,5 @@ def _flat(values: Mapping[str, Any], path: str) -> dict[str, Any]:
     flat = {}
     for key, value in values.items():
         name = f"{path}.{key}" if path else key
-        flat.update(_flat(value, name) if isinstance(value, Mapping) and value else {name: value})
+        flat.update(_flat(value, name) if isinstance(value, Mapping) else {name: value})
     return flat
