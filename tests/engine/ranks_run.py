@@ -89,12 +89,12 @@ def main(folder, steps, stop_rank="-1"):
     if not run.is_dir():
         run = Path(folder) / f"run{rank}"
     try:
-        trainer = train(run, int(steps), mode="graph", seed=rank, wounded=rank == int(stop_rank))
+        trained = train(run, int(steps), mode="graph", seed=rank, wounded=rank == int(stop_rank))
     except Interrupted as stopped:
         print(stopped, flush=True)
         sys.exit(stopped.exit_code)
-    np.savez(Path(folder) / f"rank{rank}.npz", **values_of(trainer))
-    facts = {"world": world, "validations": len(trainer.measured), "step": trainer.progress.step}
+    np.savez(Path(folder) / f"rank{rank}.npz", **values_of(trained))
+    facts = {"world": world, "validations": len(trained.measured), "step": trained.progress.step}
     (Path(folder) / f"rank{rank}.json").write_text(json.dumps(facts))
 
 

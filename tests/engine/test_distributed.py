@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import threading
@@ -18,7 +19,8 @@ import psutil
 import pytest
 from ranks_run import POISONED, train, values_of
 
-from mindrestore.engine.state import read_state
+from mindrestore.engine import trainer
+from mindrestore.engine.state import CheckpointError, read_state
 from mindrestore.launch.job import JobError, run_job, run_with_restarts
 from mindrestore.launch.plan import Cluster, make_plan
 
@@ -95,53 +97,45 @@ def test_ranks_train_as_one(world, reference, tmp_path):
     assert_close(values_of(train(tmp_path / "run0", LAST)), expected[LAST])  # other ranks wrote it
 
 
-def test_a_stop_of_one_rank_stops_all_after_the_same_step(reference, tmp_path):
-    folder, _ = reference
-    for rank in range(2):
-        shutil.copytree(folder / "first", tmp_path / f"run{rank}")
-    with pytest.raises(JobError) as caught:
-        run_job(plan_of(tmp_path, 2, LAST, 1))
-    assert caught.value.exit_code == 130
-    assert f"stopped at step {FIRST + 1} of {LAST}, everything is saved" in str(caught.value)
-    assert read_state(tmp_path / "run0" / "last.ckpt").facts["progress"]["step"] == FIRST + 1
+def test_ranks_that_would_begin_at_different_steps_are_told(reference, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "value_of_first", lambda step: step + 3)
+    shutil.copytree(reference[0] / "first", tmp_path / "run")
+    with pytest.raises(CheckpointError, match=rf"rank 0 finds step {FIRST} in .*, rank 0 step {FIRST + 3}; put output"):
+        train(tmp_path / "run", LAST)
 
 
-def test_ranks_that_would_begin_at_different_steps_are_told(reference, tmp_path):
-    folder, _ = reference
-    shutil.copytree(folder / "first", tmp_path / "run0")
-    with pytest.raises(JobError) as caught:
-        run_job(plan_of(tmp_path, 2, LAST))
-    assert f"rank 1 finds step 0 in {tmp_path}/run1, rank 0 step {FIRST}" in str(caught.value)
-
-
-def test_a_killed_worker_ends_the_job_and_a_new_start_goes_on(tmp_path, monkeypatch, capsys):
+def test_a_killed_worker_ends_the_job_and_a_stopped_one_lets_all_save(tmp_path, monkeypatch, capsys):
     (tmp_path / "run").mkdir()
     monkeypatch.setenv("RANKS_RUN_PAUSE", "0.3")
-    said, ended = [], {}
-    killer = threading.Thread(target=kill_when_saved, args=(tmp_path, ended))
+    said, times = [], {}
+    killer = threading.Thread(target=kill_when_saved, args=(tmp_path, times))
     killer.start()
 
     def plan(start):
-        ended.setdefault(start, time.monotonic())
-        return plan_of(tmp_path, 2, LAST)
+        times[start] = time.monotonic()
+        return plan_of(tmp_path, 2, LAST, *(["1"] if start else []))  # the second time, SIGTERM for rank 1
 
-    run_with_restarts(plan, 1, said.append)
+    with pytest.raises(JobError) as caught:
+        run_with_restarts(plan, 2, said.append)
     killer.join()
     assert len(said) == 1
     assert said[0].startswith("worker 1 was ended by SIGKILL, all others were ended; ")
-    assert said[0].endswith("starting again (1 of 1)")
-    assert ended[1] - ended["killed"] < 15
-    assert "resuming after step" in capsys.readouterr().out
-    assert read_state(tmp_path / "run" / "last.ckpt").facts["progress"]["step"] == LAST
+    assert said[0].endswith("starting again (1 of 2)")
+    assert times[1] - times["killed"] < 20
+    resumed = int(re.search(r"resuming after step (\d+) ", capsys.readouterr().out)[1])
+    assert resumed >= 2
+    assert caught.value.exit_code == 130
+    assert f"stopped at step {resumed + 1} of {LAST}, everything is saved" in str(caught.value)
+    assert read_state(tmp_path / "run" / "last.ckpt").facts["progress"]["step"] == resumed + 1
 
 
-def kill_when_saved(folder, ended):
+def kill_when_saved(folder, times):
     """Kill the second worker once there is a checkpoint."""
     while not (folder / "run" / "last.ckpt").exists():
         time.sleep(0.05)
     for process in psutil.Process().children(recursive=True):
         environment = process.environ()
         if environment.get("MS_ROLE") == "MS_WORKER" and environment.get("RANK_ID") == "1":
-            ended["killed"] = time.monotonic()
+            times["killed"] = time.monotonic()
             os.kill(process.pid, signal.SIGKILL)
             return

@@ -120,7 +120,7 @@ def test_only_the_last_lines_are_shown(plan):
     assert [line[4:] for line in str(error).splitlines()[1:]] == [*map(str, range(88, 100))]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_lets_the_workers_save(plan, tmp_path, number):
     save = f"""
 import signal, sys, time, pathlib
