@@ -12,7 +12,6 @@
 #   --node-rank N         NODE_RANK        number of this machine, from 0 (default: 0)
 #   --master-addr HOST    MASTER_ADDR      address of machine 0 (default: 127.0.0.1)
 #   --master-port PORT    MASTER_PORT      free port of machine 0 (default: one that is found; 8118 with several machines)
-#   --mpi                                  start by Open MPI's mpirun
 #   --max-restarts N                       after a crash go on from the last checkpoint, at most N times (default: 0)
 #   --log-dir DIR                          logs of all processes (default: runs/FILE_NAME/launch)
 #   --dry-run                              print what would be started, and start nothing

@@ -137,6 +137,7 @@ def test_what_is_shown_is_what_a_shell_would_start(tmp_path, two_servers):
         ({"device": "Ascend"}, "no Ascend devices under /dev; give their number as --device-num"),
         ({"device": "GPU"}, "no GPU devices under /dev"),
         ({"device": "GPU", "per_node": 3, "visible": (0, 1)}, "3 processes for 2 visible devices"),
+        ({"device": "CPU", "mpi": True}, "--mpi is for GPU and Ascend"),
         ({"device": "CPU", "nodes": 2}, "2 nodes need --master-addr"),
         ({"device": "CPU", "nodes": 2, "node": 2}, "node rank 2 is not one of 0 to 1"),
         ({"device": "GPU", "per_node": 2, "nodes": 2, "address": "10.0.0.1", "mpi": True}, "--mpi starts one node"),

@@ -60,7 +60,7 @@ def add_parser(subparsers: Any) -> None:
         help="a free port of node 0 (default: found; 8118 with several nodes)",
     )
     parser.add_argument("--rank-table", type=Path, metavar="FILE", help="rank table of an Ascend cluster (JSON)")
-    parser.add_argument("--mpi", action="store_true", help="start by Open MPI's mpirun")
+    parser.add_argument("--mpi", action="store_true", help="start by Open MPI's mpirun (GPU, Ascend)")
     parser.add_argument(
         "--max-restarts", type=number(0), default=0, metavar="N", help="start again after a crash, at most so often"
     )

@@ -195,6 +195,8 @@ def _msrun_plan(
 
 
 def _mpi_plan(cluster: Cluster, local: int, environment: Mapping[str, str], program: Sequence[str], logs: Path) -> Plan:
+    if cluster.device == "CPU":
+        raise LaunchError("--mpi is for GPU and Ascend: MindSpore joins the processes of a CPU by msrun alone")
     mpirun = shutil.which("mpirun")
     if mpirun is None:
         raise LaunchError("mpirun is not on the PATH; install Open MPI, or leave --mpi out")
