@@ -148,6 +148,21 @@ def send_when(path, number):
     os.kill(os.getpid(), number)
 
 
+def test_mpirun_is_asked_to_pass_the_signal_on(tmp_path):
+    code = f"""
+import pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (pathlib.Path({str(tmp_path)!r}, "asked").touch(), sys.exit(130)))
+pathlib.Path({str(tmp_path)!r}, "ready").touch()
+time.sleep(60)
+"""
+    start = Start("mpirun", (sys.executable, "-c", code), tmp_path / "mpirun.log")
+    timer = threading.Thread(target=send_when, args=(tmp_path / "ready", signal.SIGTERM))
+    timer.start()
+    assert failure_of(Plan((start,), {0: start.log}, managed=True)).exit_code == INTERRUPTED
+    timer.join()
+    assert (tmp_path / "asked").exists()
+
+
 def test_a_second_signal_does_not_wait(plan, tmp_path):
     stubborn = f"""
 import signal, time, pathlib

@@ -17,7 +17,7 @@ from typing import IO, NamedTuple
 import psutil
 
 from mindrestore.errors import MindRestoreError
-from mindrestore.launch.plan import Plan, Start
+from mindrestore.launch.plan import MSRUN, Plan, Start
 
 USAGE_ERROR, INTERRUPTED = 2, 130
 _POLL = 0.1  # seconds between two looks
@@ -113,18 +113,18 @@ class _Family:
 
     def __init__(self, plan: Plan, processes: Sequence[subprocess.Popen]) -> None:
         self.plan, self.processes = plan, processes
+        self.of_msrun = plan.managed and plan.starts[0].name == MSRUN
         self.members = {process.pid: psutil.Process(process.pid) for process in processes}
-        self.ranks: dict[int, int] = {}
-        if not plan.managed:
-            self.ranks = {process.pid: rank for process, rank in zip(processes, plan.logs)}
+        self.ranks: dict[int, int] = {}  # of msrun's workers, by process number
 
     def runs(self) -> bool:
         return any(process.poll() is None for process in self.processes)
 
     def look(self) -> _End | None:
         """Take in new processes, and give the first that failed."""
-        if self.plan.managed:
-            self._find_workers()
+        if self.of_msrun:
+            if len(self.ranks) < len(self.plan.logs):
+                self._find_workers()
             failed = next(filter(None, map(self._failed_worker, self.ranks)), None) or self._reported()
             if failed:
                 return failed
@@ -136,10 +136,12 @@ class _Family:
     def stop(self, signals: Sequence[int], show: Callable[[], None]) -> None:
         """Ask the workers to save and leave; a second signal, or too long a wait, ends that."""
         self.look()
-        for pid in self.ranks:
-            _send(self.members[pid], signal.SIGTERM)
+        # mpirun hands the signal on; msrun would end its workers at once
+        asked = [self.members[pid] for pid in (self.ranks if self.of_msrun else self.members)]
+        for member in asked:
+            _send(member, signal.SIGTERM)
         deadline = time.monotonic() + _STOPPING
-        while len(signals) < 2 and time.monotonic() < deadline and any(_works(self.members[pid]) for pid in self.ranks):
+        while len(signals) < 2 and time.monotonic() < deadline and any(map(_works, asked)):
             show()
             time.sleep(_POLL)
 
@@ -154,13 +156,11 @@ class _Family:
         psutil.wait_procs(self.members.values(), timeout=_PARTING)
 
     def _find_workers(self) -> None:
-        for manager in self.processes:
-            for child in _children(self.members[manager.pid]):
-                self.members.setdefault(child.pid, child)
-                if child.pid not in self.ranks:
-                    rank = _rank(child)
-                    if rank is not None:
-                        self.ranks[child.pid] = rank
+        for child in _children(self.members[self.processes[0].pid]):
+            self.members.setdefault(child.pid, child)
+            rank = None if child.pid in self.ranks else _rank(child)
+            if rank is not None:
+                self.ranks[child.pid] = rank
 
     def _failed_worker(self, pid: int) -> _End | None:
         """Tell how a worker ended that its manager has not yet taken notice of."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from mindrestore.errors import MindRestoreError
 from mindrestore.launch.rank_table import RankTable
 
+MSRUN = "msrun"
 DEFAULT_CPU_PROCESSES = 2
 DEFAULT_PORT = 8118  # msrun's own, where several nodes have to agree without asking each other
 _LOCAL = "127.0.0.1"
@@ -186,10 +187,10 @@ def _msrun_plan(
         "tail_worker_log": _NO_RANK,
     }
     python = _python()
-    msrun = python.with_name("msrun")
+    msrun = python.with_name(MSRUN)
     command = [str(msrun)] if msrun.exists() else [str(python), "-m", "mindspore.parallel.cluster.run"]
     command += [f"--{name}={value}" for name, value in flags.items()]
-    start = Start("msrun", (*command, python.name, *program), logs / "msrun.log", environment)
+    start = Start(MSRUN, (*command, python.name, *program), logs / "msrun.log", environment)
     first = cluster.node * local
     return Plan((start,), {rank: logs / f"worker_{rank}.log" for rank in range(first, first + local)}, managed=True)
 
