@@ -139,7 +139,14 @@ WITHOUT_EFFECT = ".attn.attn.meta.2.bias"
 
 every_model = pytest.mark.parametrize("name", list_models())
 # Registered names that share a class differ in hyper-parameters only: the first stands for all in slow tests.
-every_network = pytest.mark.parametrize("name", {_NETWORKS[name][:2]: name for name in list_models()}.values())
+NETWORKS = tuple({_NETWORKS[name][:2]: name for name in list_models()}.values())
+every_network = pytest.mark.parametrize("name", NETWORKS)
+LARGE = ("mpilnet",)  # without a small variant: some of the repetitions are slow tests
+FILES = [
+    pytest.param(name, suffix, marks=pytest.mark.slow) if name in LARGE and suffix != SUFFIXES[0] else (name, suffix)
+    for name in NETWORKS
+    for suffix in SUFFIXES
+]
 
 
 def small(name: str, seed: int = 0, **changes: Any) -> nn.Cell:
@@ -225,8 +232,7 @@ def test_values_far_outside_the_range_are_clipped(name):
     np.testing.assert_allclose(ImageModel(net, spec)(x).asnumpy(), np.clip(raw, 0, 1), rtol=0, atol=1e-6)
 
 
-@every_network
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(("name", "suffix"), FILES)
 def test_saved_weights_come_back_bit_for_bit(name, suffix, tmp_path):
     first, second = small(name, seed=0), small(name, seed=1)
     save_weights(first, tmp_path / f"w{suffix}")
