@@ -70,6 +70,8 @@ def test_two_processes_share_a_cpu(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 9)
     (start,) = make_plan(Cluster("CPU"), PROGRAM, tmp_path).starts
     assert (flags_of(start)["worker_num"], start.env["OMP_NUM_THREADS"]) == ("2", "4")
+    (start,) = make_plan(Cluster("CPU", per_node=3, visible=(0,)), PROGRAM, tmp_path).starts  # cards mean nothing here
+    assert (flags_of(start)["worker_num"], start.env["OMP_NUM_THREADS"]) == ("3", "3")
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert "OMP_NUM_THREADS" not in make_plan(Cluster("CPU"), PROGRAM, tmp_path).starts[0].env
 

@@ -141,8 +141,9 @@ def visible_devices(device: str) -> list[str]:
 
 
 def _local_processes(cluster: Cluster) -> int:
-    here = len(cluster.visible or ()) or len(visible_devices(cluster.device))
-    count = cluster.per_node or (DEFAULT_CPU_PROCESSES if cluster.device == "CPU" else here)
+    if cluster.device == "CPU":
+        return cluster.per_node or DEFAULT_CPU_PROCESSES
+    count = cluster.per_node or len(cluster.visible or visible_devices(cluster.device))
     if count < 1:
         raise LaunchError(
             f"no {cluster.device} devices under /dev; give their number as --device-num, or --visible-devices"
