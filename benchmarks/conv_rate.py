@@ -3,7 +3,8 @@
 Every convolution of the network is noted with its size. Those that matter (0.05 % of all multiplications or more) are
 timed alone: the bare operator in a graph of its own, with random numbers, without bias or activation, less the time a
 graph takes to do nothing. Their multiplications per second are the convolution rate here, each size counted by
-its share; at that rate the time of all is computed. Network and convolutions take turns, round by round; medians.
+its share; at that rate the time of all is computed. Network and convolutions take turns, round by round; the fastest
+round of each counts, since other programs only ever add time.
 
     python benchmarks/conv_rate.py --model mpilnet --size 256
 """
@@ -13,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import sys
 import time
 from collections import Counter
@@ -143,10 +143,11 @@ def measure(model: str, size: int, runs: int) -> dict:
     forwards, rounds = [], []
     for _ in range(runs):
         forwards.append(whole())
-        idle = statistics.median(nothing() for _ in range(9))
+        idle = min(nothing() for _ in range(9))
         rounds.append({shape: counts[shape] * (once() - idle) for shape, once in alone.items()})
     timed_gmac = sum(counts[shape] * shape.gmac for shape in alone)
-    totals = [sum(times.values()) * total / timed_gmac for times in rounds]
+    seconds = {shape: min(times[shape] for times in rounds) for shape in alone}
+    forward, together = min(forwards), sum(seconds.values()) * total / timed_gmac
     return {
         "model": model,
         "size": size,
@@ -155,15 +156,15 @@ def measure(model: str, size: int, runs: int) -> dict:
         "timed_gmac": timed_gmac,
         "convolutions": sum(counts.values()),
         "timed_convolutions": sum(counts[shape] for shape in alone),
-        "forward_s": statistics.median(forwards),
-        "convolutions_s": statistics.median(totals),
-        "ratio": statistics.median(forward / alone for forward, alone in zip(forwards, totals)),
+        "forward_s": forward,
+        "convolutions_s": together,
+        "ratio": forward / together,
         "sizes": [
             {
                 **shape._asdict(),
                 "count": counts[shape],
                 "gmac": counts[shape] * shape.gmac,
-                "seconds": statistics.median(times[shape] for times in rounds),
+                "seconds": seconds[shape],
             }
             for shape in alone
         ],
