@@ -9,7 +9,7 @@ from PIL import Image
 
 from mindrestore.data.images import ImageError, read_image, write_image
 from mindrestore.inference.files import published_photos, restore_files
-from mindrestore.inference.restorer import RestoreError
+from mindrestore.inference.pixels import RestoreError
 
 
 def halve(photo):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from mindspore import nn, ops
 
-from mindrestore.inference.restorer import RestoreError, Restorer, pad_to
+from mindrestore.inference.pixels import RestoreError, pad_to
+from mindrestore.inference.restorer import Restorer
 from mindrestore.inference.tiles import TileError
 
 

@@ -6,7 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from mindrestore.inference.tiles import TileError, Tiling, run_tiled
+from mindrestore.inference import tiles
+from mindrestore.inference.tiles import TileError, Tiling
+
+
+def run_tiled(run, image, tiling):
+    return tiles.run_tiled(lambda cut, places: [run(tile) for tile in cut], image, tiling)
 
 
 @pytest.mark.parametrize("shape", [(100, 75), (64, 64), (64, 200), (20, 30), (129, 65)])

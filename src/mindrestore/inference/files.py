@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from mindrestore.data.images import PathLike, list_images, read_image, read_rgb, write_bytes, write_image
 from mindrestore.errors import MindRestoreError
-from mindrestore.inference.restorer import RestoreError
+from mindrestore.inference.pixels import RestoreError
 
 # The published demo of MPRNet takes these, in this spelling; PaddleGAN's program takes .jpeg as well
 DEMO_SUFFIXES = (".jpg", ".JPG", ".png", ".PNG")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Union
 
+import cv2
 import mindspore as ms
 import numpy as np
+import psutil
 
 from mindrestore.data.images import PathLike, to_float
 from mindrestore.engine import context
-from mindrestore.errors import MindRestoreError
-from mindrestore.inference.tiles import Tiling, run_tiled
+from mindrestore.inference.pixels import RestoreError, check_photo, pad_to, restore_as_given, to_type
+from mindrestore.inference.statistics import WholeStatistics
+from mindrestore.inference.tiles import Place, Tiling, run_tiled
 from mindrestore.models.layers import on_cpu
 from mindrestore.models.registry import create_model, model_spec
 from mindrestore.models.spec import ModelSpec
@@ -22,11 +26,7 @@ from mindrestore.weights.convert import load_weights
 if TYPE_CHECKING:
     from mindspore import nn
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601, for photographs that came in grey
-
-
-class RestoreError(MindRestoreError):
-    """Report an image that cannot be restored or a result that cannot be kept."""
+Tile = Union[int, str, None]
 
 
 class Restorer:
@@ -36,17 +36,24 @@ class Restorer:
         model: Registered name; or the `ModelSpec` of `net`.
         weights: Weight file or dict for a network made here; None keeps its initial weights.
         device: "auto", "CPU", "GPU" or "Ascend"; only for a network made here.
-        tile: Side of overlapping tiles in pixels, for images too large for the memory; None takes them whole.
+        tile: Side of overlapping tiles in pixels; None takes images whole; "auto" takes those whole that fit into
+            `memory` and cuts others into tiles of one size that does.
         hyper: Hyper-parameters that differ from the defaults.
         net: A network to use as it is; it is put into inference mode while it restores.
         compiled: Compile the network once for all sizes (seconds at the first image, several times faster after it)
             or run operator by operator; None compiles on CPU.
+        memory: Gigabytes that the network may take for an image or a batch of tiles, for tile="auto"; None: half of
+            what is free now. A given number makes the same tiles on every machine.
+        batch: Images of one size, or tiles, that go through the network together.
+        ensemble: Restore the eight flips and turns of an image and average them: eight times as long.
+        whole_statistics: Let tiles use the averages that the network takes over the whole image, made small; only
+            networks with pools that can be held, one tile at a time.
 
     Raises:
-        MindRestoreError: The model, the weights, the device or the tile size cannot be used.
+        MindRestoreError: The model, the weights, the device, the tile size or an option cannot be used.
 
     Example:
-        >>> restore = Restorer("aecrnet", weights="best.ckpt")
+        >>> restore = Restorer("aecrnet", weights="best.ckpt", tile="auto")
         >>> restore(photo).shape == photo.shape
         True
     """
@@ -57,26 +64,30 @@ class Restorer:
         *,
         weights: PathLike | Mapping[str, Any] | None = None,
         device: str = "auto",
-        tile: int | None = None,
+        tile: Tile = None,
         hyper: Mapping[str, Any] | None = None,
         net: nn.Cell | None = None,
         compiled: bool | None = None,
+        memory: float | None = None,
+        batch: int = 1,
+        ensemble: bool = False,
+        whole_statistics: bool = False,
     ) -> None:
         self.spec = model_spec(model) if isinstance(model, str) else model
-        self.tiling = None if tile is None else Tiling.of(tile, self.spec.size_multiple, self.spec.min_size)
-        if tile is not None and self.spec.tiling == "statistics":
-            warnings.warn(
-                f"{self.spec.name} averages over the whole image: results in tiles differ from those of whole images",
-                stacklevel=2,
-            )
+        self.batch, self.ensemble = _checked_batch(batch), ensemble
+        self.budget = _pixel_budget(self.spec, memory) if tile == "auto" else None
+        self.tiling = None if tile is None else self._tiling(tile)
+        if self.tiling and self.spec.tiling == "statistics" and tile != "auto" and not whole_statistics:
+            self._warn()
         if net is None:
             context.setup(device, mode="pynative")
             net = create_model(self.spec.name, **dict(hyper or {}))
         if weights is not None:
             load_weights(net, weights)
         self.net = net
-        self._model = ImageModel(net, self.spec)
-        self._forward = _compiled(self._model) if (on_cpu() if compiled is None else compiled) else self._model
+        self.statistics = self._held_statistics() if whole_statistics else None
+        self._compiled = on_cpu() if compiled is None else compiled
+        self._forwards: dict[int, Callable[[ms.Tensor], ms.Tensor]] = {}
 
     def __call__(self, photo: np.ndarray) -> np.ndarray:
         """Restore an image and give it back in its own type and size.
@@ -95,18 +106,39 @@ class Restorer:
             >>> restore(np.zeros((17, 23, 3), np.uint8)).shape
             (17, 23, 3)
         """
-        photo = np.asarray(photo)
-        _check_photo(photo)
-        rgb = np.repeat(photo[..., None], 3, axis=2) if photo.ndim == 2 else photo[..., :3]
-        restored = self.restore_float(to_float(rgb))
-        if photo.ndim == 2:
-            restored = restored @ _LUMA
-        restored = _to_type(restored, photo.dtype)
-        if photo.ndim == 3 and photo.shape[2] == 4:
-            restored = np.concatenate((restored, photo[..., 3:]), axis=2)
-        return restored
+        return restore_as_given(self._restore_rgb, photo)
 
     restore = __call__
+
+    def restore_batch(self, photos: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Restore images of one shape together, as many at a time as `batch` says.
+
+        Args:
+            photos: Images as for a call; those of one shape, three channels and a size that needs no tiles are joined.
+
+        Returns:
+            Arrays of the same shapes and types.
+
+        Raises:
+            RestoreError: One of them is no image.
+
+        Example:
+            >>> [image.shape for image in restore.restore_batch([photo, photo])]
+            [(17, 23, 3), (17, 23, 3)]
+        """
+        shape = np.shape(photos[0])
+        joined = len(shape) == 3 and shape[2] == 3 and all(np.shape(photo) == shape for photo in photos)
+        if not joined or self.ensemble or self.statistics or not self._fits_together(*self._padded(shape)):
+            return [self(photo) for photo in photos]
+        for photo in photos:
+            check_photo(np.asarray(photo))
+        padded = [pad_to(np.asarray(photo), *self._padded(shape)) for photo in photos]
+        restored = []
+        for first in range(0, len(padded), self.batch):
+            restored += self._in_inference(lambda part=padded[first : first + self.batch]: self._run(part))
+        return [
+            to_type(image[: shape[0], : shape[1]], np.asarray(photo).dtype) for image, photo in zip(restored, photos)
+        ]
 
     def restore_float(self, image: np.ndarray) -> np.ndarray:
         """Restore a floating-point RGB image.
@@ -124,69 +156,159 @@ class Restorer:
             >>> restore.restore_float(np.zeros((1, 1, 3), np.float32)).dtype
             dtype('float32')
         """
-        height, width = image.shape[:2]
-        padded = pad_to(image, *(self.fitting(side) for side in (height, width)))
-        training = self.net.training
-        self._model.set_train(False)
-        try:
-            restored = run_tiled(self._run, padded, self.tiling) if self.tiling else self._run(padded)
-        finally:
-            self.net.set_train(training)
-        return restored[:height, :width]
+        return self._restore_rgb(image, np.dtype(np.float32))
 
     def fitting(self, side: int) -> int:
         """Give the next side, in pixels, that the network takes."""
         multiple = self.spec.size_multiple
         return -(-max(side, self.spec.min_size) // multiple) * multiple
 
-    def _run(self, image: np.ndarray) -> np.ndarray:
-        batch = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)  # (1, 3, H, W)
-        output = self._forward(ms.Tensor(batch)).asnumpy()
+    def _restore_rgb(self, image: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        if not self.ensemble:
+            return self._pass(image, dtype)
+        total = np.zeros(image.shape, np.float32)
+        for turns in range(4):
+            for way in (1, -1):  # as it is, and mirrored
+                turned = np.rot90(image, turns)[:, ::way]
+                total += np.rot90(self._pass(turned, np.dtype(np.float32))[:, ::way], -turns)
+        return to_type(total / 8, dtype)
+
+    def _pass(self, image: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        """Run the network once over an image of any size."""
+        height, width = image.shape[:2]
+        padded = pad_to(image, *self._padded(image.shape))
+        tiling = self._tiling_for(*padded.shape[:2])
+        return self._in_inference(lambda: self._whole_or_tiled(padded, tiling, dtype))[:height, :width]
+
+    def _whole_or_tiled(self, padded: np.ndarray, tiling: Tiling | None, dtype: np.dtype) -> np.ndarray:
+        if self.statistics and (tiling or not self.statistics.noted):
+            self.statistics.note(ImageModel(self.net, self.spec), ms.Tensor(_batched([self._small(padded)])))
+        if tiling is None:
+            if self.statistics:
+                self.statistics.release()
+            return to_type(self._run([padded])[0], dtype)
+        finish = partial(to_type, dtype=dtype)
+        if self.statistics is None:
+            return run_tiled(lambda tiles, _: self._run(tiles), padded, tiling, batch=self.batch, finish=finish)
+
+        def run(tiles: Sequence[np.ndarray], places: Sequence[Place]) -> list[np.ndarray]:
+            self.statistics.give(places[0], tiles[0].shape[:2], padded.shape[:2])
+            return self._run(tiles)
+
+        return run_tiled(run, padded, tiling, finish=finish)
+
+    def _small(self, padded: np.ndarray) -> np.ndarray:
+        """Shrink an image until it has no more pixels than a tile, to sizes that the network takes."""
+        height, width = padded.shape[:2]
+        most = self.tiling.size**2 if self.tiling else height * width
+        scale = min((most / (height * width)) ** 0.5, 1)
+        sides = [self.fitting(round(side * scale)) for side in (height, width)]
+        return cv2.resize(padded, (sides[1], sides[0]), interpolation=cv2.INTER_AREA)
+
+    def _in_inference(self, work: Callable[[], Any]) -> Any:
+        training = self.net.training
+        self.net.set_train(False)
+        try:
+            return work()
+        finally:
+            self.net.set_train(training)
+
+    def _run(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Run the network on images (h, w, 3) of one size: all together when they fill a batch, else one by one."""
+        if len(images) not in (1, self.batch):
+            return [self._run([image])[0] for image in images]
+        batch = _batched(images)
+        if len(images) not in self._forwards:
+            model = ImageModel(self.net, self.spec).set_train(False)
+            self._forwards[len(images)] = _compiled(model, len(images)) if self._compiled else model
+        output = self._forwards[len(images)](ms.Tensor(batch)).asnumpy()
         if output.shape != batch.shape:
             raise RestoreError(f"{self.spec.name} made {output.shape} of {batch.shape}; its spec gives a wrong output")
-        return output[0].transpose(1, 2, 0).copy()  # MindSpore's memory is reused
+        return list(output.transpose(0, 2, 3, 1).copy())  # MindSpore's memory is reused
+
+    def _padded(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        return self.fitting(shape[0]), self.fitting(shape[1])
+
+    def _tiling(self, tile: int | str) -> Tiling:
+        grid = self.spec.size_multiple, self.spec.min_size
+        if tile == "auto":
+            return Tiling.within(self.budget / self.batch, *grid)
+        if not isinstance(tile, int):
+            raise RestoreError(f"tile {tile!r}: give a side in pixels, such as 512, or auto")
+        return Tiling.of(tile, *grid)
+
+    def _tiling_for(self, height: int, width: int) -> Tiling | None:
+        """Leave tiles out where the whole image fits into the memory, or into one tile."""
+        if self.budget is not None and height * width <= self.budget:
+            return None
+        if self.tiling is None or max(height, width) <= self.tiling.size:
+            return None
+        if self.budget is not None and self.spec.tiling == "statistics" and self.statistics is None:
+            self._warn()
+        return self.tiling
+
+    def _fits_together(self, height: int, width: int) -> bool:
+        if self.budget is not None:
+            return height * width * self.batch <= self.budget
+        return self._tiling_for(height, width) is None
+
+    def _held_statistics(self) -> WholeStatistics:
+        statistics = WholeStatistics(self.net)
+        if not statistics.pools:
+            raise RestoreError(f"{self.spec.name} has no statistics that can be held; leave whole_statistics out")
+        return statistics
+
+    def _warn(self) -> None:
+        warnings.warn(
+            f"{self.spec.name} averages over the whole image: results in tiles differ from those of whole images",
+            stacklevel=3,
+        )
 
 
-def _compiled(model: nn.Cell) -> Callable[[ms.Tensor], ms.Tensor]:
-    """Compile a network once for images of every size: several times faster on CPU than operator by operator."""
-    model.set_inputs(ms.Tensor(shape=(1, 3, None, None), dtype=ms.float32))
-    return ms.jit(model)
-
-
-def pad_to(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Extend an image at the bottom and right: by reflection as far as it reaches, then by the last line.
+class InTurn:
+    """Restore with several networks, one after the other, without rounding between them.
 
     Args:
-        image: Array (H, W, C).
-        height: Rows of the result, at least H.
-        width: Columns of the result, at least W.
-
-    Returns:
-        Array (height, width, C); the image itself when nothing is lacking.
+        restorers: Networks in the order of their work.
 
     Example:
-        >>> pad_to(np.arange(3.0).reshape(1, 3, 1), 1, 7)[0, :, 0]
-        array([0., 1., 2., 1., 0., 0., 0.])
+        >>> clean = InTurn([Restorer("mprnet_deraining"), Restorer("mprnet_denoising")])(photo)
     """
-    lacking = (height - image.shape[0], width - image.shape[1])
-    if not any(lacking):
+
+    def __init__(self, restorers: Sequence[Restorer]) -> None:
+        self.restorers = tuple(restorers)
+
+    def __call__(self, photo: np.ndarray) -> np.ndarray:
+        """Restore an image as `Restorer` does."""
+        return restore_as_given(lambda rgb, dtype: to_type(self.restore_float(to_float(rgb)), dtype), photo)
+
+    def restore_float(self, image: np.ndarray) -> np.ndarray:
+        """Restore a floating-point RGB image (H, W, 3) in [0,1]."""
+        for restorer in self.restorers:
+            image = restorer.restore_float(image)
         return image
-    mirrored = [min(lack, side - 1) for lack, side in zip(lacking, image.shape)]
-    image = np.pad(image, [(0, mirrored[0]), (0, mirrored[1]), (0, 0)], mode="reflect")
-    return np.pad(image, [(0, lacking[0] - mirrored[0]), (0, lacking[1] - mirrored[1]), (0, 0)], mode="edge")
 
 
-def _check_photo(photo: np.ndarray) -> None:
-    if photo.size == 0 or not (photo.ndim == 2 or (photo.ndim == 3 and photo.shape[2] in (3, 4))):
-        raise RestoreError(f"an array of shape {photo.shape} is no image; give (H, W), (H, W, 3) or (H, W, 4)")
-    floating = np.issubdtype(photo.dtype, np.floating)
-    if not floating and photo.dtype not in (np.uint8, np.uint16):
-        raise RestoreError(f"pixels of type {photo.dtype} are not supported; give uint8, uint16 or float in [0,1]")
-    if floating and not np.isfinite(photo).all():
-        raise RestoreError("the image holds NaN or infinite values; replace them first")
+def _batched(images: Sequence[np.ndarray]) -> np.ndarray:
+    return np.ascontiguousarray(np.stack([to_float(image) for image in images]).transpose(0, 3, 1, 2))  # (N, 3, h, w)
 
 
-def _to_type(image: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    if np.issubdtype(dtype, np.floating):
-        return image.astype(dtype)
-    return np.rint(np.clip(image, 0, 1) * np.iinfo(dtype).max).astype(dtype)
+def _checked_batch(batch: int) -> int:
+    if batch < 1:
+        raise RestoreError(f"batch {batch}: give the number of images that go through together, 1 or more")
+    return batch
+
+
+def _pixel_budget(spec: ModelSpec, memory: float | None) -> float:
+    """Give how many pixels the network may take at once."""
+    if memory is None:
+        return psutil.virtual_memory().available / 2 / spec.pixel_bytes
+    if memory <= 0:
+        raise RestoreError(f"memory {memory}: give gigabytes, such as 2")
+    return memory * 1e9 / spec.pixel_bytes
+
+
+def _compiled(model: nn.Cell, batch: int) -> Callable[[ms.Tensor], ms.Tensor]:
+    """Compile a network once for images of every size: several times faster on CPU than operator by operator."""
+    model.set_inputs(ms.Tensor(shape=(batch, 3, None, None), dtype=ms.float32))
+    return ms.jit(model)

@@ -11,7 +11,8 @@ import numpy as np
 
 from mindrestore.data.images import PathLike, read_rgb, write_image
 from mindrestore.inference.files import RestoreSummary, plan_jobs, restore_each
-from mindrestore.inference.restorer import RestoreError, Restorer, pad_to
+from mindrestore.inference.pixels import RestoreError, pad_to
+from mindrestore.inference.restorer import Restorer
 
 # Luma of an image with values 0 to 255 as DSRIR's programs compute it, for a map that has no such range
 _MAP_LUMA = np.array([65.738, 129.057, 25.064]) / 256

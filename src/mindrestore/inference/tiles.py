@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Callable
 
 import numpy as np
 
 from mindrestore.errors import MindRestoreError
+
+# Neighbours share a quarter of a small tile, and no more than this of a large one: it is computed twice
+_MOST_OVERLAP = 64
+
+Place = tuple[int, int]  # first row and first column of a tile
+TilesFunction = Callable[[Sequence[np.ndarray], Sequence[Place]], Sequence[np.ndarray]]
 
 
 class TileError(MindRestoreError):
@@ -38,7 +46,7 @@ class Tiling:
 
     @classmethod
     def of(cls, size: int, multiple: int = 1, min_size: int = 1) -> Tiling:
-        """Make a tiling whose neighbours share a quarter of a tile.
+        """Make a tiling whose neighbours share a quarter of a tile, 64 pixels at most.
 
         Args:
             size: Side wanted, in pixels; rounded up to the multiple.
@@ -51,11 +59,30 @@ class Tiling:
         Raises:
             TileError: The tile is too small for an overlap on the network's grid.
         """
-        least = max(4 * multiple, min_size, 12)
+        least = _least(multiple, min_size)
         if size < least:
             raise TileError(f"tiles of {size} pixels are too small for this network; use at least {least}, such as 512")
         size = -(-size // multiple) * multiple
-        return cls(size, max(3, size // 4), multiple)
+        return cls(size, min(max(3, size // 4), _MOST_OVERLAP), multiple)
+
+    @classmethod
+    def within(cls, pixels: float, multiple: int = 1, min_size: int = 1) -> Tiling:
+        """Make the largest tiling that keeps to a number of pixels per tile.
+
+        Args:
+            pixels: Most pixels of a tile.
+            multiple: Size multiple of the network.
+            min_size: Smallest side the network takes.
+
+        Returns:
+            The tiling; of the smallest tiles that the network takes, when `pixels` are fewer.
+
+        Example:
+            >>> Tiling.within(300_000, multiple=8).size
+            544
+        """
+        side = max(math.isqrt(int(pixels)), _least(multiple, min_size) + multiple - 1)
+        return cls.of(side // multiple * multiple, multiple, min_size)
 
     def starts(self, length: int) -> list[int]:
         """Give the first pixel of every tile along a side.
@@ -75,35 +102,74 @@ class Tiling:
         step = max((self.size - self.overlap) // self.multiple, 1) * self.multiple
         return [*range(0, length - self.size, step), length - self.size]
 
+    def weights(self, length: int) -> list[np.ndarray]:
+        """Give the weight of every pixel of every tile along a side; those of one image line sum to 1.
 
-def run_tiled(run: Callable[[np.ndarray], np.ndarray], image: np.ndarray, tiling: Tiling) -> np.ndarray:
+        Args:
+            length: Side of the image, a multiple of `multiple`.
+
+        Returns:
+            For every tile of `starts` an array of its pixels' weights.
+        """
+        starts, side = self.starts(length), min(self.size, length)
+        weights = [_feather(side, self.overlap, start > 0, start + side < length) for start in starts]
+        total = np.zeros(length)
+        for start, weight in zip(starts, weights):
+            total[start : start + side] += weight
+        return [weight / total[start : start + side] for start, weight in zip(starts, weights)]
+
+
+def run_tiled(
+    run: TilesFunction,
+    image: np.ndarray,
+    tiling: Tiling,
+    *,
+    batch: int = 1,
+    finish: Callable[[np.ndarray], np.ndarray] = np.float32,
+) -> np.ndarray:
     """Apply a function to every tile of an image and blend the results.
 
+    Beside image and result, memory holds one row of tiles.
+
     Args:
-        run: Maps an array (h, w, C) to one of the same shape.
-        image: Array (H, W, C); both sides multiples of `tiling.multiple`.
+        run: Maps arrays (h, w, C) of one shape, and their places in the image, to arrays of the same shape.
+        image: Array (H, W, C) of any type; both sides multiples of `tiling.multiple`.
         tiling: Layout of the tiles.
+        batch: Most tiles that `run` gets at once.
+        finish: Maps rows of the result, float64, to the type it is wanted in.
 
     Returns:
-        float32 array (H, W, C).
+        Array (H, W, C) of the type that `finish` gives.
 
     Example:
-        >>> run_tiled(lambda tile: tile * 2, np.ones((100, 100, 3)), Tiling.of(64)).max()
+        >>> run_tiled(lambda tiles, places: [tile * 2 for tile in tiles], np.ones((99, 99, 3)), Tiling.of(64)).max()
         2.0
     """
-    height, width = image.shape[:2]
+    height, width, channels = image.shape
+    tops, lefts = tiling.starts(height), tiling.starts(width)
+    high, wide = min(tiling.size, height), min(tiling.size, width)
+    down, across = tiling.weights(height), tiling.weights(width)
+    result = np.empty(image.shape, finish(np.zeros(1)).dtype)
     # Double precision: the weighted mean of equal values is then that value again after rounding to float32.
-    total = np.zeros(image.shape, np.float64)
-    weights = np.zeros((height, width, 1), np.float64)
-    for top in tiling.starts(height):
-        for left in tiling.starts(width):
-            bottom, right = min(top + tiling.size, height), min(left + tiling.size, width)
-            down = _feather(bottom - top, tiling.overlap, top > 0, bottom < height)
-            across = _feather(right - left, tiling.overlap, left > 0, right < width)
-            weight = (down[:, None] * across[None, :])[..., None]  # (h, w, 1)
-            total[top:bottom, left:right] += weight * run(image[top:bottom, left:right])
-            weights[top:bottom, left:right] += weight
-    return (total / weights).astype(np.float32)
+    band = np.zeros((high, width, channels), np.float64)
+    for row, top in enumerate(tops):
+        if row:  # nothing more comes for the rows above
+            ready = top - tops[row - 1]
+            result[tops[row - 1] : top] = finish(band[:ready])
+            band[:-ready] = band[ready:].copy()
+            band[-ready:] = 0
+        for first in range(0, len(lefts), batch):
+            places = [(top, left) for left in lefts[first : first + batch]]
+            tiles = [image[top : top + high, left : left + wide] for _, left in places]
+            for column, restored in enumerate(run(tiles, places), first):
+                weight = (down[row][:, None] * across[column])[..., None]  # (h, w, 1)
+                band[:, lefts[column] : lefts[column] + wide] += weight * restored
+    result[tops[-1] :] = finish(band)
+    return result
+
+
+def _least(multiple: int, min_size: int) -> int:
+    return max(4 * multiple, min_size, 12)
 
 
 def _feather(length: int, overlap: int, neighbour_before: bool, neighbour_after: bool) -> np.ndarray:

@@ -25,6 +25,7 @@ class ModelSpec:
         hyper: hyper-parameters of this registered name; the constructor's defaults are the others.
         tiling: `exact` when a tile gives the same pixels as the whole image (beyond the network's reach), `statistics`
             when the network pools over the whole image, so that tiles differ a little.
+        pixel_bytes: memory that a forward pass on CPU takes per pixel (bytes), measured; sizes tiles for a memory budget.
         aliases: parameter names found in published files -> the name used here.
         recognise: function that reads the hyper-parameters off a file: parameter name -> shape in, hyper-parameter ->
             value out. It may index names freely: a KeyError or IndexError says that the file holds another network.
@@ -43,5 +44,6 @@ class ModelSpec:
     stages: int = 1
     hyper: Mapping[str, Any] = field(default_factory=dict)
     tiling: str = "statistics"
+    pixel_bytes: int = 8000
     aliases: Mapping[str, str] = field(default_factory=dict)
     recognise: Callable[[Mapping[str, tuple[int, ...]]], dict[str, Any]] | None = None
