@@ -15,7 +15,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import HeUniform, Uniform, initializer
 
 from mindrestore.models.deform import DeformConv2d
-from mindrestore.models.layers import NarrowConv2d, ReflectPad, conv, upsample_conv
+from mindrestore.models.layers import NarrowConv2d, ReflectPad, channel_mean, conv, upsample_conv
 from mindrestore.models.spec import ModelSpec
 
 
@@ -136,7 +136,7 @@ class ChannelAttention(nn.Cell):
         self.ca = nn.SequentialCell(conv(channels, channels // 8, 1), nn.ReLU(), conv(channels // 8, channels, 1))
 
     def construct(self, x: Tensor) -> Tensor:
-        return x * ops.sigmoid(self.ca(x.mean((2, 3), keep_dims=True)))  # gate (N, C, 1, 1)
+        return x * ops.sigmoid(self.ca(channel_mean(x)))  # gate (N, C, 1, 1)
 
 
 class PixelAttention(nn.Cell):

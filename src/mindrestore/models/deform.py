@@ -233,7 +233,8 @@ def _corner_table(x: Tensor) -> Tensor:
     x = ops.concat((zeros, x, zeros), 2).reshape(-1, c)
     wide = w + 2
     rows = n * (h + 2) * wide - wide - 1
-    return ops.concat((x[:rows], x[1 : rows + 1], x[wide : rows + wide], x[wide + 1 : rows + wide + 1]), 1)
+    corners = [ops.slice(x, (first, 0), (rows, c)) for first in (0, 1, wide, wide + 1)]  # `x[a:b]` is 20 times slower
+    return ops.concat(corners, 1)
 
 
 def _corner_weights(fy: Tensor, fx: Tensor, mask: Tensor) -> Tensor:
