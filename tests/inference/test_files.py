@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from mindrestore.data.images import ImageError, read_image, write_image
-from mindrestore.inference.files import published_photos, restore_files
+from mindrestore.data.images import read_image, write_image
+from mindrestore.inference.files import restore_files
 from mindrestore.inference.pixels import RestoreError
+from mindrestore.inference.planning import published_photos
 
 
 def halve(photo):
@@ -108,7 +112,7 @@ def test_grey_and_transparent_files(tmp_path):
 
     summary = restore_files(note, tmp_path, tmp_path / "out")
     assert len(summary.written) == 3
-    assert set(seen) == {((6, 7), "uint8"), ((6, 7), "uint16"), ((6, 7, 4), "uint8")}
+    assert set(seen) == {((6, 7), "uint8"), ((6, 7), "uint16"), ((6, 7, 3), "uint8")}
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out/grey.png")), grey)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out/rgba.png")), rgba)
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "out/deep.png"), cv2.IMREAD_UNCHANGED), deep)
@@ -177,10 +181,15 @@ def test_wrong_places_are_named(photos, tmp_path):
 
 
 def test_a_full_disk_is_named_once_per_file(photos, tmp_path, monkeypatch):
-    def full(path, array):
-        raise ImageError(f"{path}: the disk is full; free some space or choose another folder")
+    def full(path, data):
+        path.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("mindrestore.inference.files.write_image", full)
-    summary = restore_files(halve, photos, tmp_path / "out")
+    out = tmp_path / "out"
+    write_image(out / "a.png", np.zeros((2, 2, 3), np.uint8))
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    summary = restore_files(halve, photos, out, overwrite=True)
     assert len(summary.failed) == 4
-    assert all("disk is full" in message for message in summary.failed)
+    assert all("the disk is full" in message for message in summary.failed)
+    assert names_below(out) == ["a.png"]  # the old one, and no half file
+    assert read_image(out / "a.png").shape == (2, 2, 3)

@@ -132,7 +132,7 @@ def _restore_as_demo(args: argparse.Namespace, dataset: str | None) -> RestoreSu
     source = _trained(args)
     from mindrestore import api
     from mindrestore.inference.benchmarks import is_benchmark
-    from mindrestore.inference.files import published_photos
+    from mindrestore.inference.planning import published_photos
 
     options = {"overwrite": True, "tile": args.tile, "device": args.device}
     if is_benchmark(photos):

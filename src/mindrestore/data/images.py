@@ -95,7 +95,7 @@ def read_image(path: PathLike) -> np.ndarray:
             image.load()  # reports truncation, which OpenCV would fill with grey
             # Asked after load(): both decoders turn TIFF files by themselves, and PNG may keep EXIF behind the pixels.
             orientation = image.getexif().get(_ORIENTATION_TAG, 1)
-            return _turn_upright(_decode_16_bit(data) if deep else _to_rgb8(image), orientation)
+            return turn_upright(_decode_16_bit(data) if deep else _to_rgb8(image), orientation)
     except Image.UnidentifiedImageError as error:
         raise ImageError(
             f"{path}: not an image ({len(data)} bytes that begin with {data[:12]!r}); replace or remove the file"
@@ -304,8 +304,20 @@ def _to_rgb8(image: Image.Image) -> np.ndarray:
     return np.array(image.convert("RGB"))
 
 
-def _turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Undo the EXIF orientation: the numbers 1 to 8 are the flips and turns of the square."""
+def turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Undo the EXIF orientation: the numbers 1 to 8 are the flips and turns of the square.
+
+    Args:
+        pixels: (H, W, C).
+        orientation: Value of the EXIF tag.
+
+    Returns:
+        The upright image; 5 to 8 exchange height and width.
+
+    Example:
+        >>> turn_upright(np.zeros((2, 3, 3)), 6).shape
+        (3, 2, 3)
+    """
     if orientation in (5, 6, 7, 8):
         pixels = pixels.transpose(1, 0, 2)
     if orientation in (3, 4, 7, 8):

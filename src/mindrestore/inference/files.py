@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Callable, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from mindrestore.data.images import PathLike, list_images, read_image, read_rgb, write_bytes, write_image
+from mindrestore.data.images import PathLike, read_rgb, write_image
+from mindrestore.data.photos import PHOTO_SUFFIXES, Photo, read_photo, write_photo
 from mindrestore.errors import MindRestoreError
-from mindrestore.inference.pixels import RestoreError
+from mindrestore.inference.planning import VIDEO_SUFFIXES, Job, Plan, plan_jobs, refuse_replacing, require_writable
+from mindrestore.inference.video import restore_video
 
-# The published demo of MPRNet takes these, in this spelling; PaddleGAN's program takes .jpeg as well
-DEMO_SUFFIXES = (".jpg", ".JPG", ".png", ".PNG")
-
-_KEPT_FORMATS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")  # others are written as PNG
-_GREY_MODES = ("1", "L", "I", "I;16", "I;16B", "I;16L")
-
-Job = tuple[Path, Path]  # a file to read, a file to write
 PhotoFunction = Callable[[np.ndarray], np.ndarray]
+
+_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n}/{total} {rate_noinv_fmt}, {elapsed} gone, {remaining} left{postfix}"
 
 
 class RestoreSummary(NamedTuple):
@@ -44,10 +40,12 @@ def restore_files(
     overwrite: bool = False,
     progress: bool | None = None,
 ) -> RestoreSummary:
-    """Restore a photograph, a folder with its sub-folders, or several of them.
+    """Restore a photograph, a video, a folder with its sub-folders, or several of them.
 
     Results have the name and format of their input; formats other than PNG, JPEG, TIFF, WebP and BMP become
-    NAME.SUFFIX.png. Grey files stay grey, alpha is kept.
+    NAME.SUFFIX.png. Grey files stay grey, 16 bits stay 16, alpha, colour profile and metadata are kept; photographs are
+    turned upright. Photographs of one size that follow each other go through the network in batches of
+    `restorer.batch`, where it has such a number. Videos (`video.py`) are restored frame by frame.
 
     Args:
         restorer: A `Restorer`, or any function from an image array to one of the same shape and type.
@@ -70,19 +68,28 @@ def restore_files(
     """
     out = Path(out_dir)
     sources = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
-    jobs = [job for source in sources for job in plan_jobs(Path(source), out, _png_name if png else _own_name)]
+    plans = [plan_jobs(Path(source), out, _png_name if png else _own_name) for source in sources]
+    plan = Plan([job for part in plans for job in part.jobs], [line for part in plans for line in part.problems])
+    if png:
 
-    def restore_one(source: Path, target: Path) -> None:
-        if png:
-            write_image(target, restorer(read_rgb(source)))  # floating point in [0, 1], rounded to 8 bits here
-        else:
-            _write_photo(target, restorer(_read_photo(source)))
+        def restore_one(source: Path, target: Path) -> None:
+            if source.suffix.lower() in VIDEO_SUFFIXES:
+                restore_video(restorer, source, target)
+            else:  # floating point in [0, 1], rounded to 8 bits when it is written
+                write_image(target, restorer(read_rgb(source)))
 
-    return restore_each(jobs, restore_one, out, overwrite=overwrite, progress=progress)
+        return restore_each(plan, restore_one, out, overwrite=overwrite, progress=progress)
+    account = _Account(failed=list(plan.problems))
+    jobs = account.due(plan.jobs, out, overwrite)
+    with _bar(len(jobs), progress) as bar:
+        for group in _groups(jobs, account, bar, getattr(restorer, "batch", 1)):
+            _restore_group(restorer, group, account)
+            bar.update(len(group))
+    return account.summary()
 
 
 def restore_each(
-    jobs: Sequence[Job],
+    plan: Plan | Sequence[Job],
     restore_one: Callable[[Path, Path], None],
     out: Path,
     *,
@@ -92,7 +99,7 @@ def restore_each(
     """Run one function over files; what fails is noted and the others go on.
 
     Args:
-        jobs: File to read and file to write, for every result.
+        plan: File to read and file to write, for every result; and what could not be read.
         restore_one: Reads the first and writes the second.
         out: Folder of all results.
         overwrite: Replace results that are there; otherwise they stay.
@@ -108,136 +115,129 @@ def restore_each(
         >>> restore_each([(Path("a.png"), Path("out/a.png"))], shutil.copy, Path("out")).written
         (PosixPath('out/a.png'),)
     """
-    _refuse_replacing(jobs)
-    _require_writable(out)
-    written, kept, failed, claimed = [], [], [], {}
-    for source, target in tqdm(jobs, desc="restore", unit="image", disable=None if progress is None else not progress):
-        if target in claimed:
-            failed.append(f"{source}: its result would replace that of {claimed[target]}; restore them separately")
-            continue
-        claimed[target] = source
-        if target.exists() and not overwrite:
-            kept.append(target)
-            continue
+    plan = plan if isinstance(plan, Plan) else Plan(list(plan), [])
+    account = _Account(failed=list(plan.problems))
+    jobs = account.due(plan.jobs, out, overwrite)
+    with _bar(len(jobs), progress) as bar:
+        for source, target in jobs:
+            done, _ = account.attempt(source, lambda pair=(source, target): restore_one(*pair))
+            if done:
+                account.written.append(target)
+            bar.update()
+    return account.summary()
+
+
+class _Read(NamedTuple):
+    """Hold a file that waits for the network; a video has no photograph."""
+
+    source: Path
+    target: Path
+    photo: Photo | None
+
+
+@dataclass
+class _Account:
+    """Keep what became of the files."""
+
+    written: list[Path] = field(default_factory=list)
+    kept: list[Path] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def due(self, jobs: Sequence[Job], out: Path, overwrite: bool) -> list[Job]:
+        """Choose the jobs that remain: results that are there stay, and none replaces that of another."""
+        refuse_replacing(jobs)
+        require_writable(out)
+        claimed: dict[Path, Path] = {}
+        due = []
+        for source, target in jobs:
+            if target in claimed:
+                rival = claimed[target]
+                self.failed.append(f"{source}: its result would replace that of {rival}; restore them separately")
+                continue
+            claimed[target] = source
+            if target.exists() and not overwrite:
+                self.kept.append(target)
+            else:
+                due.append((source, target))
+        return due
+
+    def attempt(self, source: Path, work: Callable[[], Any]) -> tuple[bool, Any]:
+        """Run a function; note its failure in one line."""
         try:
-            restore_one(source, target)
-            written.append(target)
+            return True, work()
         except MindRestoreError as error:
-            failed.append(_naming(source, str(error)))
+            message = str(error)
+            self.failed.append(message if source.name in message else f"{source}: {message}")
+        except (OSError, cv2.error) as error:
+            self.failed.append(f"{source}: {_first_line(error)}; check the file and the disk")
         except (MemoryError, RuntimeError) as error:  # MindSpore reports exhausted memory as RuntimeError
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            failed.append(
-                f"{source}: the network could not run ({reason}); for large images use tiles, as in --tile 512"
+            self.failed.append(
+                f"{source}: the network could not run ({_first_line(error)}); for large images use smaller "
+                "tiles, as in --tile 512"
             )
-    return RestoreSummary(tuple(written), tuple(kept), tuple(failed))
+        return False, None
+
+    def summary(self) -> RestoreSummary:
+        return RestoreSummary(tuple(self.written), tuple(self.kept), tuple(self.failed))
 
 
-def published_photos(folder: PathLike, suffixes: Sequence[str] = DEMO_SUFFIXES) -> list[Path]:
-    """List what a published program restores of a folder: files of a few suffixes, no sub-folders, natural order.
-
-    Args:
-        folder: Folder of photographs.
-        suffixes: The suffixes it takes, as they are spelt.
-
-    Returns:
-        Paths, at least one.
-
-    Raises:
-        RestoreError: The folder is missing or holds no such file.
-
-    Example:
-        >>> [path.name for path in published_photos("samples/input")]
-        ['2.png', '10.jpg']
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise RestoreError(f"{folder}: no such folder; check the path of the photographs")
-    photos = [path for path in list_images(folder) if path.suffix in suffixes]
-    if not photos:
-        raise RestoreError(f"{folder}: no image here ({', '.join(suffixes)}; sub-folders are left out); check the path")
-    return photos
+def _groups(jobs: Sequence[Job], account: _Account, bar: tqdm, most: int) -> Iterator[list[_Read]]:
+    """Read files one after the other and put neighbours of one size together."""
+    group: list[_Read] = []
+    for source, target in jobs:
+        if source.suffix.lower() in VIDEO_SUFFIXES:
+            done, photo = True, None
+        else:
+            done, photo = account.attempt(source, lambda path=source: read_photo(path))
+        if not done:
+            bar.update()
+            continue
+        if group and (len(group) == most or not _alike(group[0].photo, photo)):
+            yield group
+            group = []
+        group.append(_Read(source, target, photo))
+    if group:
+        yield group
 
 
-def plan_jobs(source: Path, out: Path, result_name: Callable[[Path], str]) -> list[Job]:
-    """List what to read and what to write for a photograph or a folder of them.
+def _alike(one: Photo | None, other: Photo | None) -> bool:
+    return one is not None and other is not None and one.pixels.shape == other.pixels.shape
 
-    Args:
-        source: Photograph, or folder with sub-folders.
-        out: Folder for the results; what lies in it already is no photograph.
-        result_name: Gives the name of a result, which stays in the sub-folder of its photograph.
 
-    Returns:
-        File to read and file to write, for every photograph.
+def _restore_group(restorer: PhotoFunction, group: Sequence[_Read], account: _Account) -> None:
+    """Restore files together; when that fails, each by itself, so that the message names the right one."""
+    together: Sequence[np.ndarray | None] = [None] * len(group)
+    if len(group) > 1:
+        try:
+            together = restorer.restore_batch([read.photo.pixels for read in group])
+        except (MindRestoreError, MemoryError, RuntimeError):  # a batch may need more memory than there is
+            together = [None] * len(group)
+    for read, restored in zip(group, together):
+        done, _ = account.attempt(read.source, lambda pair=(read, restored): _restore_one(restorer, *pair))
+        if done:
+            account.written.append(read.target)
 
-    Raises:
-        RestoreError: There is no photograph, or the results would replace them.
 
-    Example:
-        >>> plan_jobs(Path("photos"), Path("clean"), lambda path: path.name)
-        [(PosixPath('photos/a.png'), PosixPath('clean/a.png'))]
-    """
-    if source.is_file():
-        return [(source, out / result_name(source))]
-    if not source.is_dir():
-        raise RestoreError(f"{source}: no such file or folder; check the path")
-    # results of an earlier run are no photographs to restore again
-    inside = out.resolve()
-    found = [path for path in list_images(source, recursive=True) if inside not in path.resolve().parents]
-    if not found and inside != source.resolve():
-        raise RestoreError(f"{source}: no image in this folder or below it; check the path")
-    if not found:
-        raise RestoreError(f"{source}: the results would replace the photographs; choose another folder for them")
-    return [(path, out / path.relative_to(source).parent / result_name(path)) for path in found]
+def _restore_one(restorer: PhotoFunction, read: _Read, restored: np.ndarray | None) -> None:
+    if read.photo is None:
+        restore_video(restorer, read.source, read.target)
+    else:
+        pixels = restorer(read.photo.pixels) if restored is None else restored
+        write_photo(read.target, replace(read.photo, pixels=pixels))
+
+
+def _bar(total: int, progress: bool | None) -> tqdm:
+    hidden = None if progress is None else not progress
+    return tqdm(total=total, desc="restore", unit="image", disable=hidden, bar_format=_BAR)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _own_name(path: Path) -> str:
-    return path.name if path.suffix.lower() in _KEPT_FORMATS else f"{path.name}.png"
+    return path.name if path.suffix.lower() in (*PHOTO_SUFFIXES, *VIDEO_SUFFIXES) else f"{path.name}.png"
 
 
 def _png_name(path: Path) -> str:
-    return f"{path.stem}.png"
-
-
-def _refuse_replacing(jobs: Iterable[Job]) -> None:
-    for source, target in jobs:
-        if source.resolve() == target.resolve():
-            raise RestoreError(f"{source}: the result would replace the photograph; choose another folder for results")
-
-
-def _require_writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise RestoreError(
-            f"{folder}: results cannot be written there ({error.strerror}); choose another folder or change its rights"
-        ) from error
-
-
-def _read_photo(path: Path) -> np.ndarray:
-    """Read RGB, grey as (H, W), and transparency as a fourth channel."""
-    pixels = read_image(path)  # names every damaged file
-    with Image.open(path) as image:
-        if image.mode in _GREY_MODES and "transparency" not in image.info:
-            return pixels[..., 0]
-        if "A" not in image.getbands() and "transparency" not in image.info:
-            return pixels
-        alpha = np.asarray(ImageOps.exif_transpose(image).convert("RGBA").getchannel("A"))
-    if pixels.dtype == np.uint16:  # Pillow gives 8 bits of it
-        alpha = alpha.astype(np.uint16) * 257
-    return np.dstack((pixels, alpha))
-
-
-def _write_photo(path: Path, pixels: np.ndarray) -> None:
-    if pixels.ndim == 2 or pixels.shape[2] == 3:
-        write_image(path, pixels)
-        return
-    done, data = cv2.imencode(path.suffix.lower(), cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA))
-    if not done:
-        raise RestoreError(f"{path}: the encoder refused an image with transparency; convert the input to PNG")
-    write_bytes(path, data.tobytes())
-
-
-def _naming(source: Path, message: str) -> str:
-    return message if source.name in message else f"{source}: {message}"
+    return path.name if path.suffix.lower() in VIDEO_SUFFIXES else f"{path.stem}.png"

@@ -10,8 +10,10 @@ import numpy as np
 from PIL import Image
 
 from mindrestore.data.images import PathLike, read_image, write_image
-from mindrestore.inference.files import DEMO_SUFFIXES, RestoreSummary, published_photos, restore_each
-from mindrestore.inference.restorer import RestoreError, Restorer
+from mindrestore.inference.files import RestoreSummary, restore_each
+from mindrestore.inference.pixels import RestoreError
+from mindrestore.inference.planning import DEMO_SUFFIXES, published_photos
+from mindrestore.inference.restorer import Restorer
 from mindrestore.inference.tasks import network_for, published_weights, published_word
 
 PREDICTOR_SUFFIXES = (".jpeg", *DEMO_SUFFIXES)

@@ -10,8 +10,9 @@ import mindspore as ms
 import numpy as np
 
 from mindrestore.data.images import PathLike, read_rgb, write_image
-from mindrestore.inference.files import RestoreSummary, plan_jobs, restore_each
+from mindrestore.inference.files import RestoreSummary, restore_each
 from mindrestore.inference.pixels import RestoreError, pad_to
+from mindrestore.inference.planning import plan_jobs
 from mindrestore.inference.restorer import Restorer
 
 # Luma of an image with values 0 to 255 as DSRIR's programs compute it, for a map that has no such range

@@ -1,0 +1,142 @@
+"""Decide which files are restored and where the results go."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Callable, NamedTuple
+
+from mindrestore.data.images import SUFFIXES, PathLike, list_images, natural_key
+from mindrestore.inference.pixels import RestoreError
+
+# The published demo of MPRNet takes these, in this spelling; PaddleGAN's program takes .jpeg as well
+DEMO_SUFFIXES = (".jpg", ".JPG", ".png", ".PNG")
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm")
+
+_RESTORABLE = (*SUFFIXES, ".gif", *VIDEO_SUFFIXES)
+
+Job = tuple[Path, Path]  # a file to read, a file to write
+
+
+class Plan(NamedTuple):
+    """Say what to read and to write, and name what cannot be read: folders without rights, links in a circle."""
+
+    jobs: list[Job]
+    problems: list[str]
+
+
+def plan_jobs(source: Path, out: Path, result_name: Callable[[Path], str]) -> Plan:
+    """List what to read and what to write for a photograph, a video, or a folder of them.
+
+    Args:
+        source: File, or folder with sub-folders, those behind links too.
+        out: Folder for the results; what lies in it already is no photograph.
+        result_name: Gives the name of a result, which stays in the sub-folder of its photograph.
+
+    Returns:
+        File to read and file to write, for every photograph, and what cannot be read.
+
+    Raises:
+        RestoreError: There is no photograph, or the results would replace them.
+
+    Example:
+        >>> plan_jobs(Path("photos"), Path("clean"), lambda path: path.name).jobs
+        [(PosixPath('photos/a.png'), PosixPath('clean/a.png'))]
+    """
+    if source.is_file():
+        return Plan([(source, out / result_name(source))], [])
+    if not source.is_dir():
+        if source.is_symlink():
+            raise RestoreError(f"{source}: {_BROKEN_LINK}")
+        raise RestoreError(f"{source}: no such file or folder; check the path")
+    if os.path.realpath(out) == os.path.realpath(source):
+        raise RestoreError(f"{source}: the results would replace the photographs; choose another folder for them")
+    # results of an earlier run are no photographs to restore again
+    found, problems = _find(source, os.path.realpath(out))
+    if not found and not problems:
+        raise RestoreError(f"{source}: no image in this folder or below it; check the path")
+    return Plan([(path, out / path.relative_to(source).parent / result_name(path)) for path in found], problems)
+
+
+def published_photos(folder: PathLike, suffixes: Sequence[str] = DEMO_SUFFIXES) -> list[Path]:
+    """List what a published program restores of a folder: files of a few suffixes, no sub-folders, natural order.
+
+    Args:
+        folder: Folder of photographs.
+        suffixes: The suffixes it takes, as they are spelt.
+
+    Returns:
+        Paths, at least one.
+
+    Raises:
+        RestoreError: The folder is missing or holds no such file.
+
+    Example:
+        >>> [path.name for path in published_photos("samples/input")]
+        ['2.png', '10.jpg']
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise RestoreError(f"{folder}: no such folder; check the path of the photographs")
+    photos = [path for path in list_images(folder) if path.suffix in suffixes]
+    if not photos:
+        raise RestoreError(f"{folder}: no image here ({', '.join(suffixes)}; sub-folders are left out); check the path")
+    return photos
+
+
+def refuse_replacing(jobs: Iterable[Job]) -> None:
+    """Refuse results that would replace their own photographs.
+
+    Raises:
+        RestoreError: One of them would.
+    """
+    for source, target in jobs:
+        if os.path.realpath(source) == os.path.realpath(target):
+            raise RestoreError(f"{source}: the result would replace the photograph; choose another folder for results")
+
+
+def require_writable(folder: Path) -> None:
+    """Make a folder for results, and refuse one that cannot be written.
+
+    Raises:
+        RestoreError: It cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise RestoreError(
+            f"{folder}: results cannot be written there ({error.strerror}); choose another folder or change its rights"
+        ) from error
+
+
+_BROKEN_LINK = "a link that leads nowhere, or in a circle; remove it or set it anew"
+
+
+def _find(folder: Path, left_out: str) -> tuple[list[Path], list[str]]:
+    found, problems, seen = [], [], {left_out, os.path.realpath(folder)}
+
+    def look(place: Path) -> None:
+        try:
+            names = sorted(os.listdir(place), key=natural_key)
+        except OSError as error:
+            problems.append(f"{place}: the folder cannot be read ({error.strerror}); change its rights")
+            return
+        for path in (place / name for name in names if not name.startswith(".")):
+            if path.is_dir():
+                real = os.path.realpath(path)
+                if real not in seen:
+                    seen.add(real)
+                    look(path)
+                elif real != left_out and path.is_symlink():
+                    problems.append(f"{path}: a link to a folder that is restored already; it was left out")
+            elif path.suffix.lower() in _RESTORABLE and path.is_file():
+                found.append(path)
+            elif path.is_symlink():
+                problems.append(f"{path}: {_BROKEN_LINK}")
+
+    look(folder)
+    return sorted(found, key=lambda path: natural_key(str(path))), problems
