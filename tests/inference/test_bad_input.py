@@ -1,0 +1,201 @@
+"""Bad input: one clear line each, the others go on, and nothing that was there is harmed."""
+
+from __future__ import annotations
+
+import os
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from mindrestore.data.images import read_image, write_image
+from mindrestore.inference import files, planning
+from mindrestore.inference.files import restore_files
+from mindrestore.inference.pixels import RestoreError
+
+GOOD = np.random.default_rng(0).integers(0, 256, (9, 12, 3), np.uint8)
+
+
+def negative(photo):
+    return 255 - photo
+
+
+@pytest.fixture
+def photos(tmp_path):
+    write_image(tmp_path / "photos" / "good.png", GOOD)
+    return tmp_path / "photos"
+
+
+def restore_beside(photos, message):
+    """Restore a folder; expect the good photograph done and one line that names the bad one."""
+    out = photos.parent / "out"
+    summary = restore_files(negative, photos, out, progress=False)
+    assert out / "good.png" in summary.written
+    np.testing.assert_array_equal(read_image(out / "good.png"), 255 - GOOD)
+    assert len(summary.failed) == 1
+    (line,) = summary.failed
+    assert "\n" not in line
+    assert message in line
+    assert sorted(path.name for path in out.rglob("*") if path.name.endswith(".tmp")) == []
+
+
+def test_truncated_jpeg(photos):
+    write_image(photos / "cut.jpg", np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8))
+    (photos / "cut.jpg").write_bytes((photos / "cut.jpg").read_bytes()[:-900])
+    restore_beside(photos, "cut.jpg: damaged image (image file is truncated")
+
+
+def test_no_bytes(photos):
+    (photos / "empty.webp").touch()
+    restore_beside(photos, "empty.webp: the file is empty (0 bytes)")
+
+
+def test_animated_gif(photos):
+    frames = [Image.fromarray(GOOD // step) for step in (1, 2, 3, 4)]
+    frames[0].save(photos / "dance.gif", save_all=True, append_images=frames[1:])
+    restore_beside(photos, "dance.gif: holds 4 pictures; save each as its own file")
+
+
+def test_a_still_gif_becomes_png(photos, tmp_path):
+    Image.fromarray(GOOD).quantize(16).save(photos / "still.gif")
+    assert tmp_path / "out" / "still.gif.png" in restore_files(negative, photos, tmp_path / "out").written
+
+
+def test_floating_point_tiff(photos):
+    cv2.imwrite(str(photos / "sky.tif"), np.full((4, 4, 3), 3.5, np.float32))
+    restore_beside(photos, "sky.tif: pixels of type float32 (HDR) have no fixed white; save it with 8 or 16 bits")
+
+
+def test_one_pixel_and_a_long_strip(photos, tmp_path):
+    write_image(photos / "dot.png", GOOD[:1, :1])
+    write_image(photos / "strip.jpg", np.zeros((10, 60_000, 3), np.uint8))
+    summary = restore_files(negative, photos, tmp_path / "out")
+    assert summary.failed == ()
+    assert read_image(tmp_path / "out" / "dot.png").shape == (1, 1, 3)
+    strip = read_image(tmp_path / "out" / "strip.jpg")
+    assert strip.shape == (10, 60_000, 3)
+    assert strip.min() > 250
+
+
+def test_names_outside_ascii(photos, tmp_path):
+    write_image(photos / "Größe 雨 🌧.png", GOOD)
+    summary = restore_files(negative, photos, tmp_path / "Ausgabe ä")
+    assert summary.failed == ()
+    np.testing.assert_array_equal(read_image(tmp_path / "Ausgabe ä" / "Größe 雨 🌧.png"), 255 - GOOD)
+
+
+def test_links_in_a_circle(photos):
+    (photos / "loop").symlink_to(photos, target_is_directory=True)
+    restore_beside(photos, "loop: a link to a folder that is restored already; it was left out")
+
+
+@pytest.mark.parametrize("target", ["round.png", "nowhere.png"])
+def test_a_link_to_itself_or_to_nothing(photos, target):
+    (photos / "round.png").symlink_to(target)
+    restore_beside(photos, "round.png: a link that leads nowhere, or in a circle; remove it or set it anew")
+    with pytest.raises(RestoreError, match=r"round\.png: a link that leads nowhere"):
+        restore_files(negative, photos / "round.png", photos.parent / "o")
+
+
+def test_linked_folders_are_restored_once(photos, tmp_path):
+    write_image(tmp_path / "elsewhere" / "far.png", GOOD)
+    (photos / "far").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    summary = restore_files(negative, photos, tmp_path / "out")
+    assert sorted(path.relative_to(tmp_path / "out").as_posix() for path in summary.written) == [
+        "far/far.png",
+        "good.png",
+    ]
+
+
+def test_a_folder_without_permission(photos, monkeypatch):
+    (photos / "secret").mkdir()
+    listed = os.listdir
+
+    def guarded(place):  # rights do not stop the superuser, who may run the tests
+        if place == photos / "secret":
+            raise PermissionError(13, "Permission denied", str(place))
+        return listed(place)
+
+    monkeypatch.setattr(planning.os, "listdir", guarded)
+    restore_beside(photos, "secret: the folder cannot be read (Permission denied); change its rights")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="rights do not stop the superuser")
+def test_results_where_nothing_may_be_written(photos, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    with pytest.raises(RestoreError, match=r"results cannot be written there \(Permission denied\)"):
+        restore_files(negative, photos, tmp_path / "locked" / "out")
+
+
+def test_two_inputs_of_one_stem(photos, tmp_path):
+    write_image(photos / "good.jpg", GOOD)
+    both = restore_files(negative, photos, tmp_path / "both")  # in their own formats they do not meet
+    assert (len(both.written), both.failed) == (2, ())
+    summary = restore_files(negative, photos, tmp_path / "png", png=True)
+    assert len(summary.written) == 1
+    (line,) = summary.failed
+    assert "good.png: its result would replace that of" in line
+    assert "\n" not in line
+
+
+def test_an_error_of_the_system_does_not_stop_the_batch(photos, monkeypatch):
+    write_image(photos / "odd.png", GOOD)
+    read = files.read_photo
+
+    def failing(path):
+        if path.name == "odd.png":
+            raise OSError(5, "Input/output error")
+        return read(path)
+
+    monkeypatch.setattr(files, "read_photo", failing)
+    restore_beside(photos, "odd.png: [Errno 5] Input/output error; check the file and the disk")
+
+
+class Together:
+    """Restore batches, and refuse those with a black pixel in front; note how many came."""
+
+    batch = 3
+
+    def __init__(self):
+        self.sizes = []
+
+    def __call__(self, photo):
+        if photo[0, 0].max() == 0:
+            raise MemoryError
+        return 255 - photo
+
+    def restore_batch(self, photos):
+        self.sizes.append(len(photos))
+        return [self(photo) for photo in photos]
+
+
+def test_neighbours_of_one_size_go_together(tmp_path):
+    for number in range(5):
+        write_image(tmp_path / "in" / f"{number}.png", GOOD)
+    write_image(tmp_path / "in" / "6.png", GOOD[:4])
+    together = Together()
+    summary = restore_files(together, tmp_path / "in", tmp_path / "out")
+    assert together.sizes == [3, 2]  # the one of another size is restored by itself
+    assert len(summary.written) == 6
+    np.testing.assert_array_equal(read_image(tmp_path / "out" / "4.png"), 255 - GOOD)
+
+
+def test_a_batch_that_fails_is_restored_one_by_one(tmp_path):
+    for number in range(3):
+        write_image(tmp_path / "in" / f"{number}.png", np.zeros_like(GOOD) if number == 1 else GOOD + (GOOD == 0))
+    summary = restore_files(Together(), tmp_path / "in", tmp_path / "out")
+    assert [path.name for path in summary.written] == ["0.png", "2.png"]
+    (line,) = summary.failed
+    assert "1.png: the network could not run (MemoryError)" in line
+
+
+def test_the_bar_counts_images_per_second_and_time_left(photos, tmp_path, capsys):
+    write_image(photos / "more.png", GOOD)
+    restore_files(negative, photos, tmp_path / "out", progress=True)
+    err = capsys.readouterr().err
+    assert "2/2" in err
+    assert "image/s" in err
+    assert "left" in err
+    restore_files(negative, photos, tmp_path / "out", progress=False, overwrite=True)
+    assert capsys.readouterr().err == ""
