@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Union
+from typing import TYPE_CHECKING, Any, Callable, Union
 
 from mindrestore.data.catalog import DatasetError, find_pairs
 from mindrestore.data.lists import read_list
@@ -23,7 +23,7 @@ from mindrestore.evaluation.sets import NamedSet, TestSet, recipe_sets
 from mindrestore.inference.benchmarks import is_benchmark, restore_benchmark
 from mindrestore.inference.exporter import ExportReport, export_model
 from mindrestore.inference.files import RestoreSummary, restore_files
-from mindrestore.inference.restorer import Restorer
+from mindrestore.inference.restorer import InTurn, Restorer
 from mindrestore.inference.trained import Trained
 from mindrestore.losses.objective import build_objective
 from mindrestore.losses.progressive import SMALLEST_SIDE
@@ -309,25 +309,25 @@ def export(
 
 
 def restore(
-    source: Trained | PathLike,
+    source: Trained | PathLike | Sequence[Trained],
     photos: PathLike | Sequence[PathLike],
     out: PathLike,
     *,
     overwrite: bool = False,
     png: bool = False,
-    tile: int | None = None,
-    device: str = "auto",
+    tile: int | str | None = "auto",
+    **options: Any,
 ) -> RestoreSummary:
-    """Restore a photograph or a folder of them; or SIDD's validation blocks or DND into the files of their programs.
+    """Restore photographs and videos; or SIDD's validation blocks or DND into the files of their programs.
 
     Args:
-        source: A run folder, or `Trained(model, weights)`.
+        source: A run folder, or `Trained(model, weights)`; several of these work one after the other.
         photos: File, folder of files, or several of them; `ValidationNoisyBlocksSrgb.mat`; the folder of DND.
         out: Folder for the results, under the names of the inputs.
         overwrite: Replace results that are there; otherwise they stay.
         png: Write every result as NAME.png, 8-bit RGB; of SIDD and DND, write PNG files beside the MATLAB files.
-        tile: Side of the tiles in pixels; whole images when `None`.
-        device: "auto", "CPU", "GPU" or "Ascend".
+        tile: Side of the tiles in pixels; "auto" cuts what does not fit into the memory; whole images when `None`.
+        **options: `device`, `memory`, `batch`, `ensemble` and `whole_statistics` of `Restorer`.
 
     Returns:
         What was written and kept, and one message per image that failed; a bad file does not stop the others.
@@ -340,7 +340,9 @@ def restore(
         >>> restore("runs/quickstart", "photos", "clean").written
         (PosixPath('clean/a.png'), PosixPath('clean/b.jpg'))
     """
-    trained = source if isinstance(source, Trained) else Trained.of_run(source)
-    restorer = trained.restorer(device, tile)
+    chain = [source] if isinstance(source, (Trained, str, Path)) else list(source)
+    networks = [entry if isinstance(entry, Trained) else Trained.of_run(entry) for entry in chain]
+    restorers = [trained.restorer(tile=tile, **options) for trained in networks]
+    restorer = restorers[0] if len(restorers) == 1 else InTurn(restorers)
     whole = isinstance(photos, (str, Path)) and is_benchmark(photos)
     return (restore_benchmark if whole else restore_files)(restorer, photos, out, png=png, overwrite=overwrite)

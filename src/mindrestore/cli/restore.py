@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _EXAMPLES = """examples:
   mindrestore restore photos/ --task derain --weights rain.ckpt --out clean/
   mindrestore restore photos/ --model aecrnet --weights x.ckpt --out clean/
+  mindrestore restore photos/ --task derain,denoise --weights rain.ckpt,noise.ckpt --out clean/     one by one
+  mindrestore restore drive.mp4 --task dehaze --weights haze.ckpt --out clean/                     without sound
   mindrestore restore DND --task denoise --weights noise.ckpt --out results/           the submission's .mat files
   mindrestore restore --task Deraining --input_dir ./samples/input/ --result_dir ./samples/output/     as published
   mindrestore restore --task Deblurring --input_image a.png --weight_path MPR_Deblurring.pdparams     as PaddleGAN's
@@ -39,13 +41,13 @@ def add_parser(subparsers: Any) -> None:
         nargs="?",
         type=Path,
         metavar="FILE_OR_FOLDER",
-        help="a photograph, a folder and its sub-folders, SIDD's ValidationNoisyBlocksSrgb.mat, or DND's folder",
+        help="a photograph, video, folder with its sub-folders, SIDD's ValidationNoisyBlocksSrgb.mat, or DND's folder",
     )
-    parser.add_argument("--task", metavar="TASK", help="what to remove: derain, deblur, denoise or dehaze")
+    parser.add_argument("--task", metavar="TASK", help="what to remove: derain, deblur, denoise or dehaze; or several")
     add_source(parser, run_folder=False)
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the restored files")
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there; by default they stay")
-    parser.add_argument("--tile", type=int, metavar="N", help="restore in tiles of N pixels, for large images")
+    add_passing(parser)
     parser.add_argument(
         "--save-images", "--save_images", action="store_true", help="of SIDD and DND, write PNG files beside the .mat"
     )
@@ -57,6 +59,53 @@ def add_parser(subparsers: Any) -> None:
     )
     aliases.add_flags(parser, "restore")
     parser.set_defaults(run=run)
+
+
+def add_passing(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say how images go through the network."""
+    parser.add_argument(
+        "--tile",
+        type=tile_side,
+        metavar="N",
+        default="auto",
+        help="restore in tiles of N pixels; auto: only images too large for the memory; none: never (default: auto)",
+    )
+    parser.add_argument(
+        "--memory",
+        type=float,
+        metavar="GB",
+        help="memory of the network, for --tile auto (default: half of what is free)",
+    )
+    parser.add_argument(
+        "--batch", type=int, metavar="N", default=1, help="images or tiles that go together (default: 1)"
+    )
+    parser.add_argument("--ensemble", action="store_true", help="average over eight flips and turns, 8 times as long")
+    parser.add_argument(
+        "--whole-statistics", action="store_true", help="let tiles use averages over the whole image (mprnet_*, dsrir)"
+    )
+
+
+def tile_side(text: str) -> int | str | None:
+    """Read the side of tiles.
+
+    Raises:
+        argparse.ArgumentTypeError: It is no number, `auto` or `none`.
+
+    Example:
+        >>> tile_side("512"), tile_side("none")
+        (512, None)
+    """
+    if text in ("auto", "none"):
+        return None if text == "none" else text
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no side of a tile; give pixels such as 512, auto or none")
+    return int(text)
+
+
+def _passing(args: argparse.Namespace) -> dict[str, Any]:
+    """Give these arguments as keywords of `Restorer`."""
+    names = ("device", "tile", "memory", "batch", "ensemble", "whole_statistics")
+    return {name: getattr(args, name) for name in names}
 
 
 def run(args: argparse.Namespace) -> int:
@@ -111,16 +160,10 @@ def _restore(args: argparse.Namespace) -> RestoreSummary:
     if args.stages:
         from mindrestore.inference.stages import restore_stage_files
 
-        return restore_stage_files(source.restorer(args.device), args.input, args.out, overwrite=args.overwrite)
-    return api.restore(
-        source,
-        args.input,
-        args.out,
-        overwrite=args.overwrite,
-        png=args.save_images,
-        tile=args.tile,
-        device=args.device,
-    )
+        if len(source) > 1:
+            raise MindRestoreError("--stages shows one network; give one task")
+        return restore_stage_files(source[0].restorer(args.device), args.input, args.out, overwrite=args.overwrite)
+    return api.restore(source, args.input, args.out, overwrite=args.overwrite, png=args.save_images, **_passing(args))
 
 
 def _restore_as_demo(args: argparse.Namespace, dataset: str | None) -> RestoreSummary:
@@ -134,7 +177,7 @@ def _restore_as_demo(args: argparse.Namespace, dataset: str | None) -> RestoreSu
     from mindrestore.inference.benchmarks import is_benchmark
     from mindrestore.inference.planning import published_photos
 
-    options = {"overwrite": True, "tile": args.tile, "device": args.device}
+    options = {"overwrite": True, **_passing(args)}
     if is_benchmark(photos):
         return api.restore(source, photos, args.out, png=args.save_images, **options)
     chosen = photos if photos.is_file() else published_photos(photos)
@@ -149,7 +192,9 @@ def _restore_as_predictor(args: argparse.Namespace) -> RestoreSummary:
         raise MindRestoreError("nothing to restore; give a photograph or a folder with --input_image")
     args.out = args.out or _PREDICTOR_OUTPUT
     args.task = args.task or _PREDICTOR_TASK
-    trained, options = _trained(args), {"task": args.task, "device": args.device, "tile": args.tile}
+    (trained, *others), options = _trained(args), {"task": args.task, "device": args.device, "tile": args.tile}
+    if others:
+        raise MindRestoreError(f"--task {args.task}: PaddleGAN's flags take one task; give --out in their place")
     return MPRPredictor(args.out, trained.weights, **options, hyper=trained.hyper).run(args.input)
 
 
@@ -164,14 +209,19 @@ def _test_inputs(folder: Path, dataset: str) -> Path:
     return found
 
 
-def _trained(args: argparse.Namespace) -> Trained:
-    """Choose network and weights by the task, else by --model and --weights."""
+def _trained(args: argparse.Namespace) -> list[Trained]:
+    """Choose network and weights by the task, or by each of several tasks, else by --model and --weights."""
     if args.task:
         from mindrestore import api
+        from mindrestore.inference.tasks import split_tasks
 
-        return api.Trained.of_task(args.task, args.weights, model=args.model, hyper=read_hyper(args))
+        chosen = split_tasks(args.task, None if args.weights is None else str(args.weights))
+        if len(chosen) > 1 and (args.model or args.hyper):
+            raise MindRestoreError("--model and --hyper hold for one network; leave them out with several tasks")
+        options = {"model": args.model, "hyper": read_hyper(args)}
+        return [api.Trained.of_task(task, weights, **options) for task, weights in chosen]
     if not (args.model and args.weights):
         raise MindRestoreError(
             "nothing says which network to use; give --task TASK, or --model NAME and --weights FILE"
         )
-    return read_source(args)
+    return [read_source(args)]

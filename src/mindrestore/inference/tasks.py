@@ -85,6 +85,34 @@ def network_for(word: str) -> str:
     return min(able, key=lambda name: len(model_spec(name).tasks))
 
 
+def split_tasks(words: str, weights: str | None) -> list[tuple[str, str | None]]:
+    """Read tasks that are to be done one after the other, and the weights of each.
+
+    Args:
+        words: One task, or several with commas between them.
+        weights: As many weight files, with commas between them; None: found for each task.
+
+    Returns:
+        Task and weight file, in turn.
+
+    Raises:
+        TaskError: One is missing, or there are more or fewer weight files than tasks.
+
+    Example:
+        >>> split_tasks("derain,denoise", "a.ckpt,b.ckpt")
+        [('derain', 'a.ckpt'), ('denoise', 'b.ckpt')]
+    """
+    tasks = [word.strip() for word in words.split(",")]
+    if len(tasks) == 1:
+        return [(words, weights)]
+    files = [None] * len(tasks) if weights is None else [name.strip() for name in weights.split(",")]
+    if "" in tasks or "" in files or len(files) != len(tasks):
+        raise TaskError(
+            f"{len(tasks)} tasks ({words}) need a weight file each, with commas between them; got {weights}"
+        )
+    return list(zip(tasks, files))
+
+
 def require_task(model: str, word: str) -> None:
     """Refuse a network that does not do a task.
 
@@ -123,12 +151,15 @@ def published_weights(word: str) -> Path:
     """
     published = PUBLISHED_WORDS[task_of(word)]
     if published not in MPRNET_TASKS:
-        raise TaskError(f"nothing says which weights to use for {task_of(word)}; give a weight file")
+        raise TaskError(
+            f"nothing says which weights to use for {task_of(word)}: none come with MindRestore; train "
+            f"{network_for(word)}, or see `mindrestore weights list`, and give the weight file"
+        )
     stem = Path(published, "pretrained_models", f"model_{published.lower()}")
     for suffix in READABLE:
         if stem.with_suffix(suffix).is_file():
             return stem.with_suffix(suffix)
     raise TaskError(
         f"no weights for {published}: looked for {stem}{{{','.join(READABLE)}}} in {Path.cwd()}; "
-        "give a weight file, or put one there"
+        "none come with MindRestore; give a weight file, or put one there; see `mindrestore weights list`"
     )

@@ -113,6 +113,7 @@ class Trained:
         recipes = [self.recipe] if self.recipe else (recipe for recipe in packaged if recipe.model.name == self.model)
         return next((recipe.validation.final_protocol for recipe in recipes), "rgb")
 
-    def restorer(self, device: str = "auto", tile: int | None = None) -> Restorer:
-        """Load the network, ready for images of any size."""
-        return Restorer(self.model, weights=self.weights, device=device, tile=tile, hyper=dict(self.hyper))
+    def restorer(self, device: str = "auto", tile: int | str | None = None, **options: Any) -> Restorer:
+        """Load the network, ready for images of any size; options are those of `Restorer`."""
+        own = {"weights": self.weights, "hyper": dict(self.hyper)}
+        return Restorer(self.model, **own, device=device, tile=tile, **options)

@@ -25,7 +25,7 @@ class ModelSpec:
         hyper: hyper-parameters of this registered name; the constructor's defaults are the others.
         tiling: `exact` when a tile gives the same pixels as the whole image (beyond the network's reach), `statistics`
             when the network pools over the whole image, so that tiles differ a little.
-        pixel_bytes: memory that a forward pass on CPU takes per pixel (bytes), measured; sizes tiles for a memory budget.
+        pixel_bytes: memory that a forward pass on CPU takes per pixel (bytes); sizes tiles for a memory budget.
         aliases: parameter names found in published files -> the name used here.
         recognise: function that reads the hyper-parameters off a file: parameter name -> shape in, hyper-parameter ->
             value out. It may index names freely: a KeyError or IndexError says that the file holds another network.
