@@ -151,9 +151,7 @@ def test_an_empty_value_means_none_as_in_the_published_program():
     [
         (["--rgb_range", "100"], "--rgb_range 100: give one of 1, 255"),
         (["--batch_size", "many"], "--batch_size many: give a whole number"),
-        (["--modelArts_mode", "maybe"], "--modelArts_mode maybe: give true or false"),
-        (["--modelArts_mode", "true"], "local paths with --data_url and --train_url"),
-        (["--data_url", "obs://bucket/data"], "mount the input and the output"),
+        (["--dir_data", "obs://bucket/data"], "this needs a path on this machine; get it with `mindrestore copy"),
     ],
 )
 def test_values_that_cannot_be_used_are_named(words, message):

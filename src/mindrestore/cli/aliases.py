@@ -71,8 +71,7 @@ class Alias:
             return [replace(self, type="int").value(word) for word in text]
         if self.type == "local" and "://" in text:
             raise AliasError(
-                f"{self.flag} {text}: this version copies nothing from or to object storage; mount the input and the "
-                "output of the job by name and give their local paths"
+                f"{self.flag} {text}: this needs a path on this machine; get it with `mindrestore copy {text} FOLDER`"
             )
         try:
             value = {"int": int, "float": float, "bool": _read_bool, "switch": _read_bool}.get(self.type, str)(text)
@@ -176,10 +175,7 @@ def given_values(args: argparse.Namespace, recipe: str | None = None) -> tuple[S
     for flag, value in values.items():
         missing = [needed for needed in system.flags[flag].needs if value is True and needed not in values]
         if missing:
-            raise AliasError(
-                f"{flag} true: this version copies nothing from or to object storage; mount the data and the results "
-                f"by name and give their local paths with {' and '.join(missing)}"
-            )
+            raise AliasError(f"{flag} true: give the folders of the data and the results with {' and '.join(missing)}")
     for flag in values:
         divide = system.flags[flag].divide
         if divide:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from mindrestore.cli import aliases
 from mindrestore.cli.settings_json import SETTINGS_RECIPE, read_settings
 from mindrestore.cli.source import DEVICES, device
+from mindrestore.cloud.address import is_address
 from mindrestore.errors import MindRestoreError
 from mindrestore.recipes.load import load_recipe
 
@@ -20,6 +22,7 @@ _EXAMPLES = """examples:
   train.py --dir_data /data --filename first --lr 1e-4 --neg_num 4 --contra_lambda 20      as published
   train.py --model dehazeformer-b --dataset RESIDE-IN --exp indoor                         as published
   train.py --data_path /data/RESIDE-6K --data_name RESIDE-6K --nEpochs 200                 as published
+  train.py --model dehazeformer-b --exp indoor --modelarts_mode --data_url obs://bucket/RESIDE --train_url obs://bucket/out
   train.py --mode noise --train-dir /data --epoch-chg 398 702 925 1024 --epochs 1024       as published
 """
 
@@ -57,6 +60,17 @@ def add_parser(subparsers: Any) -> None:
         metavar="FILE",
         help="settings file of DehazeFormer or CrossDehaze, such as configs/nid/default.json",
     )
+    cloud = parser.add_argument_group("ModelArts and OBS (docs/cloud.md)")
+    cloud.add_argument(
+        "--modelarts_mode",
+        "--modelArts_mode",
+        nargs="?",
+        const="true",
+        metavar="BOOL",
+        help="true makes sure that --data_url and --train_url are given",
+    )
+    cloud.add_argument("--data_url", metavar="URL", help="data: obs://BUCKET/FOLDER, or a folder (data.root)")
+    cloud.add_argument("--train_url", metavar="URL", help="results: obs://BUCKET/FOLDER, or a folder (output.root)")
     aliases.add_flags(parser, "train")
     parser.set_defaults(run=run)
 
@@ -67,7 +81,15 @@ def run(args: argparse.Namespace) -> int:
     recipe = load_recipe(name, overrides)  # before MindSpore is imported: a misspelt key is reported at once
     from mindrestore import api
 
-    result = api.train(recipe, resume=args.resume, run_dir=args.run_dir)
+    if not any(map(is_address, (recipe.data.root, recipe.data.val_root, recipe.output.root))):
+        result = api.train(recipe, resume=args.resume, run_dir=args.run_dir)
+    elif args.run_dir:
+        raise MindRestoreError("a run in object storage has no --run-dir; name it with --train_url and output.name")
+    else:
+        from mindrestore.cloud.job import in_the_cloud
+
+        with in_the_cloud(recipe) as local:
+            result = api.train(local, resume=args.resume)
     print(f"trained {result.step} steps; everything is in {result.run_dir}")
     print(f"evaluate it:  mindrestore eval {result.run_dir}")
     print(f"export it:    mindrestore export {result.run_dir}")
@@ -91,7 +113,7 @@ def choose_recipe(args: argparse.Namespace) -> tuple[str, list[str]]:
     for note in aliases.given_notes(system, values):
         print(f"note: {note}", file=sys.stderr)
     overrides = read_settings(args.config_json) if args.config_json else []
-    overrides += aliases.recipe_overrides(system, values)
+    overrides += aliases.recipe_overrides(system, values) + _cloud_overrides(args)
     if args.device:
         overrides.append(f"train.device={args.device}")
     overrides += args.overrides
@@ -103,4 +125,21 @@ def choose_recipe(args: argparse.Namespace) -> tuple[str, list[str]]:
         return system.recipe_for(values), [*system.defaults, *overrides]
     if args.config_json:
         return SETTINGS_RECIPE, overrides
+    if args.data_url or args.train_url:
+        return aliases.systems()[0].recipe, overrides  # the published program whose flags these are
     raise MindRestoreError("nothing says what to train; give --recipe NAME (`mindrestore recipes` lists the names)")
+
+
+def _cloud_overrides(args: argparse.Namespace) -> list[str]:
+    """Turn the flags that ModelArts gives into overrides.
+
+    Raises:
+        MindRestoreError: --modelarts_mode is neither true nor false, or true without both places.
+    """
+    mode = aliases.Alias("--modelarts_mode", type="bool").value(args.modelarts_mode or "false")
+    if mode and not (args.data_url and args.train_url):
+        raise MindRestoreError(
+            "--modelarts_mode needs --data_url and --train_url: obs://BUCKET/FOLDER, or the folders that the job mounts"
+        )
+    places = {"data.root": args.data_url, "output.root": args.train_url}
+    return [f"{key}={json.dumps(place)}" for key, place in places.items() if place]

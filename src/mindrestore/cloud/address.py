@@ -1,0 +1,111 @@
+"""Addresses in object storage: `obs://BUCKET/KEY`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from mindrestore.errors import MindRestoreError
+
+_SCHEME = "obs://"
+
+
+class CloudError(MindRestoreError):
+    """Report a copy from or to object storage that did not work; the message holds no credentials."""
+
+
+class Address(NamedTuple):
+    """Hold the place of an object, or of a folder of objects.
+
+    Attributes:
+        bucket: Name of the bucket.
+        key: What follows it, without slashes at either end; empty for the whole bucket.
+    """
+
+    bucket: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{_SCHEME}{self.bucket}/{self.key}".rstrip("/")
+
+    @property
+    def prefix(self) -> str:
+        """What the keys of everything in this folder begin with."""
+        return f"{self.key}/" if self.key else ""
+
+    def child(self, name: str) -> Address:
+        """Give the address of something in this folder.
+
+        Example:
+            >>> str(Address("bucket", "out").child("last.ckpt"))
+            'obs://bucket/out/last.ckpt'
+        """
+        return Address(self.bucket, self.prefix + name)
+
+
+class Remote(NamedTuple):
+    """Hold what a store says about an object.
+
+    Attributes:
+        name: Its key without that of the folder that was listed.
+        address: Its place.
+        size: Bytes.
+        etag: The store's checksum: MD5 of the object, or of the MD5s of its parts followed by `-` and their number;
+            empty where the store gives none.
+    """
+
+    name: str
+    address: Address
+    size: int
+    etag: str
+
+
+def is_address(place: str | os.PathLike[str] | None) -> bool:
+    """Tell whether a place is in object storage (`obs://...`) and no path.
+
+    Example:
+        >>> is_address("obs://bucket/data"), is_address("/data")
+        (True, False)
+    """
+    return str(place).startswith(_SCHEME)
+
+
+def parse_address(text: str) -> Address:
+    """Read an address.
+
+    Args:
+        text: `obs://BUCKET/KEY`; slashes at the end change nothing.
+
+    Returns:
+        Bucket and key.
+
+    Raises:
+        CloudError: It is none, or something like a password stands in it.
+
+    Example:
+        >>> parse_address("obs://bucket/data/RESIDE/")
+        Address(bucket='bucket', key='data/RESIDE')
+    """
+    bucket, _, key = str(text)[len(_SCHEME) :].partition("/")
+    if "@" in bucket or ":" in bucket:
+        raise CloudError("an obs:// address holds a bucket and a key, no credentials; those come from the environment")
+    if not is_address(text) or not bucket:
+        raise CloudError(f"{text}: no address in object storage; write obs://BUCKET/KEY")
+    return Address(bucket, key.strip("/"))
+
+
+def checked_name(name: str, folder: Address) -> str:
+    """Give the name of an object if it may become a path below a folder.
+
+    Raises:
+        CloudError: It would lead out of the folder.
+
+    Example:
+        >>> checked_name("train/hazy/1.png", Address("bucket", "data"))
+        'train/hazy/1.png'
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
+        raise CloudError(f"{folder}: an object is named {name!r}, which leads out of it; rename it in the store")
+    return name
