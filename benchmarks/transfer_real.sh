@@ -34,7 +34,7 @@ for start in vgg scratch; do
   if [ $start = vgg ]; then file=$vgg; else file=null; fi
   # No validation: the weights after the last step are measured, and nothing is chosen on the test images.
   python train.py --recipe mpilnet/nh_haze "data.root=$out/pairs/all" data.patch_size=64 train.batch_size=2 \
-    train.max_steps=400 train.val_every=0 train.log_every=20 train.checkpoint_every=50 train.checkpoint_unit=step \
+    train.max_steps=300 train.val_every=0 train.log_every=20 train.checkpoint_every=50 train.checkpoint_unit=step \
     schedule.unit=step output.best_name=null "model.encoder_weights=$file" --run-dir "$out/$start" "$@"
   for set in ihaze_small nh_haze_half; do
     python eval.py "$out/$start" --data "$out/pairs/$set" --dataset ab_folders --out "$out/report_${start}_$set"
