@@ -57,6 +57,7 @@ def test_a_second_node_counts_on(tmp_path):
     flags = flags_of(start)
     assert (flags["worker_num"], flags["local_worker_num"], flags["node_rank"]) == ("8", "4", "1")
     assert (flags["master_addr"], flags["master_port"]) == ("10.0.0.1", "8118")
+    assert start.env["NODE_NUM"] == "2"
     assert list(logs) == [4, 5, 6, 7]
 
 
@@ -105,7 +106,7 @@ def test_a_rank_table_starts_one_process_per_entry(tmp_path, two_servers):
     assert [start.env["RANK_ID"] for start in plan.starts] == ["2", "3"]
     assert [start.env["DEVICE_ID"] for start in plan.starts] == ["4", "5"]
     for start in plan.starts:
-        assert start.env["RANK_SIZE"] == "4"
+        assert (start.env["RANK_SIZE"], start.env["NODE_NUM"]) == ("4", "2")
         assert start.env["RANK_TABLE_FILE"] == str(two_servers.path)
         assert start.command[1:] == tuple(PROGRAM)
     assert plan.logs == {2: tmp_path / "worker_2.log", 3: tmp_path / "worker_3.log"}

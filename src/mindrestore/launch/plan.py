@@ -156,6 +156,8 @@ def _local_processes(cluster: Cluster) -> int:
 def _environment(cluster: Cluster, local: int) -> dict[str, str]:
     """Say which devices there are, which Python runs, and how many threads processes of one CPU leave each other."""
     environment = {"PATH": f"{_python().parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+    if cluster.nodes > 1:
+        environment["NODE_NUM"] = str(cluster.nodes)
     if cluster.visible and cluster.device in _VISIBLE:
         environment[_VISIBLE[cluster.device]] = ",".join(map(str, cluster.visible))
     if cluster.device == "CPU" and "OMP_NUM_THREADS" not in os.environ:
@@ -228,7 +230,12 @@ def _table_plan(cluster: Cluster, table: RankTable, program: Sequence[str], logs
             f"worker {device.rank}",
             (str(_python()), *program),
             logs / f"worker_{device.rank}.log",
-            {**shared, "RANK_ID": str(device.rank), "DEVICE_ID": str(device.device)},
+            {
+                **shared,
+                "RANK_ID": str(device.rank),
+                "DEVICE_ID": str(device.device),
+                "NODE_NUM": str(len(table.servers)),
+            },
         )
         for device in devices
     ]
