@@ -32,6 +32,9 @@ def command_line(environment: Mapping[str, str], arguments: Sequence[str]) -> li
     nodes, cards = (int(environment.get(name) or 0) for name in ("MA_NUM_HOSTS", "MA_NUM_GPUS"))
     if cards:
         words += ["--device-num", str(cards)]
+    missing = [name for name in ("VC_TASK_INDEX", "VC_WORKER_HOSTS") if not environment.get(name)]
+    if nodes > 1 and missing:
+        sys.exit(f"error: a job of {nodes} nodes needs {' and '.join(missing)} in the environment")
     if nodes > 1:
         words += ["--node-num", str(nodes), "--node-rank", environment["VC_TASK_INDEX"]]
         words += ["--master-addr", environment["VC_WORKER_HOSTS"].split(",")[0]]

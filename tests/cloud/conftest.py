@@ -16,7 +16,7 @@ import pytest
 
 KEY, SECRET = "AKTESTING0123456789", "sk/of+the+tests/0123456789abcdef"
 READER, READER_SECRET = "AKREADER0123456789", "sk-of-the-reader-0123456789"
-START_SECONDS = 40
+START_SECONDS = 60
 
 
 class Weed:
@@ -66,7 +66,7 @@ class Weed:
     def wait(self) -> None:
         """Wait until it answers a request that needs all of its parts."""
         deadline = time.monotonic() + START_SECONDS
-        store = client(self.server)
+        store = client(self.server, timeout=5)  # one that accepts a connection too early may never answer it
         while True:
             assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
             try:
@@ -87,13 +87,12 @@ class Weed:
             self.process = None
 
 
-def client(server: str, key: str = KEY, secret: str = SECRET):
+def client(server: str, key: str = KEY, secret: str = SECRET, timeout: int = 60):
     """Give the official client for the store of the tests."""
     from obs import ObsClient
 
-    return ObsClient(
-        access_key_id=key, secret_access_key=secret, server=server, signature="v4", path_style=True, max_retry_count=0
-    )
+    options = {"signature": "v4", "path_style": True, "max_retry_count": 0, "timeout": timeout}
+    return ObsClient(access_key_id=key, secret_access_key=secret, server=server, **options)
 
 
 def free_ports(count: int) -> list[int]:

@@ -37,6 +37,11 @@ def test_several_nodes_find_the_first(start):
     ]  # fmt: skip
 
 
+def test_several_nodes_that_cannot_find_the_first_are_told(start):
+    with pytest.raises(SystemExit, match="a job of 2 nodes needs VC_TASK_INDEX and VC_WORKER_HOSTS"):
+        start.command_line({"MA_NUM_HOSTS": "2"}, [])
+
+
 def test_the_boot_file_runs_from_a_folder_without_installation(tmp_path):
     """Show what it starts, on CPU: `--dry-run` of the launcher, by a place before the `--`."""
     code = (

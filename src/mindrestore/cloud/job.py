@@ -145,7 +145,7 @@ class _Sync:
             self._thread.join()
             self._push()
             _say(f"results are in {self.address}")
-        except MindRestoreError as lost:
+        except (MindRestoreError, OSError) as lost:
             if error is None:
                 raise
             _say(f"warning: results did not reach the store: {lost}")

@@ -135,7 +135,7 @@ def fetch_tree(store: Store, address: Address, folder: Path, dry_run: bool = Fal
         raise CloudError(f"{address}: there is nothing; check the address")
     digest = hashlib.sha256(json.dumps(sorted([r.name, r.size, r.etag] for r in remotes)).encode()).hexdigest()
     marker = folder / COMPLETE
-    if marker.is_file() and marker.read_text(encoding="utf-8") == digest:
+    if marker.is_file() and marker.read_text(encoding="utf-8") == digest and _have_sizes(folder, remotes):
         return Copied((), kept=len(remotes))
     wanted = [remote for remote in remotes if not store.same(remote, folder / remote.name)]
     copied = Copied(tuple(remote.name for remote in wanted), len(remotes) - len(wanted), sum(r.size for r in wanted))
@@ -217,6 +217,11 @@ class Mirror:
             if path.is_file() and not any(fnmatch.fnmatch(path.name, pattern) for pattern in self.skip):
                 facts = path.stat()
                 yield path.relative_to(self.folder).as_posix(), (facts.st_size, facts.st_mtime_ns)
+
+
+def _have_sizes(folder: Path, remotes: Iterable[Remote]) -> bool:
+    paths = ((folder / remote.name, remote.size) for remote in remotes)
+    return all(path.is_file() and path.stat().st_size == size for path, size in paths)
 
 
 def _make_room(folder: Path, size: int) -> None:
