@@ -7,7 +7,7 @@ import pytest
 from mindspore import nn, ops
 
 from mindrestore.inference.pixels import RestoreError, pad_to
-from mindrestore.inference.restorer import Restorer
+from mindrestore.inference.restorer import InTurn, Restorer
 from mindrestore.inference.tiles import TileError
 
 
@@ -133,3 +133,73 @@ def test_outputs_do_not_share_memory(spec_of):
     first = restorer.restore_float(np.full((8, 8, 3), 0.25, np.float32))
     restorer.restore_float(np.full((8, 8, 3), 0.75, np.float32))
     assert first.min() == first.max() == 0.25
+
+
+def test_tiles_come_from_the_memory_that_is_allowed(spec_of):
+    photo = np.random.default_rng(0).random((90, 131, 3), np.float32)
+    net = Halve()
+    restorer = Restorer(spec_of(pixel_bytes=1000), net=net, tile="auto", memory=0.003, compiled=False)
+    np.testing.assert_allclose(restorer(photo), photo / 2, atol=1e-6)
+    assert set(net.shapes) == {(1, 3, 52, 52)}  # 3 MB at 1000 bytes per pixel: 54 squared, on the network's grid
+    net.shapes.clear()
+    Restorer(spec_of(pixel_bytes=1000), net=net, tile="auto", memory=0.02, compiled=False)(photo)
+    assert net.shapes == [(1, 3, 92, 132)]  # all of it fits
+    net.shapes.clear()
+    Restorer(spec_of(pixel_bytes=1000), net=net, tile="auto", memory=0.006, batch=2, compiled=False)(photo)
+    assert set(net.shapes) <= {(2, 3, 52, 52), (1, 3, 52, 52)}
+    assert (2, 3, 52, 52) in net.shapes
+
+
+def test_whole_numbers_come_back_from_tiles(spec_of):
+    photo = np.random.default_rng(0).integers(0, 65536, (90, 131, 4), np.uint16)
+    tiled = Restorer(spec_of(), net=Halve(), tile=48, compiled=False)(photo)
+    whole = Restorer(spec_of(), net=Halve(), compiled=False)(photo)
+    assert tiled.dtype == np.uint16
+    assert np.abs(tiled.astype(int) - whole).max() <= 1
+    np.testing.assert_array_equal(tiled[..., 3], photo[..., 3])
+
+
+def test_images_of_one_size_go_together(spec_of):
+    photos = list(np.random.default_rng(0).integers(0, 256, (5, 9, 14, 3), np.uint8))
+    net = Halve()
+    restorer = Restorer(spec_of(), net=net, batch=2, compiled=False)
+    for photo, restored in zip(photos, restorer.restore_batch(photos)):
+        np.testing.assert_array_equal(restored, restorer(photo))
+    assert net.shapes[:3] == [(2, 3, 12, 16), (2, 3, 12, 16), (1, 3, 12, 16)]
+    grey = [photo[..., 0] for photo in photos]
+    assert [image.shape for image in restorer.restore_batch(grey)] == [(9, 14)] * 5
+
+
+def test_the_mean_over_eight_turns(spec_of):
+    class Shift(nn.Cell):
+        """Add a ramp from left to right: the turns of the image cancel it."""
+
+        def construct(self, x):
+            width = x.shape[3]
+            ramp = ops.arange(width).astype(x.dtype) / width - (width - 1) / (2 * width)
+            return x + 0.2 * ramp.reshape(1, 1, 1, width)
+
+    photo = np.random.default_rng(0).random((16, 24, 3), np.float32) * 0.6 + 0.2
+    plain = Restorer(spec_of(), net=Shift(), compiled=False)(photo)
+    assert np.abs(plain - photo).max() > 0.08
+    for tile in (None, 16):
+        turned = Restorer(spec_of(), net=Shift(), ensemble=True, tile=tile, compiled=False)(photo)
+        np.testing.assert_allclose(turned, photo, atol=1e-6)
+
+
+def test_options_that_cannot_be_are_named(spec_of):
+    for options, message in (
+        ({"batch": 0}, "batch 0: give the number of images"),
+        ({"tile": "auto", "memory": 0}, "memory 0: give gigabytes"),
+        ({"tile": "large"}, "tile 'large': give a side in pixels, such as 512, or auto"),
+    ):
+        with pytest.raises(RestoreError, match=message):
+            Restorer(spec_of(), net=Halve(), **options)
+
+
+def test_networks_in_turn_round_once(spec_of):
+    photo = np.random.default_rng(0).integers(0, 256, (9, 12, 4), np.uint8)
+    halve = Restorer(spec_of(), net=Halve(), compiled=False)
+    restored = InTurn([halve, halve])(photo)
+    np.testing.assert_array_equal(restored[..., :3], np.rint(photo[..., :3] / 4))
+    np.testing.assert_array_equal(restored[..., 3], photo[..., 3])

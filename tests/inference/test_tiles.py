@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import cv2
 import numpy as np
 import pytest
@@ -79,3 +81,43 @@ def test_tiny_tiles_are_refused():
         Tiling.of(16, multiple=8)
     with pytest.raises(TileError, match="at least 64"):
         Tiling.of(32, multiple=4, min_size=64)
+
+
+def test_a_budget_of_pixels_gives_the_largest_tile_on_the_grid():
+    assert Tiling.within(300_000, multiple=8).size == 544  # 547 squared are 299,209
+    assert Tiling.within(100, multiple=8).size == 32  # the least that leaves an overlap on the grid
+    assert Tiling.within(100, multiple=4, min_size=62).size == 64
+    assert Tiling.of(2048).overlap == 64  # large tiles compute little twice
+
+
+def test_batches_of_tiles_have_one_shape_and_give_the_same():
+    image = np.random.default_rng(3).integers(0, 256, (150, 131, 3), np.uint8)
+    tiling, sizes = Tiling.of(64), []
+
+    def run(cut, places):
+        sizes.append(len(cut))
+        assert {tile.shape for tile in cut} == {(64, 64, 3)}
+        for tile, (top, left) in zip(cut, places):
+            np.testing.assert_array_equal(tile, image[top : top + 64, left : left + 64])
+        return [tile / 255 for tile in cut]
+
+    result = tiles.run_tiled(run, image, tiling, batch=2, finish=lambda rows: np.rint(rows * 255).astype(np.uint8))
+    np.testing.assert_array_equal(result, image)
+    assert set(sizes) == {1, 2}
+
+
+def test_weights_of_every_line_sum_to_one():
+    tiling = Tiling.of(64, 8)
+    total = np.zeros(200)
+    for start, weight in zip(tiling.starts(200), tiling.weights(200)):
+        total[start : start + 64] += weight
+    np.testing.assert_allclose(total, 1, atol=1e-12)
+
+
+def test_large_images_take_little_more_memory_than_one_row_of_tiles():
+    image = np.zeros((4096, 1024, 3), np.uint8)
+    tracemalloc.start()
+    tiles.run_tiled(lambda cut, _: cut, image, Tiling.of(128), finish=lambda rows: rows.astype(np.uint8))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < image.nbytes + 4 * 128 * 1024 * 3 * 8  # the result, and a few rows of tiles in double precision

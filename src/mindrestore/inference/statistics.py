@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import mindspore as ms
 import numpy as np
-from mindspore import Parameter, Tensor, nn
+from mindspore import Parameter, Tensor, nn, ops
 
 if TYPE_CHECKING:
     from mindrestore.inference.tiles import Place
@@ -48,7 +48,7 @@ class HeldPool(nn.Cell):
         down, across = part_grid(parts)
         ys = _cells(self.whole.shape[1], rows * down, place[0], side[0], image[0])
         xs = _cells(self.whole.shape[2], columns * across, place[1], side[1], image[1])
-        self.held.set_data(Tensor(parted(self.whole[:, ys][:, :, xs], parts)))
+        ops.assign(self.held, Tensor(parted(self.whole[:, ys][:, :, xs], parts)))  # set_data misses compiled graphs
 
 
 class WholeStatistics:
@@ -108,7 +108,7 @@ class WholeStatistics:
 
     def _switch(self, live: float) -> None:
         for pool in self.pools:
-            pool.live.set_data(Tensor(live, ms.float32))
+            ops.assign(pool.live, Tensor(live, ms.float32))
 
 
 def part_grid(parts: int) -> tuple[int, int]:

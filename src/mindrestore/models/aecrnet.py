@@ -33,6 +33,7 @@ AECRNET = ModelSpec(
     paper="Contrastive Learning for Compact Single Image Dehazing, CVPR 2021",
     licence="published weights: no licence stated, research use",
     tiling="statistics",
+    pixel_bytes=17_000,
     aliases={"mix4.w": "mix1.w", "mix5.w": "mix2.w"},  # the released files use the older names
     recognise=_recognise,
 )

@@ -50,6 +50,7 @@ def _spec(name: str, parameters: int, hyper: dict[str, object]) -> ModelSpec:
         paper="Vision Transformers for Single Image Dehazing, IEEE TIP 2023",
         licence="published weights: MIT",
         value_range=(-1.0, 1.0),
+        pixel_bytes=25_000,
         hyper=hyper,
         recognise=_recognise,
     )

@@ -35,6 +35,7 @@ SPEC = ModelSpec(
     licence="published weights: no licence stated, research use",
     output_index=(0, 0),
     stages=3,
+    pixel_bytes=4_500,
     recognise=_recognise,
 )
 
@@ -72,6 +73,8 @@ class GridMean(nn.Cell):
     Example:
         >>> GridMean(8, 8)(x)                       # a cell has H/8 x W/8 pixels
     """
+
+    image_statistics = True  # tiles of a larger image may have it replaced
 
     def __init__(self, rows: int, columns: int) -> None:
         super().__init__()

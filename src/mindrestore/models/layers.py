@@ -292,6 +292,26 @@ def channel_mean(x: Tensor) -> Tensor:
     return x.reshape(n * c, h * w).astype(ms.float32).mean(1).reshape(n, c, 1, 1).astype(x.dtype)
 
 
+class ChannelMean(nn.Cell):
+    """Average every channel over the image, as a cell that tiles of a larger image can have replaced.
+
+    Inputs:
+        x: (N, C, H, W).
+
+    Returns:
+        (N, C, 1, 1).
+
+    Example:
+        >>> ChannelMean()(ops.ones((1, 4, 8, 8))).shape
+        (1, 4, 1, 1)
+    """
+
+    image_statistics = True
+
+    def construct(self, x: Tensor) -> Tensor:
+        return channel_mean(x)
+
+
 class ChannelScale(nn.Cell):
     """Multiply every channel of every image by a number of its own.
 
