@@ -257,4 +257,4 @@ def test_a_killed_job_goes_on_from_the_store(weed, store, data_in_store, tiny_ov
     assert step >= 5
     assert step % 5 == 0
     assert main([*words, f"train.max_steps={step + 1}"]) == 0
-    assert f"resuming after step {step} from" in capsys.readouterr().err
+    assert f"resuming after step {step} from" in capsys.readouterr().out
