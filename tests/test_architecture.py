@@ -167,3 +167,9 @@ def essential_words(command: str) -> list[tuple[str, ...]]:
     program = Path(words[0])
     forms = (f'"{words[1]}"',) if words[0] == "mindrestore" else (program.name, f'"{program.stem}"')
     return [forms, *((word.split("=")[0],) for word in words[1:] if word.startswith("--") and len(word) > 2)]
+
+
+def test_test_files_have_names_of_their_own():
+    """Two test files of one name cannot be collected together."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(set(names)) == sorted(names)
