@@ -253,7 +253,9 @@ def test_weights_follow_the_seed(name):
             assert np.array_equal(value, other[key]) == (np.ptp(value) == 0), key
 
 
-@every_network
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in NETWORKS]
+)
 def test_gradient_reaches_every_parameter_and_graph_equals_pynative(name):
     found = {}
     for graph in (False, True):
