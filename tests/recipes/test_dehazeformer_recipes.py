@@ -47,9 +47,19 @@ def assert_shared(recipe):
     assert (recipe.validation.protocol, recipe.validation.best_metric) == ("dehazeformer", "psnr")
 
 
-def test_there_is_no_recipe_beyond_the_published_ones():
+def test_there_is_no_recipe_beyond_the_published_ones_and_a_light_one():
     names = {name for name in list_recipes() if name.startswith("dehazeformer/")}
-    assert names == {f"dehazeformer/{name}_{variant}" for name, variant in CASES}
+    assert names - {"dehazeformer/cross_light"} == {f"dehazeformer/{name}_{variant}" for name, variant in CASES}
+
+
+def test_the_light_recipe_mixes_by_shares_and_chooses_nothing_on_test_images():
+    recipe = load_recipe("dehazeformer/cross_light")
+    assert [(source.root, source.share) for source in recipe.data.mix] == [
+        ("synthetic", 6),
+        ("ihaze_small", 3),
+        ("ntire26_night_half", 1),
+    ]
+    assert recipe.train.val_every == 0
 
 
 @pytest.mark.parametrize("name", ["nid", "rsid"])
