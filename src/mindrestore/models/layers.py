@@ -276,7 +276,8 @@ def like(x: Tensor, other: Tensor) -> Tensor:
 def channel_mean(x: Tensor) -> Tensor:
     """Average every channel over the image.
 
-    Written as rows of a matrix: on CPU seven times faster than over the last axes of three or four. Summed in float32.
+    Line by line, as rows of a matrix: on CPU seven times faster than over the last axes of three or four, and rounded
+    less than whole maps as rows. Summed in float32.
 
     Args:
         x: (N, C, H, W).
@@ -289,7 +290,9 @@ def channel_mean(x: Tensor) -> Tensor:
         (1, 4, 1, 1)
     """
     n, c, h, w = x.shape
-    return x.reshape(n * c, h * w).astype(ms.float32).mean(1).reshape(n, c, 1, 1).astype(x.dtype)
+    return (
+        x.reshape(n * c * h, w).astype(ms.float32).mean(1).reshape(n * c, h).mean(1).reshape(n, c, 1, 1).astype(x.dtype)
+    )
 
 
 class ChannelMean(nn.Cell):
@@ -339,7 +342,8 @@ class ChannelScale(nn.Cell):
     def bprop(self, x: Tensor, gate: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
         n, c, h, w = x.shape
         x, gate = like(x, dout), like(gate, dout)
-        dgate = (dout * x).reshape(n * c, h * w).astype(ms.float32).sum(1).reshape(n, c, 1, 1).astype(x.dtype)
+        lines = (dout * x).reshape(n * c * h, w).astype(ms.float32).sum(1)
+        dgate = lines.reshape(n * c, h).sum(1).reshape(n, c, 1, 1).astype(x.dtype)
         return (dout * gate if self.direct else _scaled(dout, gate)), dgate
 
 
