@@ -176,16 +176,25 @@ def build_haze(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, s
             save_pair(out / "haze" / split, ("hazy", "clear"), f"scene-{number:04d}_{version}", pair)
 
 
-def build_rain(photos: list[tuple[Photo, np.ndarray]], out: Path, seed: int) -> None:
-    """Write rainy photographs, each at two sizes."""
+def build_rain(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, seed: int) -> None:
+    """Write rainy photographs, each at two sizes, and rainy scenes, whose bricks and grass are no streaks."""
     for number, (photo, image) in enumerate(photos):
         for version in range(12 if photo.split == "train" else 4):
             rng = np.random.default_rng((seed, 3, number, version))
             clear = to_float(cut(shrink(image, (640, 400)[version % 2]), 400, rng))
-            rainy = add_rain(clear, draw_rain(RAINS[version // 2 % len(RAINS)], rng), rng)
-            if rng.random() < 0.15:
-                rainy = compress(rainy, int(rng.integers(85, 98)))
-            save_pair(out / "rain" / photo.split, ("input", "target"), f"{photo.name}_{version}", (rainy, clear))
+            pair = degrade_rain(clear, RAINS[version // 2 % len(RAINS)], rng)
+            save_pair(out / "rain" / photo.split, ("input", "target"), f"{photo.name}_{version}", pair)
+    for number in range(scenes):
+        rng = np.random.default_rng((seed, 4, number))
+        clear, _ = render_scene(seed + 1, number, (320, 240), outdoors=True)
+        pair = degrade_rain(clear, RAINS[number % len(RAINS)], rng)
+        save_pair(out / "rain" / "train", ("input", "target"), f"scene-{number:04d}", pair)
+
+
+def degrade_rain(clear: np.ndarray, ranges: RainRanges, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Give rainy and clear image."""
+    rainy = add_rain(clear, draw_rain(ranges, rng), rng)
+    return (compress(rainy, int(rng.integers(85, 98))) if rng.random() < 0.15 else rainy), clear
 
 
 def build_noise(photos: list[tuple[Photo, np.ndarray]], out: Path) -> None:
@@ -210,12 +219,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--packages", type=Path, help="folder of .deb and .whl files (default: OUT/downloads)")
-    parser.add_argument("--scenes", type=int, default=300, help="rendered scenes for haze (default 300)")
+    parser.add_argument(
+        "--scenes", type=int, default=300, help="rendered scenes for haze, half as many for rain (default 300)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     photos = collect(TABLE, args.packages or args.out / "downloads", args.out)
     build_noise(photos, args.out)
-    build_rain(photos, args.out, args.seed)
+    build_rain(photos, args.out, args.scenes // 2, args.seed)
     build_haze(photos, args.out, args.scenes, args.seed)
     print(f"{len(photos)} photographs with licence, and pairs for haze, rain and noise in {args.out}")
 

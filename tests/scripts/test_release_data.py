@@ -59,7 +59,7 @@ def test_builds_pairs_of_every_kind_and_records_the_licences(builder, packages, 
     out = tmp_path / "out"
     photos = builder.collect(*packages(), out)
     builder.build_noise(photos, out)
-    builder.build_rain(photos, out, seed=0)
+    builder.build_rain(photos, out, scenes=1, seed=0)
     builder.build_haze(photos, out, scenes=1, seed=0)
     with open(out / "licences.csv", newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
@@ -67,7 +67,7 @@ def test_builds_pairs_of_every_kind_and_records_the_licences(builder, packages, 
     counts = {
         "haze/train/hazy": 14 + 2,  # of the photograph that has distance, and of the scene
         "haze/test/hazy": 0,  # one scene in fifteen
-        "rain/train/input": 12,
+        "rain/train/input": 12 + 1,
         "rain/test/input": 4,
         "noise/train": 3,
         "noise/test": 1,
