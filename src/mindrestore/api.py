@@ -28,6 +28,7 @@ from mindrestore.inference.trained import Trained
 from mindrestore.losses.objective import build_objective
 from mindrestore.losses.progressive import SMALLEST_SIDE
 from mindrestore.models.registry import create_model, model_spec
+from mindrestore.pages.evaluation import write_evaluation_page
 from mindrestore.recipes.load import load_recipe, next_stage
 from mindrestore.recipes.schema import DataConfig, ModelConfig, Recipe
 from mindrestore.weights.convert import load_weights
@@ -41,7 +42,7 @@ PathLike = Union[str, Path]
 
 @dataclass(frozen=True)
 class EvalReport:
-    """Hold an evaluation of one set or several, its table, and the folder with CSV, JSON and pictures."""
+    """Hold an evaluation of one set or several, its table, and the folder with CSV, JSON, pictures and index.html."""
 
     evaluation: Evaluation | SetsEvaluation
     table: str
@@ -224,7 +225,7 @@ def evaluate(
     device: str = "auto",
     tile: int | None = None,
 ) -> EvalReport:
-    """Measure a trained network on pairs, and write table, CSV, JSON and side-by-side pictures.
+    """Measure a trained network on pairs, and write CSV, JSON, pictures and a page, index.html, that shows them.
 
     A folder of several test sets gives one report per set, in a folder of its name, and their summary.
 
@@ -268,11 +269,13 @@ def evaluate(
     if sets:
         result = evaluate_sets(restorer.restore_float, sets, save_dir=folder, limit=limit)
         write_sets(result, folder, settings)
+        write_evaluation_page(folder, trained.folder)
         return EvalReport(result, format_sets(result), folder)
     evaluation = evaluate_pairs(restorer.restore_float, pairs, measure, save_dir=folder / "pictures", limit=limit)
     write_csv(evaluation, folder / "scores.csv")
     write_published(evaluation, folder)
     write_json(evaluation, folder / "scores.json", {**settings, "data": str(Path(pairs[0].input).parent)})
+    write_evaluation_page(folder, trained.folder)
     return EvalReport(evaluation, format_table(evaluation), folder)
 
 
