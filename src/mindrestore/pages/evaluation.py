@@ -11,7 +11,7 @@ from mindrestore.evaluation.protocol import HIGHER_IS_BETTER
 from mindrestore.evaluation.report import TITLES, format_score
 from mindrestore.pages.charts import histogram
 from mindrestore.pages.files import write_page
-from mindrestore.pages.html import Cell, Layer, escape, facts, render_page, table
+from mindrestore.pages.html import Cell, Choice, Layer, escape, facts, render_page, table
 from mindrestore.pages.parts import (
     COPIES,
     KEYS,
@@ -47,9 +47,9 @@ def write_evaluation_page(folder: PathLike, run: PathLike | None = None) -> Path
     report = read_report(folder)
     training = _training(Path(run)) if run else {}
     if report.summary is None:
-        return write_page(report.folder, _set_page(report.sets[0], training))
+        return write_page(report.folder, _set_page(report.sets[0], report.label, training))
     for entry in report.sets:
-        write_page(entry.folder, _set_page(entry, {}))
+        write_page(entry.folder, _set_page(entry, entry.name, {}))
     return write_page(report.folder, _index_page(report, training))
 
 
@@ -83,16 +83,16 @@ def score_note(entry: SetScores, image: ImageScores) -> str:
     return f"{', '.join(parts)}; {image.width} x {image.height} pixels"
 
 
-def _set_page(entry: SetScores, training: Mapping[str, str]) -> str:
+def _set_page(entry: SetScores, label: str, training: Mapping[str, str]) -> str:
     settings = entry.document["settings"]
-    title = f"{settings.get('model', 'evaluation')}: {entry.name or Path(str(settings.get('data', ''))).name or 'test'}"
+    title = f"{settings.get('model', 'evaluation')}: {label}"
     numbers = [(place, image, _layers(entry, image)) for place, image in enumerate(entry.images, 1)]
     pictures = "".join(
-        picture(f"image-{place}", image.name, [score_note(entry, image)], layers, image.size)
+        picture(f"image-{place}", image.name, [score_note(entry, image)], Choice(layers), image.size)
         for place, image, layers in numbers
     )
     some = next((layers for _, _, layers in numbers if layers), [])
-    told = f'<p class="soft">{KEYS} {COPIES}</p>{error_scale()}{choices_for_all(some)}'
+    told = f'<p class="soft">{KEYS} {COPIES}</p>{error_scale()}{choices_for_all(Choice(some))}'
     sections = {
         "images": ("Images", _image_table(entry)),
         "pictures": ("Before and after", told + pictures),
@@ -114,7 +114,7 @@ def _set_page(entry: SetScores, training: Mapping[str, str]) -> str:
 def _index_page(report: Report, training: Mapping[str, str]) -> str:
     summary = report.summary or {}
     settings = summary.get("settings", {})
-    title = f"{settings.get('model', 'evaluation')}: {len(report.sets)} sets"
+    title = f"{settings.get('model', 'evaluation')}: {report.label}"
     metrics = tuple(summary["average"]["restored"])
     head = ["set", "protocol", "images", *_headings(metrics), "seconds"]
     rows = [_set_row(entry, metrics) for entry in report.sets]

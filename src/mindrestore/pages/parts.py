@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from mindrestore.evaluation.pictures import COPY_QUALITY, COPY_SIDE, ERROR_TOP, error_colours
-from mindrestore.pages.html import Layer, escape, options, slider
+from mindrestore.pages.html import Choice, escape, slider
 
 KEYS = "Drag, or use the arrow keys on the divider; + and - zoom, Shift + arrow keys move a zoomed picture, 0 resets."
 COPIES = (
@@ -14,33 +14,33 @@ COPIES = (
 )
 
 
-def picture(name: str, title: str, notes: Sequence[str], layers: Sequence[Layer], size: tuple[int, int]) -> str:
+def picture(name: str, title: str, notes: Sequence[str], choice: Choice, size: tuple[int, int]) -> str:
     """Write the section of one image: title, lines of text that are HTML already, and the slider.
 
     Args:
         name: Id of the section, to link to; the slider has the same with `-slider` behind it.
         title: Plain text.
         notes: Lines of HTML.
-        layers: Pictures to compare; the slider is left out when there are fewer than two.
+        choice: Pictures to compare; the slider is left out when there are fewer than two.
         size: Width and height of the pictures in pixels.
 
     Returns:
         HTML.
     """
     lines = "".join(f'<p class="soft">{note}</p>' for note in notes if note)
-    body = slider(f"{name}-slider", layers, size) if len(layers) > 1 else '<p class="soft">no pictures</p>'
+    body = slider(f"{name}-slider", choice, size) if len(choice.layers) > 1 else '<p class="soft">no pictures</p>'
     return (
         f'<section class="card picture" id="{escape(name)}" aria-label="{escape(title)}"><h3>{escape(title)}</h3>'
         f"{lines}{body}</section>\n"
     )
 
 
-def choices_for_all(layers: Sequence[Layer]) -> str:
+def choices_for_all(choice: Choice) -> str:
     """Write two selects that choose what every slider of the page shows; nothing for fewer than three layers."""
-    if len(layers) < 3:
+    if len(choice.layers) < 3:
         return ""
     selects = "".join(
-        f'<label>{title} <select data-every-side="{side}">{options(layers, side)}</select></label>'
+        f'<label>{title} <select data-every-side="{side}">{choice.options(side)}</select></label>'
         for side, title in enumerate(("Left of every divider", "Right"))
     )
     return f'<div class="choices">{selects}</div>'
