@@ -29,6 +29,7 @@ from mindrestore.losses.objective import build_objective
 from mindrestore.losses.progressive import SMALLEST_SIDE
 from mindrestore.models.registry import create_model, model_spec
 from mindrestore.pages.evaluation import write_evaluation_page
+from mindrestore.pages.restored import write_restored_page
 from mindrestore.recipes.load import load_recipe, next_stage
 from mindrestore.recipes.schema import DataConfig, ModelConfig, Recipe
 from mindrestore.weights.convert import load_weights
@@ -319,6 +320,7 @@ def restore(
     overwrite: bool = False,
     png: bool = False,
     tile: int | str | None = "auto",
+    report: bool = False,
     **options: Any,
 ) -> RestoreSummary:
     """Restore photographs and videos; or SIDD's validation blocks or DND into the files of their programs.
@@ -330,6 +332,7 @@ def restore(
         overwrite: Replace results that are there; otherwise they stay.
         png: Write every result as NAME.png, 8-bit RGB; of SIDD and DND, write PNG files beside the MATLAB files.
         tile: Side of the tiles in pixels; "auto" cuts what does not fit into the memory; whole images when `None`.
+        report: Write OUT/report/index.html too: before and after, sizes and times. Not for SIDD and DND.
         **options: `device`, `memory`, `batch`, `ensemble` and `whole_statistics` of `Restorer`.
 
     Returns:
@@ -345,7 +348,17 @@ def restore(
     """
     chain = [source] if isinstance(source, (Trained, str, Path)) else list(source)
     networks = [entry if isinstance(entry, Trained) else Trained.of_run(entry) for entry in chain]
+    whole = isinstance(photos, (str, Path)) and is_benchmark(photos)
+    if whole and report:
+        raise MindRestoreError(f"{photos}: a report shows photographs, not SIDD's and DND's files; leave it out")
     restorers = [trained.restorer(tile=tile, **options) for trained in networks]
     restorer = restorers[0] if len(restorers) == 1 else InTurn(restorers)
-    whole = isinstance(photos, (str, Path)) and is_benchmark(photos)
-    return (restore_benchmark if whole else restore_files)(restorer, photos, out, png=png, overwrite=overwrite)
+    summary = (restore_benchmark if whole else restore_files)(restorer, photos, out, png=png, overwrite=overwrite)
+    if report:
+        described = {
+            "model": [trained.model for trained in networks],
+            "weights": [trained.weights for trained in networks],
+        }
+        settings = {name: ", then ".join(map(str, values)) for name, values in described.items()}
+        write_restored_page(summary, Path(out) / "report", {**settings, "tile": tile, **options})
+    return summary

@@ -14,7 +14,7 @@ from mindrestore.evaluation.report import TITLES, format_score
 from mindrestore.pages.evaluation import score_cell
 from mindrestore.pages.files import write_page
 from mindrestore.pages.html import Cell, Choice, Layer, escape, facts, render_page, table
-from mindrestore.pages.parts import COPIES, KEYS, choices_for_all, error_scale, headed, navigation, picture
+from mindrestore.pages.parts import COPIES, KEYS, MEASURED, choices_for_all, error_scale, headed, navigation, picture
 from mindrestore.pages.scores import ImageScores, Report, ReportError, SetScores, read_report
 
 _SAME = 1e-3  # scores of one input that differ by more were not measured on the same image
@@ -81,7 +81,7 @@ def write_comparison(folders: Sequence[PathLike], out: PathLike) -> Path:
     for name, (entry, pictures) in sections.items():
         tables = _warnings(entry) + _means(entry) + "<br>" + _image_table(entry, name)
         body.append(headed(name, entry.name or "Scores", tables))
-        told = f'<p class="soft">{KEYS} {COPIES}</p>{error_scale()}' + (
+        told = f'<p class="soft">{KEYS} {COPIES} {MEASURED}</p>{error_scale()}' + (
             choices_for_all(Choice(some, (1, 2))) if name == "set-1" else ""
         )
         body.append(

@@ -15,6 +15,7 @@ from mindrestore.pages.html import Cell, Choice, Layer, escape, facts, render_pa
 from mindrestore.pages.parts import (
     COPIES,
     KEYS,
+    MEASURED,
     choices_for_all,
     error_scale,
     headed,
@@ -92,7 +93,7 @@ def _set_page(entry: SetScores, label: str, training: Mapping[str, str]) -> str:
         for place, image, layers in numbers
     )
     some = next((layers for _, _, layers in numbers if layers), [])
-    told = f'<p class="soft">{KEYS} {COPIES}</p>{error_scale()}{choices_for_all(Choice(some))}'
+    told = f'<p class="soft">{KEYS} {COPIES} {MEASURED}</p>{error_scale()}{choices_for_all(Choice(some))}'
     sections = {
         "images": ("Images", _image_table(entry)),
         "pictures": ("Before and after", told + pictures),

@@ -8,10 +8,8 @@ from mindrestore.evaluation.pictures import COPY_QUALITY, COPY_SIDE, ERROR_TOP, 
 from mindrestore.pages.html import Choice, escape, slider
 
 KEYS = "Drag, or use the arrow keys on the divider; + and - zoom, Shift + arrow keys move a zoomed picture, 0 resets."
-COPIES = (
-    f"The pictures are JPEG copies (quality {COPY_QUALITY}, longest side at most {COPY_SIDE} pixels); "
-    "scores were measured on the images themselves."
-)
+COPIES = f"The pictures are JPEG copies: quality {COPY_QUALITY}, longest side at most {COPY_SIDE} pixels."
+MEASURED = "Scores were measured on the images themselves."
 
 
 def picture(name: str, title: str, notes: Sequence[str], choice: Choice, size: tuple[int, int]) -> str:
