@@ -45,7 +45,7 @@ def test_the_table_has_the_numbers_of_scores_csv(folder, page):
         assert row["SSIM input"] == known["ssim_input"]
         assert row["SSIM restored"] == known["ssim"]
         assert row["seconds"] == known["seconds"]
-        assert float(row["gain"]) == pytest.approx(float(known["psnr"]) - float(known["psnr_input"]), abs=1e-5)
+        assert float(row["PSNR gain"]) == pytest.approx(float(known["psnr"]) - float(known["psnr_input"]), abs=1e-5)
     mean = np.mean([float(row["psnr"]) for row in expected])
     assert float(means["PSNR restored"]) == pytest.approx(mean, abs=1e-5)
     printed = {row[0][0]: row for row in page.tables["Mean scores"]}

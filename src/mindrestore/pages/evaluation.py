@@ -136,7 +136,11 @@ def _put_together(sections: Mapping[str, tuple[str, str]]) -> str:
 
 
 def _headings(metrics: Sequence[str]) -> list[str]:
-    return [text for name in metrics for text in (f"{TITLES[name]} input", f"{TITLES[name]} restored", "gain")]
+    return [
+        text
+        for name in metrics
+        for text in (f"{TITLES[name]} input", f"{TITLES[name]} restored", f"{TITLES[name]} gain")
+    ]
 
 
 def _set_row(entry: SetScores, metrics: Sequence[str]) -> list[Cell]:
