@@ -79,7 +79,7 @@ def write_comparison(folders: Sequence[PathLike], out: PathLike) -> Path:
         body.append(navigation({name: entry.name for name, (entry, _) in sections.items()}))
     some = next((layers for _, pictures in sections.values() for layers, _ in pictures.values()), [])
     for name, (entry, pictures) in sections.items():
-        tables = _warnings(entry) + _means(entry) + "<br>" + _image_table(entry, name)
+        tables = _warnings(entry) + _means(entry) + _image_table(entry, name)
         body.append(headed(name, entry.name or "Scores", tables))
         told = f'<p class="soft">{KEYS} {COPIES} {MEASURED}</p>{error_scale()}' + (
             choices_for_all(Choice(some, (1, 2))) if name == "set-1" else ""
