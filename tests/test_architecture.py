@@ -26,6 +26,7 @@ ROWS = (
     "engine",
     "evaluation",
     "inference",
+    "serve",
     "cloud",
     "api",
     "cli",

@@ -102,7 +102,7 @@ def tile_side(text: str) -> int | str | None:
     return int(text)
 
 
-def _passing(args: argparse.Namespace) -> dict[str, Any]:
+def passing(args: argparse.Namespace) -> dict[str, Any]:
     """Give these arguments as keywords of `Restorer`."""
     names = ("device", "tile", "memory", "batch", "ensemble", "whole_statistics")
     return {name: getattr(args, name) for name in names}
@@ -163,7 +163,7 @@ def _restore(args: argparse.Namespace) -> RestoreSummary:
         if len(source) > 1:
             raise MindRestoreError("--stages shows one network; give one task")
         return restore_stage_files(source[0].restorer(args.device), args.input, args.out, overwrite=args.overwrite)
-    return api.restore(source, args.input, args.out, overwrite=args.overwrite, png=args.save_images, **_passing(args))
+    return api.restore(source, args.input, args.out, overwrite=args.overwrite, png=args.save_images, **passing(args))
 
 
 def _restore_as_demo(args: argparse.Namespace, dataset: str | None) -> RestoreSummary:
@@ -177,7 +177,7 @@ def _restore_as_demo(args: argparse.Namespace, dataset: str | None) -> RestoreSu
     from mindrestore.inference.benchmarks import is_benchmark
     from mindrestore.inference.planning import published_photos
 
-    options = {"overwrite": True, **_passing(args)}
+    options = {"overwrite": True, **passing(args)}
     if is_benchmark(photos):
         return api.restore(source, photos, args.out, png=args.save_images, **options)
     chosen = photos if photos.is_file() else published_photos(photos)

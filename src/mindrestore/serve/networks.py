@@ -1,0 +1,106 @@
+"""Which networks are offered for which task: those of the weights that were given, and those that come by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mindrestore.errors import MindRestoreError
+from mindrestore.inference.tasks import require_task, task_of
+from mindrestore.inference.trained import Trained
+from mindrestore.models.registry import list_models, model_spec
+from mindrestore.serve.limits import ServeError
+from mindrestore.weights.exchange import recorded_settings
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Hold a network that is offered for a task.
+
+    Attributes:
+        key: What clients call it, such as `dehaze/aecrnet`.
+        task: `dehaze`, `derain`, `deblur` or `denoise`.
+        trained: The network and its weights.
+    """
+
+    key: str
+    task: str
+    trained: Trained
+
+    def public(self) -> dict[str, Any]:
+        """Give what clients may know: no folder of this machine."""
+        return {"key": self.key, "model": self.trained.model, "weights": Path(self.trained.weights).name}
+
+
+def all_tasks() -> list[str]:
+    """List the tasks of all registered networks.
+
+    Example:
+        >>> all_tasks()
+        ['deblur', 'dehaze', 'denoise', 'derain']
+    """
+    return sorted({task for name in list_models() for task in model_spec(name).tasks})
+
+
+def find_offers(weights: Sequence[str]) -> list[Offer]:
+    """Collect the networks that can be offered.
+
+    Args:
+        weights: `TASK=FILE` or `NETWORK=FILE` for every weight file or run folder; a network serves all its tasks.
+            For tasks that are not among them, the weights are taken that `Trained.of_task` finds by itself.
+
+    Returns:
+        The networks, task by task, those given first.
+
+    Raises:
+        MindRestoreError: A word, task, network or file cannot be used, or there are no weights at all.
+
+    Example:
+        >>> [offer.key for offer in find_offers(["dehaze=runs/quickstart/best.ckpt"])]
+        ['dehaze/aecrnet']
+    """
+    pairs = [pair for word in weights for pair in _given(word)]
+    for task in all_tasks():
+        if task not in [given for given, _ in pairs]:
+            pairs += _found(task)
+    if not pairs:
+        raise ServeError("no weights for any task; give some, such as --weights dehaze=runs/mine/best.ckpt")
+    offers: dict[str, Offer] = {}
+    for task, trained in sorted(pairs, key=lambda pair: pair[0]):
+        same = sum(offer.task == task and offer.trained.model == trained.model for offer in offers.values())
+        key = f"{task}/{trained.model}" + (f"/{same + 1}" if same else "")
+        offers[key] = Offer(key, task, trained)
+    return list(offers.values())
+
+
+def _given(word: str) -> Iterator[tuple[str, Trained]]:
+    name, equals, file = word.partition("=")
+    if not (name and equals and file):
+        raise ServeError(f"--weights {word}: give TASK=FILE or NETWORK=FILE, such as dehaze=runs/mine/best.ckpt")
+    if name in list_models():
+        trained = Trained.of_file(name, _existing(file, word))
+        yield from ((task, trained) for task in model_spec(name).tasks)
+    elif Path(file).is_dir():
+        trained = Trained.of_run(file)
+        require_task(trained.model, name)
+        yield task_of(name), trained
+    else:
+        task = task_of(name)
+        recorded = recorded_settings(_existing(file, word))[0] if Path(file).suffix else None
+        yield task, Trained.of_task(task, file, model=recorded)
+
+
+def _existing(file: str, word: str) -> str:
+    """Refuse a missing file now, not at the first image; a word without a suffix names weights, not a file."""
+    if Path(file).suffix and not Path(file).is_file():
+        raise ServeError(f"--weights {word}: no such file; check the path")
+    return file
+
+
+def _found(task: str) -> list[tuple[str, Trained]]:
+    try:
+        return [(task, Trained.of_task(task))]
+    except MindRestoreError:  # none lie where they are looked for: the page says so for this task
+        return []

@@ -1,0 +1,108 @@
+"""The server's side of the process that holds the networks: start it, give it work, end it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import mindrestore
+from mindrestore.serve.jobs import Job
+from mindrestore.serve.limits import ServeError, UnrestoredError, WorkerError
+
+_COMMAND = (sys.executable, "-m", "mindrestore.serve.child")
+
+
+class NetworkProcess:
+    """Hold the process of the networks; it is started again after it ended.
+
+    Args:
+        weights: `TASK=FILE` or `NETWORK=FILE`, as for `find_offers`.
+        options: Keywords of `Restorer`.
+        command: Program that is started.
+
+    Example:
+        >>> process = NetworkProcess(["dehaze=best.ckpt"], {"device": "CPU", "tile": "auto"})
+        >>> process.start()[1]["networks"][0]["key"]
+        'dehaze/aecrnet'
+    """
+
+    def __init__(
+        self, weights: Sequence[str], options: Mapping[str, Any], command: Sequence[str] = _COMMAND
+    ) -> None:
+        self._settings = {"weights": list(weights), "options": dict(options)}
+        self._command = list(command)
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> list[dict[str, Any]]:
+        """Start the process.
+
+        Returns:
+            For every task its name and the networks that are offered for it; none where weights are missing.
+
+        Raises:
+            ServeError: The weights cannot be used.
+            WorkerError: The process ended at once.
+        """
+        package = str(Path(mindrestore.__file__).resolve().parents[1])
+        paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            start_new_session=True,  # so that Ctrl-C in the terminal reaches the server only
+        )
+        answer = self._ask(self._process, self._settings, None)
+        if "failed" in answer:
+            self.kill()
+            raise ServeError(answer["failed"])
+        return answer["done"]["tasks"]
+
+    def restore(self, job: Job) -> dict[str, Any]:
+        """Restore the image of a job, and report how far it is.
+
+        Returns:
+            Facts about the result: sides, bits, bytes, seconds, names of the previews.
+
+        Raises:
+            UnrestoredError: The image cannot be restored; the message says why.
+            WorkerError: The process ended; a new one is started for the next job.
+        """
+        if self._process is None or self._process.poll() is not None:
+            job.report("loading")
+            self.start()
+        request = {"network": job.network, "name": job.upload.name}
+        answer = self._ask(self._process, {**request, "source": str(job.source), "target": str(job.target)}, job)
+        if "failed" in answer:
+            raise UnrestoredError(answer["failed"])
+        return answer["done"]
+
+    def kill(self) -> None:
+        """End the process, whatever it is doing; it is gone when this returns."""
+        process = self._process
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def _ask(self, process: subprocess.Popen[str], request: Mapping[str, Any], job: Job | None) -> dict[str, Any]:
+        try:
+            process.stdin.write(f"{json.dumps(request)}\n")
+            process.stdin.flush()
+            for line in process.stdout:
+                message = json.loads(line)
+                if "phase" not in message:
+                    return message
+                job.report(message["phase"], message.get("share"))
+        except (BrokenPipeError, json.JSONDecodeError):  # it ended before, or in the middle of a line
+            process.kill()
+        raise WorkerError(
+            f"the process of the network ended with code {process.wait()}, as it does when memory runs out; try a smaller "
+            "image, or start the server with smaller tiles, as in --tile 512"
+        )
