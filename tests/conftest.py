@@ -11,6 +11,8 @@ import pytest
 # Before the first operator: the reference convolutions of oneDNN are 40 times slower on AVX-512 machines.
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
 
+pytest_plugins = ["browser"]  # fixtures `chromium` and `browser`
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("MINDRESTORE_SHARED", ROOT.parent / "shared"))
 

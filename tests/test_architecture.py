@@ -26,6 +26,7 @@ ROWS = (
     "engine",
     "evaluation",
     "inference",
+    "pages",
     "serve",
     "cloud",
     "api",
