@@ -37,7 +37,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="listen here (default: 127.0.0.1)")
     parser.add_argument("--allow-network", action="store_true", help="let other machines in, for such a --host")
     parser.add_argument(
-        "--allow-host", action="append", default=[], metavar="NAME", help="a further name of this server, as a proxy has"
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a further name of this server, as of a proxy",
     )
     parser.add_argument(
         "--port", type=seed, metavar="N", help="port; 0: any free one (default: 8765, or a free one when it is taken)"

@@ -21,14 +21,13 @@ from mindrestore.serve.assets import load_assets
 from mindrestore.serve.guard import Guard, HostNames
 from mindrestore.serve.jobs import FAILED, WORKING, Job, JobQueue
 from mindrestore.serve.limits import (
-    Limits,
     QueueFullError,
     ServeError,
     UnknownJobError,
     UnrestoredError,
     UnsupportedTypeError,
 )
-from mindrestore.serve.uploads import MEDIA_TYPES, Upload, inspect_upload
+from mindrestore.serve.uploads import MEDIA_TYPES, inspect_upload
 
 _GLANCE = 0.1  # seconds between two looks at a job that a client waits for
 _PREVIEWS = ("before", "after")
@@ -65,7 +64,8 @@ class Service:
 
     async def page(self, request: Request) -> Response:
         """Give the page."""
-        return Response(*self.assets["index.html"])
+        content, media_type = self.assets["index.html"]
+        return Response(content, media_type=media_type)
 
     async def asset(self, request: Request) -> Response:
         """Give a script, a style sheet or the icon; the name is looked up in a table, never on the disk."""
@@ -78,9 +78,7 @@ class Service:
     async def status(self, request: Request) -> Response:
         """Say what this server offers, what it takes, and how much it has to do."""
         limits = self.queue.limits
-        bounds = {
-            name: getattr(limits, name) for name in ("max_bytes", "max_pixels", "max_waiting", "keep_seconds")
-        }
+        bounds = {name: getattr(limits, name) for name in ("max_bytes", "max_pixels", "max_waiting", "keep_seconds")}
         return JSONResponse(
             {"version": __version__, "tasks": list(self.tasks), "limits": bounds, "queue": self.queue.counts()}
         )
@@ -206,7 +204,7 @@ def create_app(
         finally:
             await run_in_threadpool(queue.close)
 
-    return Starlette(
+    app = Starlette(
         routes=Service(queue, tasks, stopping).routes(),
         middleware=[Middleware(Guard, hosts=hosts, limits=queue.limits)],
         exception_handlers={
@@ -217,6 +215,8 @@ def create_app(
         },
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # an address is right or wrong
+    return app
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

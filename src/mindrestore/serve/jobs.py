@@ -36,7 +36,8 @@ class Job:
         share: How much of the image is restored, from 0 to 1; None where the network takes it in one piece.
         error: Why it failed, in one line.
         status: HTTP status of that error.
-        facts: What is known of the result: `width`, `height`, `bits`, names of the files, `bytes`.
+        facts: What is known of the result: `width`, `height`, `bits`, `bytes`, `seconds`, names of the previews.
+        cancelled: Whether nobody wants the result any more.
     """
 
     token: str
@@ -49,6 +50,7 @@ class Job:
     error: str | None = None
     status: int = 200
     facts: Mapping[str, Any] = field(default_factory=dict)
+    cancelled: bool = False
     started: float | None = None
     ended: float | None = None
 
@@ -83,7 +85,7 @@ class JobQueue:
             that is shown to the client.
         folder: Empty folder for the files of all jobs.
         limits: How many jobs wait, and how long results stay.
-        abort: Makes a running `work` end soon; it must not return before the work can do no more harm.
+        abort: Makes a running `work` end soon; its job is marked as cancelled before.
         clock: Gives seconds.
 
     Example:
@@ -123,6 +125,7 @@ class JobQueue:
             self._waiting.clear()
             self._jobs.clear()
             if self._working:
+                self._working.cancelled = True
                 self._abort()
             self._changed.notify_all()
         if self._thread:
@@ -217,6 +220,7 @@ class JobQueue:
             if job in self._waiting:
                 self._waiting.remove(job)
             if job is self._working:
+                job.cancelled = True
                 self._abort()  # its files are removed when the work has ended
             else:
                 shutil.rmtree(job.folder, ignore_errors=True)
@@ -253,7 +257,7 @@ class JobQueue:
             job.error = error if state == FAILED else None
             job.state = state  # last: whoever reads without the lock sees the rest complete
             job.source.unlink(missing_ok=True)
-            if state == FAILED or job.token not in self._jobs:  # deleted meanwhile
+            if state == FAILED or job.cancelled:
                 shutil.rmtree(job.folder, ignore_errors=True)
 
     def _work_on(self) -> None:

@@ -1,4 +1,4 @@
-"""Which networks are offered for which task: those of the weights that were given, and those that come by themselves."""
+"""Which networks are offered for which task: of the weights that were given, and of those that come by themselves."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from mindrestore.inference.trained import Trained
 from mindrestore.models.registry import list_models, model_spec
 from mindrestore.serve.limits import ServeError
 from mindrestore.weights.exchange import recorded_settings
+
+DEFAULT = "default"  # in the place of a file: the weights that come with MindRestore
 
 
 @dataclass(frozen=True)
@@ -88,13 +90,13 @@ def _given(word: str) -> Iterator[tuple[str, Trained]]:
         yield task_of(name), trained
     else:
         task = task_of(name)
-        recorded = recorded_settings(_existing(file, word))[0] if Path(file).suffix else None
+        recorded = recorded_settings(_existing(file, word))[0]
         yield task, Trained.of_task(task, file, model=recorded)
 
 
 def _existing(file: str, word: str) -> str:
-    """Refuse a missing file now, not at the first image; a word without a suffix names weights, not a file."""
-    if Path(file).suffix and not Path(file).is_file():
+    """Refuse a missing file now, not at the first image."""
+    if file != DEFAULT and not Path(file).is_file():
         raise ServeError(f"--weights {word}: no such file; check the path")
     return file
 

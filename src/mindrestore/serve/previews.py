@@ -10,7 +10,7 @@ import numpy as np
 
 from mindrestore.data.photos import Photo, write_photo
 
-PREVIEW_SIDE = 1600  # pixels
+PREVIEW_SIDE = 2400  # pixels
 
 
 def write_preview(path: Path, photo: Photo, side: int = PREVIEW_SIDE) -> Path:

@@ -62,8 +62,8 @@ def serve(settings: Settings, say: Callable[[str], None] = print) -> None:
     """
     if not is_loopback(settings.host) and not settings.allow_network:
         raise ServeError(
-            f"--host {settings.host} lets other machines in, and nobody is asked for a password; add --allow-network if "
-            "you mean it, or leave --host out"
+            f"--host {settings.host} lets other machines in, and nobody is asked for a password; add --allow-network "
+            "if you mean it, or leave --host out"
         )
     listening = _listen(settings.host, settings.port)
     process = NetworkProcess(settings.weights, settings.options)

@@ -116,15 +116,15 @@ def inspect_upload(stream: BinaryIO, name: str | None, limits: Limits) -> Upload
         with Image.open(stream, formats=[kind for kind in FORMATS if kind != "MPO"]) as image:
             kind, (width, height) = image.format, image.size
     except UnidentifiedImageError as error:
-        raise UnsupportedTypeError(f"{name}: not an image of a kind that is taken; send {TAKEN}") from error
+        raise UnsupportedTypeError(f"{name}: no readable image of a kind that is taken; send {TAKEN}") from error
     except Image.DecompressionBombError as error:
         raise TooLargeError(f"{name}: more pixels than any image here may have ({error})") from error
     except _HEADER_ERRORS as error:
         raise UnrestoredError(f"{name}: damaged image ({error}); copy or export it again") from error
     if width * height > limits.max_pixels:
         raise TooLargeError(
-            f"{name}: {width}x{height} is {width * height:,} pixels, more than the {limits.max_pixels:,} that are taken; "
-            "make it smaller, or start the server with a larger --max-pixels"
+            f"{name}: {width}x{height} is {width * height:,} pixels, more than the {limits.max_pixels:,} that are "
+            "taken; make it smaller, or start the server with a larger --max-pixels"
         )
     stream.seek(0)
     return Upload(name, FORMATS[kind], width, height, stream)

@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +33,17 @@ class NetworkProcess:
         'dehaze/aecrnet'
     """
 
-    def __init__(
-        self, weights: Sequence[str], options: Mapping[str, Any], command: Sequence[str] = _COMMAND
-    ) -> None:
+    def __init__(self, weights: Sequence[str], options: Mapping[str, Any], command: Sequence[str] = _COMMAND) -> None:
         self._settings = {"weights": list(weights), "options": dict(options)}
         self._command = list(command)
         self._process: subprocess.Popen[str] | None = None
+        self._launching = threading.Lock()  # a process that is being started cannot slip through `kill`
 
-    def start(self) -> list[dict[str, Any]]:
+    def start(self, job: Job | None = None) -> list[dict[str, Any]]:
         """Start the process.
+
+        Args:
+            job: What it is started for; nothing happens when that was cancelled.
 
         Returns:
             For every task its name and the networks that are offered for it; none where weights are missing.
@@ -50,15 +54,18 @@ class NetworkProcess:
         """
         package = str(Path(mindrestore.__file__).resolve().parents[1])
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-        self._process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-            start_new_session=True,  # so that Ctrl-C in the terminal reaches the server only
-        )
+        with self._launching:
+            if job and job.cancelled:
+                raise WorkerError("cancelled")
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                start_new_session=True,  # so that Ctrl-C in the terminal reaches the server only
+            )
         answer = self._ask(self._process, self._settings, None)
         if "failed" in answer:
             self.kill()
@@ -77,7 +84,7 @@ class NetworkProcess:
         """
         if self._process is None or self._process.poll() is not None:
             job.report("loading")
-            self.start()
+            self.start(job)
         request = {"network": job.network, "name": job.upload.name}
         answer = self._ask(self._process, {**request, "source": str(job.source), "target": str(job.target)}, job)
         if "failed" in answer:
@@ -86,10 +93,10 @@ class NetworkProcess:
 
     def kill(self) -> None:
         """End the process, whatever it is doing; it is gone when this returns."""
-        process = self._process
-        if process is not None:
-            process.kill()
-            process.wait()
+        with self._launching:
+            if self._process is not None:
+                self._process.kill()
+                self._process.wait()
 
     def _ask(self, process: subprocess.Popen[str], request: Mapping[str, Any], job: Job | None) -> dict[str, Any]:
         try:
@@ -102,7 +109,10 @@ class NetworkProcess:
                 job.report(message["phase"], message.get("share"))
         except (BrokenPipeError, json.JSONDecodeError):  # it ended before, or in the middle of a line
             process.kill()
+        with suppress(BrokenPipeError):  # what it did not read
+            process.stdin.close()
+        process.stdout.close()
         raise WorkerError(
-            f"the process of the network ended with code {process.wait()}, as it does when memory runs out; try a smaller "
-            "image, or start the server with smaller tiles, as in --tile 512"
+            f"the process of the network ended with code {process.wait()}, as it does when memory runs out; try a "
+            "smaller image, or start the server with smaller tiles, as in --tile 512"
         )
