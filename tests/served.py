@@ -55,7 +55,7 @@ def form(fields: dict, files: dict) -> tuple[bytes, dict]:
     return body, {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 
-def wait_until(condition, seconds=10.0):
+def wait_until(condition, seconds=30.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it does not happen"
@@ -107,7 +107,7 @@ class Running:
         self.port, self.queue, self.work, self.folder = port, queue, work, folder
 
     def ask(self, method, path, body=None, headers=None) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()

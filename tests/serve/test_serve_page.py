@@ -101,7 +101,7 @@ def test_upload_slide_download_delete(served, hazy, restore, browser, tmp_path):
     element("image").send_keys(str(hazy))
     assert element("chosen").text.startswith("hazy street.png (")
     element("start").send_keys(Keys.ENTER)
-    wait_until(lambda: element("result").is_displayed(), 60)
+    wait_until(lambda: element("result").is_displayed(), 120)
     assert element("facts").text.startswith("333 \u00d7 251 pixels, 8 bits, image/png, ")
     widths = "return [...document.images].map(i => i.complete && i.naturalWidth)"
     wait_until(lambda: browser.execute_script(widths) == [333, 333])
@@ -213,7 +213,6 @@ def test_the_process_of_the_networks_may_die(served, hazy):
     children = [child for child in psutil.process_iter() if is_child(child, served)]
     assert len(children) == 1
     children[0].kill()
-    wait_until(lambda: children[0].status() == psutil.STATUS_ZOMBIE)  # the server has not looked at it yet
     assert served.send("/api/restore", data).status == 200
 
 
@@ -234,8 +233,8 @@ def test_ending_in_the_middle_of_the_work(weights, tmp_path, number):
     Image.new("RGB", (2000, 2000)).save(stream, "PNG")
     body, headers = form({"task": "dehaze"}, {"image": ("black.png", stream.getvalue())})
     token = talk.ask("POST", "/api/jobs", body, headers).told["id"]
-    wait_until(lambda: talk.state(token)["phase"] == "restoring", 60)
-    wait_until(lambda: talk.state(token)["share"], 60)
+    wait_until(lambda: talk.state(token)["phase"] == "restoring", 120)
+    wait_until(lambda: talk.state(token)["share"], 120)
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(number)
     _, err = process.communicate(timeout=30)

@@ -242,6 +242,8 @@ def test_other_names_may_be_dns_rebinding(server, host):
     [
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
+        ({"Origin": "https://SELF"}, 200),  # behind a proxy
         ({"Origin": "http://localhost:1"}, 403),  # another program of this machine
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Sec-Fetch-Site": "same-site"}, 403),
@@ -271,6 +273,13 @@ def test_every_answer_has_the_headers(server, path):
     assert headers["Cache-Control"] == "no-store"
     assert not [name for name in headers if name.lower().startswith("access-control-")]
     assert "Server" not in headers
+
+
+def test_a_defect_is_one_line_with_the_same_headers(server, monkeypatch):
+    monkeypatch.delattr(type(server.queue), "counts")
+    answer = server.ask("GET", "/api/status")
+    assert (answer.status, answer.told["error"]) == (500, "an internal error; the terminal of the server shows it")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "OPTIONS", "TRACE", "DELETE"])

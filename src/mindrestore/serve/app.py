@@ -11,10 +11,10 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from mindrestore import __version__
 from mindrestore.serve.assets import load_assets
@@ -180,7 +180,7 @@ def create_app(
     tasks: Sequence[Mapping[str, Any]],
     hosts: HostNames,
     stopping: Callable[[], bool] = lambda: False,
-) -> Starlette:
+) -> ASGIApp:
     """Make the application; it starts the queue and closes it.
 
     Args:
@@ -204,9 +204,8 @@ def create_app(
         finally:
             await run_in_threadpool(queue.close)
 
-    app = Starlette(
+    service = Starlette(
         routes=Service(queue, tasks, stopping).routes(),
-        middleware=[Middleware(Guard, hosts=hosts, limits=queue.limits)],
         exception_handlers={
             ServeError: _refuse,
             HTTPException: _refuse,
@@ -215,8 +214,8 @@ def create_app(
         },
         lifespan=lifespan,
     )
-    app.router.redirect_slashes = False  # an address is right or wrong
-    return app
+    service.router.redirect_slashes = False  # an address is right or wrong
+    return Guard(service, hosts, queue.limits)  # outermost, so that answers about defects have its headers, too
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

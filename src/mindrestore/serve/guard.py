@@ -116,10 +116,11 @@ class Guard:
             )
         if method not in ("GET", "HEAD"):
             origin, site = headers.get("origin"), headers.get("sec-fetch-site")
-            if (origin is not None and urlsplit(origin).netloc != host) or site in ("cross-site", "same-site"):
+            own = (None, f"http://{host}", f"https://{host}")  # https: behind a proxy
+            if origin not in own or site in ("cross-site", "same-site"):
                 raise ForbiddenError(f"requests from other pages are refused ({origin or site})")
         length = headers.get("content-length", "0")
-        if not length.isdigit():
+        if not length.isdecimal():
             raise ServeError(f"Content-Length {length!r} is no number of bytes")
         if int(length) > self.limits.max_bytes + _FORM_MARGIN:
             raise too_many_bytes("the request", self.limits)

@@ -6,6 +6,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
@@ -20,6 +21,7 @@ from mindrestore.serve.worker import NetworkProcess
 
 USUAL_PORT = 8765
 _PATIENCE = 3  # seconds for requests in progress when the server ends
+_CONNECTIONS = 64
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,8 @@ def serve(settings: Settings, say: Callable[[str], None] = print) -> None:
     process = NetworkProcess(settings.weights, settings.options)
     former = signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C
     try:
-        with tempfile.TemporaryDirectory(prefix="mindrestore-serve-") as folder:
+        with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="mindrestore-serve-") as folder:
             _run(settings, listening, process, Path(folder), say)
-    except KeyboardInterrupt:
         say("ended; temporary files are removed")
     finally:
         signal.signal(signal.SIGTERM, former)
@@ -88,10 +89,9 @@ def _run(
     queue = JobQueue(process.restore, files, settings.limits, abort=process.kill)
     hosts = HostNames(settings.host, [socket.gethostname(), *settings.names])
     app = create_app(queue, tasks, hosts, stopping=lambda: server.should_exit)
-    config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=_PATIENCE
-    )
-    server = uvicorn.Server(config)
+    quiet = {"log_level": "warning", "access_log": False, "server_header": False}
+    bounds = {"timeout_graceful_shutdown": _PATIENCE, "limit_concurrency": _CONNECTIONS}
+    server = uvicorn.Server(uvicorn.Config(app, **quiet, **bounds))
     for entry in tasks:
         names = ", ".join(f"{offer['model']} ({offer['weights']})" for offer in entry["networks"])
         say(f"{entry['task']}: {names or 'no weights; give --weights ' + entry['task'] + '=FILE'}")

@@ -66,7 +66,9 @@ class NetworkProcess:
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
                 start_new_session=True,  # so that Ctrl-C in the terminal reaches the server only
             )
-        answer = self._ask(self._process, self._settings, None)
+        answer = self._ask(self._settings)
+        if answer is None:
+            raise _ended(self._process)
         if "failed" in answer:
             self.kill()
             raise ServeError(answer["failed"])
@@ -82,11 +84,15 @@ class NetworkProcess:
             UnrestoredError: The image cannot be restored; the message says why.
             WorkerError: The process ended; a new one is started for the next job.
         """
-        if self._process is None or self._process.poll() is not None:
+        request = {"network": job.network, "name": job.upload.name}
+        request |= {"source": str(job.source), "target": str(job.target)}
+        answer = self._ask(request, job) if self._process and self._process.poll() is None else None
+        if answer is None:  # it is not there, or ended before it saw this image
             job.report("loading")
             self.start(job)
-        request = {"network": job.network, "name": job.upload.name}
-        answer = self._ask(self._process, {**request, "source": str(job.source), "target": str(job.target)}, job)
+            answer = self._ask(request, job)
+        if answer is None:
+            raise _ended(self._process)
         if "failed" in answer:
             raise UnrestoredError(answer["failed"])
         return answer["done"]
@@ -98,21 +104,29 @@ class NetworkProcess:
                 self._process.kill()
                 self._process.wait()
 
-    def _ask(self, process: subprocess.Popen[str], request: Mapping[str, Any], job: Job | None) -> dict[str, Any]:
+    def _ask(self, request: Mapping[str, Any], job: Job | None = None) -> dict[str, Any] | None:
+        """Send a request and wait for its answer; None: the process ended without a word."""
+        process, word = self._process, None
         try:
             process.stdin.write(f"{json.dumps(request)}\n")
             process.stdin.flush()
             for line in process.stdout:
-                message = json.loads(line)
-                if "phase" not in message:
-                    return message
-                job.report(message["phase"], message.get("share"))
+                word = json.loads(line)
+                if "phase" not in word:
+                    return word
+                job.report(word["phase"], word.get("share"))
         except (BrokenPipeError, json.JSONDecodeError):  # it ended before, or in the middle of a line
             process.kill()
         with suppress(BrokenPipeError):  # what it did not read
             process.stdin.close()
         process.stdout.close()
-        raise WorkerError(
-            f"the process of the network ended with code {process.wait()}, as it does when memory runs out; try a "
-            "smaller image, or start the server with smaller tiles, as in --tile 512"
-        )
+        if word is not None:
+            raise _ended(process)
+        return None
+
+
+def _ended(process: subprocess.Popen[str]) -> WorkerError:
+    return WorkerError(
+        f"the process of the network ended with code {process.wait()}, as it does when memory runs out; try a "
+        "smaller image, or start the server with smaller tiles, as in --tile 512"
+    )

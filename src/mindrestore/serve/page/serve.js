@@ -8,13 +8,14 @@
   const WORDS = { dehaze: "haze", derain: "rain", deblur: "blur", denoise: "noise" };
   const PHASES = { loading: "loading the network", reading: "reading", restoring: "restoring", writing: "writing the result" };
   const PAUSE = 400; // milliseconds between two looks at a job
-  let limits = null, tasks = [], job = null, began = 0;
+  let limits = null, tasks = [], job = null, began = 0, sending = null;
 
   async function ask(path, options = {}) {
     let answer;
     try {
       answer = await fetch(path, options);
-    } catch {
+    } catch (problem) {
+      if (problem.name === "AbortError") throw problem;
       throw new Error("The server does not answer; it may have been ended.");
     }
     if (answer.status === 204) return null;
@@ -77,11 +78,12 @@
       await forget(); // the result of the image before
       at("result").hidden = true;
       tell("Sending the image", null);
-      job = await ask("/api/jobs", { method: "POST", body: new FormData(at("form")) });
+      sending = new AbortController();
+      job = await ask("/api/jobs", { method: "POST", body: new FormData(at("form")), signal: sending.signal });
       began = performance.now();
       await follow(job.id);
     } catch (problem) {
-      fail(problem);
+      if (problem.name !== "AbortError") fail(problem);
     }
   }
 
@@ -139,6 +141,7 @@
   }
 
   async function leave() {
+    if (sending) sending.abort();
     await forget();
     at("work").hidden = at("result").hidden = true;
     at("pictures").replaceChildren();
@@ -169,5 +172,8 @@
   at("drop").addEventListener("drop", drop);
   window.addEventListener("dragover", (event) => event.preventDefault()); // beside the field: do not leave the page
   window.addEventListener("drop", (event) => event.preventDefault());
+  window.addEventListener("pagehide", () => { // nobody can come back to the job
+    if (job) fetch(`/api/jobs/${job.id}`, { method: "DELETE", keepalive: true });
+  });
   ask("/api/status").then(offer).catch(fail);
 })();
