@@ -12,7 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import mindrestore
 from mindrestore.serve.jobs import Job
 from mindrestore.serve.limits import ServeError, UnrestoredError, WorkerError
 
@@ -52,7 +51,7 @@ class NetworkProcess:
             ServeError: The weights cannot be used.
             WorkerError: The process ended at once.
         """
-        package = str(Path(mindrestore.__file__).resolve().parents[1])
+        package = str(Path(__file__).resolve().parents[2])
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         with self._launching:
             if job and job.cancelled:
