@@ -18,7 +18,7 @@ from mindrestore.errors import MindRestoreError
 from mindrestore.inference.trained import Trained
 from mindrestore.serve.jobs import Job
 from mindrestore.serve.limits import ServeError, UnrestoredError, WorkerError
-from mindrestore.serve.networks import all_tasks, find_offers
+from mindrestore.serve.networks import Offer, all_tasks, find_offers
 from mindrestore.serve.previews import write_preview
 from mindrestore.serve.worker import NetworkProcess
 from served import encode, picture, upload_of, wait_until
@@ -80,6 +80,8 @@ def test_weights_that_are_found_by_themselves_are_offered(here, monkeypatch):
 def test_clients_see_no_folder_of_the_machine(here):
     (offer,) = find_offers([f"dehaze={here / 'secret' / 'deep.npz'}"])
     assert offer.public() == {"key": "dehaze/aecrnet", "model": "aecrnet", "weights": "deep.npz"}
+    run = Offer("dehaze/dsrir", "dehaze", Trained("dsrir", here / "mine" / "best.ckpt", folder=here / "mine"))
+    assert run.public()["weights"] == "mine/best.ckpt"
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,9 @@ class Offer:
     trained: Trained
 
     def public(self) -> dict[str, Any]:
-        """Give what clients may know: no folder of this machine."""
-        return {"key": self.key, "model": self.trained.model, "weights": Path(self.trained.weights).name}
+        """Give what clients may know: of the folders of this machine no more than the name of a run."""
+        weights, run = Path(self.trained.weights).name, self.trained.folder
+        return {"key": self.key, "model": self.trained.model, "weights": f"{run.name}/{weights}" if run else weights}
 
 
 def all_tasks() -> list[str]:

@@ -106,7 +106,7 @@ class NetworkProcess:
     def _ask(self, request: Mapping[str, Any], job: Job | None = None) -> dict[str, Any] | None:
         """Send a request and wait for its answer; None: the process ended without a word."""
         process, word = self._process, None
-        try:
+        with suppress(BrokenPipeError, json.JSONDecodeError):  # it ended before, or in the middle of a line
             process.stdin.write(f"{json.dumps(request)}\n")
             process.stdin.flush()
             for line in process.stdout:
@@ -114,11 +114,11 @@ class NetworkProcess:
                 if "phase" not in word:
                     return word
                 job.report(word["phase"], word.get("share"))
-        except (BrokenPipeError, json.JSONDecodeError):  # it ended before, or in the middle of a line
-            process.kill()
         with suppress(BrokenPipeError):  # what it did not read
             process.stdin.close()
         process.stdout.close()
+        process.kill()  # what is left of it, after half a line
+        process.wait()
         if word is not None:
             raise _ended(process)
         return None
