@@ -14,8 +14,6 @@ from mindrestore.models.registry import list_models, model_spec
 from mindrestore.serve.limits import ServeError
 from mindrestore.weights.exchange import recorded_settings
 
-DEFAULT = "default"  # in the place of a file: the weights that come with MindRestore
-
 
 @dataclass(frozen=True)
 class Offer:
@@ -82,24 +80,17 @@ def _given(word: str) -> Iterator[tuple[str, Trained]]:
     name, equals, file = word.partition("=")
     if not (name and equals and file):
         raise ServeError(f"--weights {word}: give TASK=FILE or NETWORK=FILE, such as dehaze=runs/mine/best.ckpt")
+    tasks = model_spec(name).tasks if name in list_models() else (task_of(name),)
     if name in list_models():
-        trained = Trained.of_file(name, _existing(file, word))
-        yield from ((task, trained) for task in model_spec(name).tasks)
+        trained = Trained.of_file(name, file)
     elif Path(file).is_dir():
         trained = Trained.of_run(file)
         require_task(trained.model, name)
-        yield task_of(name), trained
     else:
-        task = task_of(name)
-        recorded = recorded_settings(_existing(file, word))[0]
-        yield task, Trained.of_task(task, file, model=recorded)
-
-
-def _existing(file: str, word: str) -> str:
-    """Refuse a missing file now, not at the first image."""
-    if file != DEFAULT and not Path(file).is_file():
+        trained = Trained.of_task(name, file, model=recorded_settings(file)[0])
+    if not Path(trained.weights).is_file():  # say so now, not at the first image
         raise ServeError(f"--weights {word}: no such file; check the path")
-    return file
+    yield from ((task, trained) for task in tasks)
 
 
 def _found(task: str) -> list[tuple[str, Trained]]:
