@@ -28,6 +28,8 @@ from mindrestore.inference.trained import Trained
 from mindrestore.losses.objective import build_objective
 from mindrestore.losses.progressive import SMALLEST_SIDE
 from mindrestore.models.registry import create_model, model_spec
+from mindrestore.pages.evaluation import write_evaluation_page
+from mindrestore.pages.restored import write_restored_page
 from mindrestore.recipes.load import load_recipe, next_stage
 from mindrestore.recipes.schema import DataConfig, ModelConfig, Recipe
 from mindrestore.weights.convert import load_weights
@@ -41,7 +43,7 @@ PathLike = Union[str, Path]
 
 @dataclass(frozen=True)
 class EvalReport:
-    """Hold an evaluation of one set or several, its table, and the folder with CSV, JSON and pictures."""
+    """Hold an evaluation of one set or several, its table, and the folder with CSV, JSON, pictures and index.html."""
 
     evaluation: Evaluation | SetsEvaluation
     table: str
@@ -224,7 +226,7 @@ def evaluate(
     device: str = "auto",
     tile: int | None = None,
 ) -> EvalReport:
-    """Measure a trained network on pairs, and write table, CSV, JSON and side-by-side pictures.
+    """Measure a trained network on pairs, and write CSV, JSON, pictures and a page, index.html, that shows them.
 
     A folder of several test sets gives one report per set, in a folder of its name, and their summary.
 
@@ -268,11 +270,13 @@ def evaluate(
     if sets:
         result = evaluate_sets(restorer.restore_float, sets, save_dir=folder, limit=limit)
         write_sets(result, folder, settings)
+        write_evaluation_page(folder, trained.folder)
         return EvalReport(result, format_sets(result), folder)
     evaluation = evaluate_pairs(restorer.restore_float, pairs, measure, save_dir=folder / "pictures", limit=limit)
     write_csv(evaluation, folder / "scores.csv")
     write_published(evaluation, folder)
     write_json(evaluation, folder / "scores.json", {**settings, "data": str(Path(pairs[0].input).parent)})
+    write_evaluation_page(folder, trained.folder)
     return EvalReport(evaluation, format_table(evaluation), folder)
 
 
@@ -316,6 +320,7 @@ def restore(
     overwrite: bool = False,
     png: bool = False,
     tile: int | str | None = "auto",
+    report: bool = False,
     **options: Any,
 ) -> RestoreSummary:
     """Restore photographs and videos; or SIDD's validation blocks or DND into the files of their programs.
@@ -327,6 +332,7 @@ def restore(
         overwrite: Replace results that are there; otherwise they stay.
         png: Write every result as NAME.png, 8-bit RGB; of SIDD and DND, write PNG files beside the MATLAB files.
         tile: Side of the tiles in pixels; "auto" cuts what does not fit into the memory; whole images when `None`.
+        report: Write OUT/report/index.html too: before and after, sizes and times. Not for SIDD and DND.
         **options: `device`, `memory`, `batch`, `ensemble` and `whole_statistics` of `Restorer`.
 
     Returns:
@@ -342,7 +348,17 @@ def restore(
     """
     chain = [source] if isinstance(source, (Trained, str, Path)) else list(source)
     networks = [entry if isinstance(entry, Trained) else Trained.of_run(entry) for entry in chain]
+    whole = isinstance(photos, (str, Path)) and is_benchmark(photos)
+    if whole and report:
+        raise MindRestoreError(f"{photos}: a report shows photographs, not SIDD's and DND's files; leave it out")
     restorers = [trained.restorer(tile=tile, **options) for trained in networks]
     restorer = restorers[0] if len(restorers) == 1 else InTurn(restorers)
-    whole = isinstance(photos, (str, Path)) and is_benchmark(photos)
-    return (restore_benchmark if whole else restore_files)(restorer, photos, out, png=png, overwrite=overwrite)
+    summary = (restore_benchmark if whole else restore_files)(restorer, photos, out, png=png, overwrite=overwrite)
+    if report:
+        described = {
+            "model": [trained.model for trained in networks],
+            "weights": [trained.weights for trained in networks],
+        }
+        settings = {name: ", then ".join(map(str, values)) for name, values in described.items()}
+        write_restored_page(summary, Path(out) / "report", {**settings, "tile": tile, **options})
+    return summary

@@ -12,12 +12,12 @@ import pytest
 
 from mindrestore.data.images import read_rgb
 from mindrestore.evaluation.evaluator import Evaluation, Failure, Row, SetsEvaluation
+from mindrestore.evaluation.pictures import side_by_side
 from mindrestore.evaluation.protocol import get_protocol
 from mindrestore.evaluation.report import (
     caption,
     format_sets,
     format_table,
-    side_by_side,
     write_csv,
     write_json,
     write_sets,

@@ -7,7 +7,7 @@ import pytest
 
 from browser import PHONE, open_page, resize
 from mindrestore.data.images import write_image
-from mindrestore.pages.html import Layer, render_page, slider
+from mindrestore.pages.html import Choice, Layer, render_page, slider
 
 pytest.importorskip("selenium", reason="selenium is absent; pip install mindrestore[test]")
 from selenium.webdriver.common.action_chains import ActionChains
@@ -22,7 +22,7 @@ def page(tmp_path_factory):
     for name, value in (("black", 0), ("white", 255), ("grey", 128)):
         write_image(folder / f'{name} #1 "&".png', np.full((48, 64, 3), value, np.uint8))
     layers = [Layer(name, f'{name} #1 "&".png') for name in ("black", "white", "grey")]
-    (folder / "index.html").write_text(render_page("slider", slider("s", layers, (64, 48))), encoding="utf-8")
+    (folder / "index.html").write_text(render_page("slider", slider("s", Choice(layers), (64, 48))), encoding="utf-8")
     return folder / "index.html"
 
 
@@ -132,6 +132,45 @@ def test_it_fits_a_phone_and_a_finger_moves_it(browser, page):
         ]:
             browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": spots})
         assert state(browser)[0] == pytest.approx(80, abs=2)
+    finally:
+        browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+
+
+def test_the_wheel_scrolls_and_zooms_with_ctrl_about_the_pointer(browser, page):
+    open_page(browser, page)
+    script = (
+        "const stage = document.querySelector('.ba-stage'), box = stage.getBoundingClientRect();"
+        "const place = {clientX: box.left + box.width / 4, clientY: box.top + box.height / 2, deltaY: -200,"
+        " ctrlKey: arguments[0], cancelable: true};"
+        "return [!stage.dispatchEvent(new WheelEvent('wheel', place)), box.width]"
+    )
+    taken, width = browser.execute_script(script, False)
+    assert (taken, state(browser)) == (False, [50, 1])  # the page scrolls
+    assert browser.execute_script(script, True)[0]
+    zoom = state(browser)[1]
+    assert zoom == pytest.approx(np.e)
+    left = _numbers(transforms(browser)[0])[4]
+    assert left + zoom * width / 4 == pytest.approx(width / 4, abs=0.5)  # what was under the pointer still is
+
+
+def test_two_fingers_zoom(browser, page):
+    resize(browser, PHONE)
+    open_page(browser, page)
+    box = browser.find_element(By.CSS_SELECTOR, ".ba-stage").rect
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 3)
+    apart = [
+        [{"x": middle[0] + side * reach, "y": middle[1], "id": side} for side in (-1, 1)] for reach in (30, 60, 90)
+    ]
+    browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 2})
+    try:
+        for kind, spots in (
+            ("touchStart", apart[0]),
+            ("touchMove", apart[1]),
+            ("touchMove", apart[2]),
+            ("touchEnd", []),
+        ):
+            browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": spots})
+        assert state(browser) == [50, pytest.approx(3, abs=0.3)]
     finally:
         browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
 

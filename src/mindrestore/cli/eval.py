@@ -87,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
     )
     print(report.table)
     print(f"report and pictures: {report.folder}")
+    print(f"in a browser: {report.folder / 'index.html'}")
     return int(bool(report.evaluation.failures))
 
 

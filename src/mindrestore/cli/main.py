@@ -10,11 +10,40 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from mindrestore import __version__
-from mindrestore.cli import convert, copy, data, doctor, export, launch, models, recipes, restore, serve, train, weights
+from mindrestore.cli import (
+    compare,
+    convert,
+    copy,
+    data,
+    doctor,
+    export,
+    launch,
+    models,
+    recipes,
+    restore,
+    serve,
+    train,
+    weights,
+)
 from mindrestore.cli import eval as evaluate
 from mindrestore.errors import MindRestoreError
 
-COMMANDS = (train, evaluate, restore, serve, export, launch, convert, weights, data, copy, recipes, models, doctor)
+COMMANDS = (
+    train,
+    evaluate,
+    compare,
+    restore,
+    serve,
+    export,
+    launch,
+    convert,
+    weights,
+    data,
+    copy,
+    recipes,
+    models,
+    doctor,
+)
 
 USAGE_ERROR = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells count

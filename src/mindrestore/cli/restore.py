@@ -57,6 +57,11 @@ def add_parser(subparsers: Any) -> None:
         help="write a folder per photograph: the image of every stage (0 is the result) and, of dsrir, maps of its "
         "uncertainty",
     )
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="write a page that shows every photograph before and after: OUT/report/index.html",
+    )
     aliases.add_flags(parser, "restore")
     parser.set_defaults(run=run)
 
@@ -122,6 +127,8 @@ def run(args: argparse.Namespace) -> int:
     for message in result.failed:
         print(f"error: {message}", file=sys.stderr)
     print(f"restored {len(result.written)} of {len(result.written) + len(result.failed)} images into {args.out}")
+    if args.report:
+        print(f"in a browser: {args.out / 'report' / 'index.html'}")
     return 1 if result.failed else 0
 
 
@@ -160,10 +167,11 @@ def _restore(args: argparse.Namespace) -> RestoreSummary:
     if args.stages:
         from mindrestore.inference.stages import restore_stage_files
 
-        if len(source) > 1:
-            raise MindRestoreError("--stages shows one network; give one task")
+        if len(source) > 1 or args.report:
+            raise MindRestoreError("--stages shows one network, without a report; give one task, and no --report")
         return restore_stage_files(source[0].restorer(args.device), args.input, args.out, overwrite=args.overwrite)
-    return api.restore(source, args.input, args.out, overwrite=args.overwrite, png=args.save_images, **passing(args))
+    options = {"overwrite": args.overwrite, "png": args.save_images, "report": args.report}
+    return api.restore(source, args.input, args.out, **options, **passing(args))
 
 
 def _restore_as_demo(args: argparse.Namespace, dataset: str | None) -> RestoreSummary:
@@ -177,7 +185,7 @@ def _restore_as_demo(args: argparse.Namespace, dataset: str | None) -> RestoreSu
     from mindrestore.inference.benchmarks import is_benchmark
     from mindrestore.inference.planning import published_photos
 
-    options = {"overwrite": True, **passing(args)}
+    options = {"overwrite": True, "report": args.report, **passing(args)}
     if is_benchmark(photos):
         return api.restore(source, photos, args.out, png=args.save_images, **options)
     chosen = photos if photos.is_file() else published_photos(photos)
@@ -190,6 +198,8 @@ def _restore_as_predictor(args: argparse.Namespace) -> RestoreSummary:
 
     if not args.input:
         raise MindRestoreError("nothing to restore; give a photograph or a folder with --input_image")
+    if args.report:
+        raise MindRestoreError("--report does not go with PaddleGAN's flags; give --weights and --out in their place")
     args.out = args.out or _PREDICTOR_OUTPUT
     args.task = args.task or _PREDICTOR_TASK
     (trained, *others), options = _trained(args), {"task": args.task, "device": args.device, "tile": args.tile}

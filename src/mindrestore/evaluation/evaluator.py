@@ -18,8 +18,8 @@ from mindrestore.data.pairing import Pair
 from mindrestore.data.source import read_pair
 from mindrestore.errors import MindRestoreError
 from mindrestore.evaluation.alignment import AlignmentError
+from mindrestore.evaluation.pictures import Gallery
 from mindrestore.evaluation.protocol import Protocol, get_protocol
-from mindrestore.evaluation.report import caption, side_by_side
 from mindrestore.evaluation.sets import NamedSet
 
 Restore = Callable[[np.ndarray], np.ndarray]
@@ -41,6 +41,7 @@ class Row:
         seconds: Wall time of restoring.
         restored: Metric name -> score of the restored image.
         input: Metric name -> score of the degraded image, for comparison.
+        picture: Name of its pictures (`Gallery`); empty where none were written.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Row:
     seconds: float
     restored: dict[str, float]
     input: dict[str, float]
+    picture: str = ""
 
 
 @dataclass(frozen=True)
@@ -187,8 +189,9 @@ def evaluate_pairs(
         restore: Maps an image (H, W, 3), float32 RGB in [0,1], to the restored one of the same shape.
         pairs: Pairs to measure; one target may serve several of them.
         protocol: A protocol or its name.
-        save_dir: Folder for one picture input | restored | target per pair; None writes none.
-        pictures: Stop drawing after this many pictures; None draws all.
+        save_dir: Folder for pictures: of every pair copies and an error map for pages in `parts`, and a drawing input |
+            restored | target; None writes none.
+        pictures: Stop drawing after this many pairs; None draws all.
         limit: Stop after this many pairs.
         progress: Show a bar; None shows it on a terminal only.
 
@@ -208,19 +211,17 @@ def evaluate_pairs(
     pairs = list(pairs)[:limit]
     if not pairs:
         raise EvaluationError("there are no image pairs to evaluate; check the data folder, its layout and the split")
-    rows, failures, taken = [], [], set()
+    gallery = None if save_dir is None else Gallery(save_dir, pictures)
+    rows, failures = [], []
     for pair in tqdm(pairs, desc=f"evaluate ({protocol.name})", unit="image", disable=_hidden(progress)):
         try:
             row, panels, failure = _measure_pair(restore, pair, protocol)
         except MindRestoreError as error:
             failures.append(Failure(_name(pair), str(error)))
             continue
-        rows.append(row)
         if failure:
             failures.append(failure)
-        if save_dir is not None and (pictures is None or len(rows) <= pictures):
-            stem = row.name.removesuffix(Path(pair.input).suffix).replace("/", "_")
-            _save_picture(Path(save_dir) / _free_name(stem, taken), row, panels, protocol)
+        rows.append(gallery.add(row, panels, protocol.name, Path(pair.input).suffix) if gallery else row)
     if not rows:
         reasons = "\n".join(f"  {failure.name}: {failure.reason}" for failure in failures[:5])
         raise EvaluationError(f"none of the {len(pairs)} pairs could be measured; the first reasons:\n{reasons}")
@@ -242,8 +243,8 @@ def evaluate_sets(
     Args:
         restore: As for `evaluate_pairs`.
         sets: The sets in the order of the table. One without pairs is reported as missing.
-        save_dir: Folder for pictures, under SET/pictures; None draws none.
-        pictures: Number of pictures per set; None draws all.
+        save_dir: Folder for pictures, under SET/pictures; None writes none.
+        pictures: Number of drawings per set; None draws all.
         limit: Stop after this many pairs of every set.
         progress: Show a bar; None shows it on a terminal only.
 
@@ -305,21 +306,6 @@ def _name(pair: Pair) -> str:
     """Name a pair so that 000047.png of one GoPro sequence and of another stay apart: there the keys tell more."""
     path = Path(pair.input)
     return pair.key + path.suffix if pair.key.endswith(path.stem) else path.name
-
-
-def _save_picture(path: Path, row: Row, pictures: Sequence[np.ndarray], protocol: Protocol) -> None:
-    captions = (caption("input", row.input), caption("restored", row.restored), "target")
-    side_by_side(path, list(zip(captions, pictures)), title=f"{row.name} (protocol {protocol.name})")
-
-
-def _free_name(stem: str, taken: set[str]) -> str:
-    """Keep pictures of a.png and a.jpg, or of one name in two folders, apart."""
-    name, number = stem, 1
-    while name.lower() in taken:
-        number += 1
-        name = f"{stem}_{number}"
-    taken.add(name.lower())
-    return f"{name}.png"
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -1,4 +1,4 @@
-"""Write an evaluation down: text table, CSV, JSON and pictures; the protocol's name stands in each."""
+"""Write an evaluation down: text table, CSV and JSON; the protocol's name stands in each."""
 
 from __future__ import annotations
 
@@ -12,20 +12,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
-import numpy as np
-from PIL import Image, ImageDraw, ImageFont
-
 from mindrestore import __version__
-from mindrestore.data.images import PathLike, write_bytes, write_image
+from mindrestore.data.images import PathLike, write_bytes
 from mindrestore.evaluation.protocol import DECIMALS, HIGHER_IS_BETTER
 
 if TYPE_CHECKING:
     from mindrestore.evaluation.evaluator import Evaluation, Failure, SetsEvaluation
 
-_TITLES = {"psnr": "PSNR", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "mae": "MAE", "ciede2000": "CIEDE2000"}
-_PANEL = 640  # longest side of a picture panel in pixels: larger images are averaged down, captions stay readable
-_LINE = 16  # height of a text line in a picture, in pixels
+TITLES = {"psnr": "PSNR", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "mae": "MAE", "ciede2000": "CIEDE2000"}
 
 
 def format_table(evaluation: Evaluation, max_rows: int | None = 40) -> str:
@@ -144,6 +138,7 @@ def write_json(evaluation: Evaluation, path: PathLike, settings: Mapping[str, An
                 "seconds": round(row.seconds, 4),
                 "restored": _json_scores(row.restored),
                 "input": _json_scores(row.input),
+                "picture": row.picture,
             }
             for row in evaluation.rows
         ],
@@ -199,37 +194,6 @@ def write_sets(result: SetsEvaluation, folder: PathLike, settings: Mapping[str, 
     _write_document(document, folder / "summary.json")
 
 
-def side_by_side(path: PathLike, panels: Sequence[tuple[str, np.ndarray]], title: str = "") -> None:
-    """Draw images next to each other with a caption above each.
-
-    Args:
-        path: PNG file to write.
-        panels: Caption and image (H, W, 3), float RGB in [0,1], of one size.
-        title: Line above all of them.
-
-    Raises:
-        ImageError: The folder or the disk does not allow it.
-
-    Example:
-        >>> side_by_side("report/1.png", [("input", hazy), ("restored", clean), ("target", clear)])
-    """
-    font = ImageFont.load_default()
-    pictures = [_shrink(image) for _, image in panels]
-    widths = [max(picture.shape[1], _text_width(font, caption)) for picture, (caption, _) in zip(pictures, panels)]
-    gap, top = 8, (2 if title else 1) * _LINE
-    width = max(sum(widths) + gap * (len(panels) - 1), _text_width(font, title))
-    canvas = Image.new("RGB", (width, top + max(picture.shape[0] for picture in pictures)), "white")
-    draw = ImageDraw.Draw(canvas)
-    if title:
-        draw.text((2, 1), title, fill="black", font=font)
-    left = 0
-    for (caption, _), picture, room in zip(panels, pictures, widths):
-        draw.text((left + 2, top - _LINE + 1), caption, fill="black", font=font)
-        canvas.paste(Image.fromarray(picture), (left, top))
-        left += room + gap
-    write_image(path, np.asarray(canvas))
-
-
 def caption(role: str, scores: Mapping[str, float]) -> str:
     """Put PSNR and SSIM behind a word, for the line above a picture.
 
@@ -237,12 +201,12 @@ def caption(role: str, scores: Mapping[str, float]) -> str:
         >>> caption("restored", {"psnr": 24.681, "ssim": 0.91234})
         'restored: PSNR 24.68, SSIM 0.9123'
     """
-    parts = [f"{_TITLES[name]} {_number(name, scores[name])}" for name in ("psnr", "ssim") if name in scores]
+    parts = [f"{TITLES[name]} {format_score(name, scores[name])}" for name in ("psnr", "ssim") if name in scores]
     return f"{role}: {', '.join(parts)}"
 
 
 def _titles(names: Sequence[str]) -> list[str]:
-    return [title for name in names for title in (f"{_TITLES[name]} input", "restored")]
+    return [title for name in names for title in (f"{TITLES[name]} input", "restored")]
 
 
 def _average_title(result: SetsEvaluation) -> str:
@@ -284,10 +248,16 @@ def _csv_scores(names: Sequence[str], restored: Mapping[str, float], before: Map
 
 
 def _cells(before: Mapping[str, float], after: Mapping[str, float]) -> list[str]:
-    return [_number(name, scores[name]) for name in after for scores in (before, after)]
+    return [format_score(name, scores[name]) for name in after for scores in (before, after)]
 
 
-def _number(name: str, value: float) -> str:
+def format_score(name: str, value: float) -> str:
+    """Write a score with the decimals of its metric; `n/a` where it is undefined.
+
+    Example:
+        >>> format_score("psnr", 24.681)
+        '24.68'
+    """
     return "n/a" if math.isnan(value) else f"{value:.{DECIMALS[name]}f}"
 
 
@@ -301,12 +271,12 @@ def _align(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _notes(evaluation: Evaluation) -> list[str]:
     notes = []
-    falling = [_TITLES[name] for name in evaluation.protocol.names if not HIGHER_IS_BETTER[name]]
+    falling = [TITLES[name] for name in evaluation.protocol.names if not HIGHER_IS_BETTER[name]]
     if falling:
         notes.append(f"{', '.join(falling)}: lower is better")
     for name, count in evaluation.counts.items():
         if count < len(evaluation.rows):
-            notes.append(f"{_TITLES[name]} is undefined for small images: mean over {count} of {len(evaluation.rows)}")
+            notes.append(f"{TITLES[name]} is undefined for small images: mean over {count} of {len(evaluation.rows)}")
     return notes + _failure_notes(evaluation.failures)
 
 
@@ -351,16 +321,3 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:  # the desktop build of OpenCV goes by another name
             found[package] = "unknown"
     return found
-
-
-def _shrink(image: np.ndarray) -> np.ndarray:
-    pixels = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
-    factor = _PANEL / max(pixels.shape[:2])
-    if factor >= 1:
-        return pixels
-    size = (max(1, round(pixels.shape[1] * factor)), max(1, round(pixels.shape[0] * factor)))
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-
-
-def _text_width(font: Any, text: str) -> int:
-    return int(font.getlength(text)) + 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,12 +24,27 @@ PhotoFunction = Callable[[np.ndarray], np.ndarray]
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n}/{total} {rate_noinv_fmt}, {elapsed} gone, {remaining} left{postfix}"
 
 
+class RestoredFile(NamedTuple):
+    """Name an input, its result, and the wall time from reading the one to having written the other.
+
+    A photograph of a batch has an equal share of the time of the network. A result that was kept has no time.
+    """
+
+    source: Path
+    target: Path
+    seconds: float | None
+
+
 class RestoreSummary(NamedTuple):
-    """Say what became of the files: written, kept because they were there, and one message per failure."""
+    """Say what became of the files: written, kept because they were there, and one message per failure.
+
+    `files` has the inputs of what was written or kept, in the order of the inputs.
+    """
 
     written: tuple[Path, ...]
     kept: tuple[Path, ...]
     failed: tuple[str, ...]
+    files: tuple[RestoredFile, ...] = ()
 
 
 def restore_files(
@@ -120,19 +136,21 @@ def restore_each(
     jobs = account.due(plan.jobs, out, overwrite)
     with _bar(len(jobs), progress) as bar:
         for source, target in jobs:
+            start = time.perf_counter()
             done, _ = account.attempt(source, lambda pair=(source, target): restore_one(*pair))
             if done:
-                account.written.append(target)
+                account.note(source, target, time.perf_counter() - start)
             bar.update()
     return account.summary()
 
 
 class _Read(NamedTuple):
-    """Hold a file that waits for the network; a video has no photograph."""
+    """Hold a file that waits for the network, and the seconds it took to read; a video has no photograph."""
 
     source: Path
     target: Path
     photo: Photo | None
+    seconds: float
 
 
 @dataclass
@@ -142,6 +160,13 @@ class _Account:
     written: list[Path] = field(default_factory=list)
     kept: list[Path] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    order: list[Job] = field(default_factory=list)
+    seconds: dict[Path, float | None] = field(default_factory=dict)  # of a result that is there
+
+    def note(self, source: Path, target: Path, seconds: float) -> None:
+        """Note a result that was written."""
+        self.written.append(target)
+        self.seconds[target] = seconds
 
     def due(self, jobs: Sequence[Job], out: Path, overwrite: bool) -> list[Job]:
         """Choose the jobs that remain: results that are there stay, and none replaces that of another."""
@@ -155,8 +180,10 @@ class _Account:
                 self.failed.append(f"{source}: its result would replace that of {rival}; restore them separately")
                 continue
             claimed[target] = source
+            self.order.append((source, target))
             if target.exists() and not overwrite:
                 self.kept.append(target)
+                self.seconds[target] = None
             else:
                 due.append((source, target))
         return due
@@ -178,13 +205,15 @@ class _Account:
         return False, None
 
     def summary(self) -> RestoreSummary:
-        return RestoreSummary(tuple(self.written), tuple(self.kept), tuple(self.failed))
+        there = (RestoredFile(*job, self.seconds[job[1]]) for job in self.order if job[1] in self.seconds)
+        return RestoreSummary(tuple(self.written), tuple(self.kept), tuple(self.failed), tuple(there))
 
 
 def _groups(jobs: Sequence[Job], account: _Account, bar: tqdm, most: int) -> Iterator[list[_Read]]:
     """Read files one after the other and put neighbours of one size together."""
     group: list[_Read] = []
     for source, target in jobs:
+        start = time.perf_counter()
         if source.suffix.lower() in VIDEO_SUFFIXES:
             done, photo = True, None
         else:
@@ -192,10 +221,11 @@ def _groups(jobs: Sequence[Job], account: _Account, bar: tqdm, most: int) -> Ite
         if not done:
             bar.update()
             continue
+        took = time.perf_counter() - start
         if group and (len(group) == most or not _alike(group[0].photo, photo)):
             yield group
             group = []
-        group.append(_Read(source, target, photo))
+        group.append(_Read(source, target, photo, took))
     if group:
         yield group
 
@@ -207,15 +237,18 @@ def _alike(one: Photo | None, other: Photo | None) -> bool:
 def _restore_group(restorer: PhotoFunction, group: Sequence[_Read], account: _Account) -> None:
     """Restore files together; when that fails, each by itself, so that the message names the right one."""
     together: Sequence[np.ndarray | None] = [None] * len(group)
+    began = time.perf_counter()
     if len(group) > 1:
         try:
             together = restorer.restore_batch([read.photo.pixels for read in group])
         except (MindRestoreError, MemoryError, RuntimeError):  # a batch may need more memory than there is
             together = [None] * len(group)
+    share = (time.perf_counter() - began) / len(group)
     for read, restored in zip(group, together):
+        start = time.perf_counter()
         done, _ = account.attempt(read.source, lambda pair=(read, restored): _restore_one(restorer, *pair))
         if done:
-            account.written.append(read.target)
+            account.note(read.source, read.target, read.seconds + share + time.perf_counter() - start)
 
 
 def _restore_one(restorer: PhotoFunction, read: _Read, restored: np.ndarray | None) -> None:

@@ -15,6 +15,8 @@ from mindrestore.inference.pixels import RestoreError
 DEMO_SUFFIXES = (".jpg", ".JPG", ".png", ".PNG")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm")
 
+REPORT_MARKER = ".mindrestore-report"  # a folder that holds this file holds copies, no photographs
+
 _RESTORABLE = (*SUFFIXES, ".gif", *VIDEO_SUFFIXES)
 
 Job = tuple[Path, Path]  # a file to read, a file to write
@@ -31,7 +33,7 @@ def plan_jobs(source: Path, out: Path, result_name: Callable[[Path], str]) -> Pl
     """List what to read and what to write for a photograph, a video, or a folder of them.
 
     Args:
-        source: File, or folder with sub-folders, those behind links too.
+        source: File, or folder with sub-folders, those behind links too; reports among them are left out.
         out: Folder for the results; what lies in it already is no photograph.
         result_name: Gives the name of a result, which stays in the sub-folder of its photograph.
 
@@ -124,6 +126,8 @@ def _find(folder: Path, left_out: str) -> tuple[list[Path], list[str]]:
             names = sorted(os.listdir(place), key=natural_key)
         except OSError as error:
             problems.append(f"{place}: the folder cannot be read ({error.strerror}); change its rights")
+            return
+        if REPORT_MARKER in names and place != folder:
             return
         for path in (place / name for name in names if not name.startswith(".")):
             if path.is_dir():

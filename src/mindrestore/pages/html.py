@@ -86,45 +86,57 @@ class Layer:
     path: str
 
 
-def slider(name: str, layers: Sequence[Layer], size: tuple[int, int], shown: tuple[int, int] = (0, 1)) -> str:
+@dataclass(frozen=True)
+class Choice:
+    """Hold the pictures that a reader chooses from.
+
+    Args:
+        layers: Pictures of one shape.
+        shown: Places of those that stand left and right at first.
+    """
+
+    layers: Sequence[Layer]
+    shown: tuple[int, int] = (0, 1)
+
+    def options(self, side: int) -> str:
+        """Write the options of the select for the left (0) or right (1) side."""
+        return "".join(
+            f'<option value="{address(layer.path)}"{" selected" if place == self.shown[side] else ""}>'
+            f"{escape(layer.label)}</option>"
+            for place, layer in enumerate(self.layers)
+        )
+
+
+def slider(name: str, choice: Choice, size: tuple[int, int]) -> str:
     """Write a before/after slider; with more than two layers the reader chooses the two to compare.
 
     Args:
         name: Id of the element, unique in the page.
-        layers: At least two pictures of one shape.
+        choice: At least two pictures.
         size: Width and height of the pictures in pixels.
-        shown: Places of the layers that stand left and right at first.
 
     Returns:
         HTML.
 
     Example:
-        >>> slider("s1", [Layer("input", "a/input.jpg"), Layer("restored", "a/restored.jpg")], (640, 480))[:25]
+        >>> slider("s1", Choice([Layer("input", "a/1.jpg"), Layer("restored", "a/2.jpg")]), (640, 480))[:25]
         '<before-after id="s1"><im'
     """
+    shown = [choice.layers[place] for place in choice.shown]
     images = "".join(
-        f'<img src="{address(layers[place].path)}" alt="{escape(layers[place].label)}" width="{size[0]}" '
-        f'height="{size[1]}" loading="lazy">'
-        for place in shown
+        f'<img src="{address(layer.path)}" alt="{escape(layer.label)}" width="{size[0]}" height="{size[1]}" '
+        'loading="lazy">'
+        for layer in shown
     )
     element = f'<before-after id="{escape(name)}">{images}</before-after>'
-    if len(layers) < 3:
+    if len(choice.layers) < 3:
         return element
-    sides = zip(("Left", "Right"), (0, 1), shown)
     selects = "".join(
-        f'<label>{title} <select data-slider="{escape(name)}" data-side="{side}">{options(layers, chosen)}'
-        "</select></label>"
-        for title, side, chosen in sides
+        f'<label>{title} <select data-slider="{escape(name)}" data-side="{side}">'
+        f"{choice.options(side)}</select></label>"
+        for side, title in enumerate(("Left", "Right"))
     )
     return f'<div class="choices">{selects}</div>{element}'
-
-
-def options(layers: Sequence[Layer], chosen: int) -> str:
-    """Write the options of a select, one per layer, one of them chosen."""
-    return "".join(
-        f'<option value="{address(layer.path)}"{" selected" if place == chosen else ""}>{escape(layer.label)}</option>'
-        for place, layer in enumerate(layers)
-    )
 
 
 def facts(values: Mapping[str, object]) -> str:

@@ -1,0 +1,248 @@
+"""Put several reports side by side in one page: means, a table per image, and sliders between any two pictures."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mindrestore.data.images import PathLike, replacing
+from mindrestore.evaluation.protocol import HIGHER_IS_BETTER
+from mindrestore.evaluation.report import TITLES, format_score
+from mindrestore.pages.evaluation import score_cell
+from mindrestore.pages.files import write_page
+from mindrestore.pages.html import Cell, Choice, Layer, escape, facts, render_page, table
+from mindrestore.pages.parts import COPIES, KEYS, MEASURED, choices_for_all, error_scale, headed, navigation, picture
+from mindrestore.pages.scores import ImageScores, Report, ReportError, SetScores, read_report
+
+_SAME = 1e-3  # scores of one input that differ by more were not measured on the same image
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Hold one set as the reports measured it: label of the report -> its scores."""
+
+    name: str
+    runs: Mapping[str, SetScores]
+
+    @property
+    def metrics(self) -> list[str]:
+        """Metrics that every report has."""
+        first, *others = self.runs.values()
+        return [name for name in first.metrics if all(name in entry.metrics for entry in others)]
+
+    @property
+    def images(self) -> dict[str, dict[str, ImageScores]]:
+        """Name of an image -> label -> scores, in the order of the reports."""
+        found: dict[str, dict[str, ImageScores]] = {}
+        for label, entry in self.runs.items():
+            for image in entry.images:
+                found.setdefault(image.name, {}).setdefault(label, image)
+        return found
+
+
+def write_comparison(folders: Sequence[PathLike], out: PathLike) -> Path:
+    """Write one page that compares reports, with copies of their pictures beside it.
+
+    Args:
+        folders: Run folders or folders of reports, two or more. Sets are matched by name, images by file name.
+        out: Folder to write to.
+
+    Returns:
+        Path of index.html.
+
+    Raises:
+        ReportError: There are fewer than two reports, one cannot be read, they have no set in common, or the page would
+            replace one of them.
+        ImageError: The folder or the disk does not allow it.
+
+    Example:
+        >>> write_comparison(["runs/first", "runs/second"], "comparison")
+        PosixPath('comparison/index.html')
+    """
+    out = Path(out)
+    if len(folders) < 2:
+        raise ReportError("one report cannot be compared; give two run folders or more")
+    reports = [read_report(folder) for folder in folders]
+    for report in reports:
+        if report.folder.resolve() == out.resolve():
+            raise ReportError(f"{out}: the comparison would replace this report; choose another folder with --out")
+    labels = _labels(reports)
+    compared = _match(reports, labels)
+    title = f"Comparison of {', '.join(labels)}"
+    numbers = iter(range(1, 1 + sum(len(entry.images) for entry in compared)))
+    sections = {f"set-{place}": (entry, _pictures(entry, out, numbers)) for place, entry in enumerate(compared, 1)}
+    body = [f"<h1>{escape(title)}</h1>"]
+    if len(compared) > 1:
+        body.append(navigation({name: entry.name for name, (entry, _) in sections.items()}))
+    some = next((layers for _, pictures in sections.values() for layers, _ in pictures.values()), [])
+    for name, (entry, pictures) in sections.items():
+        tables = _warnings(entry) + _means(entry) + _image_table(entry, name)
+        body.append(headed(name, entry.name or "Scores", tables))
+        told = f'<p class="soft">{KEYS} {COPIES} {MEASURED}</p>{error_scale()}' + (
+            choices_for_all(Choice(some, (1, 2))) if name == "set-1" else ""
+        )
+        body.append(
+            headed(f"{name}-pictures", f"Pictures {entry.name}".strip(), told + _sliders(entry, name, pictures))
+        )
+    body.append(headed("settings", "Settings", "".join(_settings(*pair) for pair in zip(labels, reports))))
+    return write_page(out, render_page(title, "".join(body)))
+
+
+def _labels(reports: Sequence[Report]) -> list[str]:
+    """Name the reports, each differently: by run, and by number where two runs have one name."""
+    labels: list[str] = []
+    for report in reports:
+        label, number = report.label, 1
+        while label in labels:
+            number += 1
+            label = f"{report.label} ({number})"
+        labels.append(label)
+    return labels
+
+
+def _match(reports: Sequence[Report], labels: Sequence[str]) -> list[_Compared]:
+    """Find the sets that at least two reports have; reports of a single set are compared whatever its name."""
+    if all(report.summary is None for report in reports):
+        return [_Compared("", {label: report.sets[0] for label, report in zip(labels, reports)})]
+    names = list(dict.fromkeys(entry.name for report in reports for entry in report.sets))
+    found = []
+    for name in names:
+        runs = {label: entry for label, report in zip(labels, reports) for entry in report.sets if entry.name == name}
+        if len(runs) > 1:
+            found.append(_Compared(name, runs))
+    if not found:
+        sets = "; ".join(
+            f"{label}: {', '.join(entry.name or 'one set without a name' for entry in report.sets)}"
+            for label, report in zip(labels, reports)
+        )
+        raise ReportError(f"the reports have no set in common ({sets}); evaluate them on the same data")
+    return found
+
+
+def _warnings(entry: _Compared) -> str:
+    """Say what makes the numbers incomparable."""
+    notes = []
+    protocols = {label: scores.protocol["name"] for label, scores in entry.runs.items()}
+    if len(set(protocols.values())) > 1:
+        listed = ", ".join(f"{label}: {name}" for label, name in protocols.items())
+        notes.append(f"The protocols differ ({listed}): the scores cannot be compared.")
+    partly = [name for name, scores in entry.images.items() if len(scores) < len(entry.runs)]
+    if partly:
+        notes.append(
+            f"{len(partly)} of {len(entry.images)} images are not in every report: the means are over other images."
+        )
+    elif len(set(protocols.values())) == 1:
+        other = [name for name, scores in entry.images.items() if not _one_input(list(scores.values()), entry.metrics)]
+        if other:
+            notes.append(f"The inputs differ for {len(other)} images (the scores of the input do), such as {other[0]}.")
+    return "".join(f'<p class="warning">{escape(note)}</p>' for note in notes)
+
+
+def _one_input(images: Sequence[ImageScores], metrics: Sequence[str]) -> bool:
+    first = images[0].input
+    pairs = ((first[name], image.input[name]) for image in images for name in metrics)
+    return all(one == other or not abs(one - other) > _SAME for one, other in pairs)
+
+
+def _means(entry: _Compared) -> str:
+    head = ["report", "protocol", "images", *(_title(name) for name in entry.metrics), "seconds"]
+    first = next(iter(entry.runs.values()))
+    before = first.means("input")
+    rows = [[Cell("input"), Cell(""), Cell(""), *(score_cell(name, before[name]) for name in entry.metrics), Cell("")]]
+    means = {label: scores.means("restored") for label, scores in entry.runs.items()}
+    best = {name: _best(name, {label: mean[name] for label, mean in means.items()}) for name in entry.metrics}
+    for label, scores in entry.runs.items():
+        cells = [score_cell(name, means[label][name], label in best[name]) for name in entry.metrics]
+        start = [Cell(label), Cell(scores.protocol["name"]), Cell(str(len(scores.images)))]
+        rows.append([*start, *cells, Cell(f"{scores.seconds:.2f}")])
+    return table(f"Mean scores {entry.name}".strip(), head, rows)
+
+
+def _image_table(entry: _Compared, section: str) -> str:
+    head = ["image"]
+    for name in entry.metrics:
+        head += [f"{_title(name)} input", *(f"{TITLES[name]} {label}" for label in entry.runs)]
+    rows = []
+    for place, (image, scores) in enumerate(entry.images.items(), 1):
+        row = [Cell(image, link=f"#{section}-image-{place}")]
+        before = next(iter(scores.values())).input
+        for name in entry.metrics:
+            values = {label: scores[label].restored[name] if label in scores else math.nan for label in entry.runs}
+            best = _best(name, values)
+            row.append(score_cell(name, before[name]))
+            row += [score_cell(name, value, label in best) for label, value in values.items()]
+        rows.append(row)
+    return table(f"Scores per image {entry.name}".strip(), head, rows, sortable=True)
+
+
+def _best(metric: str, values: Mapping[str, float]) -> set[str]:
+    """Give the labels of the best value as it is printed; none when all are alike."""
+    known = {label: value for label, value in values.items() if not math.isnan(value)}
+    if len({format_score(metric, value) for value in known.values()}) < 2:
+        return set()
+    top = format_score(metric, (max if HIGHER_IS_BETTER[metric] else min)(known.values()))
+    return {label for label, value in known.items() if format_score(metric, value) == top}
+
+
+def _pictures(entry: _Compared, out: Path, numbers: Iterator[int]) -> dict[str, tuple[list[Layer], tuple[int, int]]]:
+    """Copy the pictures of every image into the comparison: input, every report, ground truth, error maps."""
+    found = {}
+    for image, scores in entry.images.items():
+        folder = f"pictures/{next(numbers):04d}"
+        size = next(iter(scores.values())).size
+        there = {
+            label: (entry.runs[label].folder, entry.runs[label].layers(one))
+            for label, one in scores.items()
+            if one.size == size  # another crop cannot lie over this one
+        }
+        layers = [_one_of(there, "input", "input")]
+        layers += [(label, place, paths.get("restored")) for label, (place, paths) in there.items()]
+        layers += [_one_of(there, "target", "ground truth")]
+        layers += [(f"error of {label}", place, paths.get("error")) for label, (place, paths) in there.items()]
+        kept = [(label, place / path) for label, place, path in layers if path]
+        copies = [Layer(label, f"{folder}/{number}.jpg") for number, (label, _) in enumerate(kept)]
+        for copy, (_, source) in zip(copies, kept):
+            with replacing(out / copy.path) as temporary:
+                shutil.copyfile(source, temporary)
+        found[image] = copies, size
+    return found
+
+
+def _one_of(there: Mapping[str, tuple[Path, dict[str, str]]], layer: str, title: str) -> tuple[str, Path, str | None]:
+    """Take a picture that all reports share from the first that has it."""
+    having = [(place, paths[layer]) for place, paths in there.values() if layer in paths]
+    return (title, *having[0]) if having else (title, Path(), None)
+
+
+def _sliders(entry: _Compared, section: str, pictures: Mapping[str, tuple[list[Layer], tuple[int, int]]]) -> str:
+    parts = []
+    for place, (image, scores) in enumerate(entry.images.items(), 1):
+        layers, size = pictures[image]
+        notes = [
+            "; ".join(
+                f"{escape(label)}: "
+                + ", ".join(f"{TITLES[name]} {format_score(name, one.restored[name])}" for name in entry.metrics)
+                for label, one in scores.items()
+            )
+        ]
+        if any(label not in [layer.label for layer in layers] for label in scores):
+            notes.append("Reports without pictures, or with pictures of another size, are left out of the slider.")
+        shown = (
+            (1, 2) if len(layers) > 2 and len(scores) > 1 else (0, 1)
+        )  # the first two reports, else input and report
+        parts.append(picture(f"{section}-image-{place}", image, notes, Choice(layers, shown), size))
+    return "".join(parts)
+
+
+def _settings(label: str, report: Report) -> str:
+    document = report.summary or report.sets[0].document
+    protocols = {entry.protocol["name"]: entry.protocol["description"] for entry in report.sets}
+    values = {**document.get("settings", {}), **{f"protocol {name}": text for name, text in protocols.items()}}
+    return f'<div class="card"><h3>{escape(label)}</h3>{facts({"report": report.folder, **values})}</div>'
+
+
+def _title(metric: str) -> str:
+    return TITLES[metric] + ("" if HIGHER_IS_BETTER[metric] else " (lower is better)")

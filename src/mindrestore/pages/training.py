@@ -1,0 +1,82 @@
+"""Draw the curves of a run from its metrics.jsonl: loss and its terms, validation scores, learning rate, loss scale."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mindrestore.data.images import PathLike
+from mindrestore.evaluation.report import TITLES
+from mindrestore.pages.charts import line_chart
+
+Curves = dict[str, dict[str, list[tuple[float, float]]]]
+
+_SINGLE = {"loss": "loss", "lr": "learning rate", "scale": "loss scale", "grad_norm": "gradient norm"}
+
+
+def read_curves(run: PathLike) -> Curves:
+    """Read what a run has logged.
+
+    Args:
+        run: Run folder.
+
+    Returns:
+        Title of a chart -> name of a curve -> (step, value) in the order of the file. Stages of one loss term
+        (`edge_3`, `edge_2`) share a chart, and so do the sets of one validation score. Values that are not numbers
+        (null after a skipped update) and half-written lines are left out. Empty without metrics.jsonl.
+
+    Example:
+        >>> read_curves("runs/quickstart")["loss"]["loss"][0]
+        (1, 0.31)
+    """
+    path = Path(run) / "metrics.jsonl"
+    curves: Curves = {}
+    if not path.is_file():
+        return curves
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            record = _record(line)
+            for chart, name, value in _values(record):
+                if isinstance(value, (int, float)) and math.isfinite(value):
+                    curves.setdefault(chart, {}).setdefault(name, []).append((record["step"], value))
+    return curves
+
+
+def draw_curves(curves: Curves) -> str:
+    """Draw every chart; loss first, then its terms, validation scores, and what steers the training.
+
+    Example:
+        >>> draw_curves({"loss": {"loss": [(1, 0.3), (2, 0.2)]}}).count("<figure>")
+        1
+    """
+    last = [_SINGLE[key] for key in ("lr", "scale", "grad_norm")]
+    first = [title for title in curves if title not in last]
+    order = [*(title for title in first if title == "loss"), *(title for title in first if title != "loss")]
+    order += [title for title in last if title in curves]
+    return "".join(line_chart(title, list(curves[title].items())) for title in order)
+
+
+def _values(record: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
+    if record.get("kind") == "train":
+        single = [(title, title, record.get(key)) for key, title in _SINGLE.items()]
+        terms = ((name, re.sub(r"_[0-9]+$", "", name), value) for name, value in record.get("terms", {}).items())
+        return single + [(f"loss term {chart}", name, value) for name, chart, value in terms]
+    if record.get("kind") == "validation":
+        found = []
+        for name, value in record.get("scores", {}).items():
+            metric, _, part = name.partition(" ")
+            found.append((f"validation {TITLES.get(metric, metric)}", part or "mean", value))
+        return found
+    return []
+
+
+def _record(line: str) -> Mapping[str, Any]:
+    try:
+        record = json.loads(line)
+    except ValueError:  # the last line of a run that was killed
+        return {}
+    return record if isinstance(record, dict) and "step" in record else {}
