@@ -68,9 +68,9 @@ def served(weights, tmp_path_factory):
     process, port = start(weights, temporary, "--device", "CPU", "--max-bytes", "3000000")
     yield Running(port, None, None, temporary)
     family = psutil.Process(process.pid).children(recursive=True)
-    assert len(family) == 1
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
+    assert len(family) == 1
     assert process.returncode == 0
     assert out.endswith("ended; temporary files are removed\n")
     assert "Traceback" not in err
