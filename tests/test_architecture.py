@@ -27,6 +27,7 @@ ROWS = (
     "evaluation",
     "inference",
     "pages",
+    "serve",
     "cloud",
     "api",
     "cli",

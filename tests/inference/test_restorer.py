@@ -203,3 +203,20 @@ def test_networks_in_turn_round_once(spec_of):
     restored = InTurn([halve, halve])(photo)
     np.testing.assert_array_equal(restored[..., :3], np.rint(photo[..., :3] / 4))
     np.testing.assert_array_equal(restored[..., 3], photo[..., 3])
+
+
+@pytest.mark.parametrize(
+    ("options", "shares"),
+    [
+        ({}, [1]),
+        ({"tile": 48}, [tile / 6 for tile in range(1, 7)]),
+        ({"tile": 48, "batch": 2}, [2 / 6, 3 / 6, 5 / 6, 1]),  # rows of three tiles
+        ({"ensemble": True}, [turn / 8 for turn in range(1, 9)]),
+        ({"ensemble": True, "tile": 48}, [step / 48 for step in range(1, 49)]),
+    ],
+)
+def test_progress_is_the_share_that_is_done(spec_of, options, shares):
+    restorer, told = Restorer(spec_of(), net=Halve(), compiled=False, **options), []
+    restorer.progress = told.append
+    restorer(np.zeros((80, 120, 3), np.uint8))
+    assert told == pytest.approx(shares)

@@ -21,13 +21,29 @@ from mindrestore.cli import (
     models,
     recipes,
     restore,
+    serve,
     train,
     weights,
 )
 from mindrestore.cli import eval as evaluate
 from mindrestore.errors import MindRestoreError
 
-COMMANDS = (train, evaluate, compare, restore, export, launch, convert, weights, data, copy, recipes, models, doctor)
+COMMANDS = (
+    train,
+    evaluate,
+    compare,
+    restore,
+    serve,
+    export,
+    launch,
+    convert,
+    weights,
+    data,
+    copy,
+    recipes,
+    models,
+    doctor,
+)
 
 USAGE_ERROR = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells count

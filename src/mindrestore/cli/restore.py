@@ -107,7 +107,7 @@ def tile_side(text: str) -> int | str | None:
     return int(text)
 
 
-def _passing(args: argparse.Namespace) -> dict[str, Any]:
+def passing(args: argparse.Namespace) -> dict[str, Any]:
     """Give these arguments as keywords of `Restorer`."""
     names = ("device", "tile", "memory", "batch", "ensemble", "whole_statistics")
     return {name: getattr(args, name) for name in names}
@@ -171,7 +171,7 @@ def _restore(args: argparse.Namespace) -> RestoreSummary:
             raise MindRestoreError("--stages shows one network, without a report; give one task, and no --report")
         return restore_stage_files(source[0].restorer(args.device), args.input, args.out, overwrite=args.overwrite)
     options = {"overwrite": args.overwrite, "png": args.save_images, "report": args.report}
-    return api.restore(source, args.input, args.out, **options, **_passing(args))
+    return api.restore(source, args.input, args.out, **options, **passing(args))
 
 
 def _restore_as_demo(args: argparse.Namespace, dataset: str | None) -> RestoreSummary:
@@ -185,7 +185,7 @@ def _restore_as_demo(args: argparse.Namespace, dataset: str | None) -> RestoreSu
     from mindrestore.inference.benchmarks import is_benchmark
     from mindrestore.inference.planning import published_photos
 
-    options = {"overwrite": True, "report": args.report, **_passing(args)}
+    options = {"overwrite": True, "report": args.report, **passing(args)}
     if is_benchmark(photos):
         return api.restore(source, photos, args.out, png=args.save_images, **options)
     chosen = photos if photos.is_file() else published_photos(photos)

@@ -28,6 +28,11 @@ def add_source(parser: argparse.ArgumentParser, *, run_folder: bool = True) -> N
         help="hyper-parameter that the weights were trained with, such as n_feat=40; may be given several times "
         "(default: those of the run folder in which the weights lie, else the published ones)",
     )
+    add_device(parser)
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add `--device`."""
     parser.add_argument("--device", type=device, metavar="NAME", default="auto", help=f"{DEVICES} (default: auto)")
 
 

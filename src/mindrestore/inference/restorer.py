@@ -49,6 +49,10 @@ class Restorer:
         whole_statistics: Let tiles use the averages that the network takes over the whole image, made small; only
             networks with pools that can be held, one tile at a time.
 
+    Attributes:
+        progress: Set it to a function that takes the share of an image that is done, from 0 to 1; it is called after
+            every batch of tiles.
+
     Raises:
         MindRestoreError: The model, the weights, the device, the tile size or an option cannot be used.
 
@@ -88,6 +92,7 @@ class Restorer:
         self.statistics = self._held_statistics() if whole_statistics else None
         self._compiled = on_cpu() if compiled is None else compiled
         self._forwards: dict[int, Callable[[ms.Tensor], ms.Tensor]] = {}
+        self.progress: Callable[[float], None] | None = None
 
     def __call__(self, photo: np.ndarray) -> np.ndarray:
         """Restore an image and give it back in its own type and size.
@@ -168,34 +173,47 @@ class Restorer:
             return self._pass(image, dtype)
         total = np.zeros(image.shape, np.float32)
         for turns in range(4):
-            for way in (1, -1):  # as it is, and mirrored
+            for mirrored, way in enumerate((1, -1)):
                 turned = np.rot90(image, turns)[:, ::way]
-                total += np.rot90(self._pass(turned, np.dtype(np.float32))[:, ::way], -turns)
+                part = (2 * turns + mirrored) / 8, 1 / 8
+                total += np.rot90(self._pass(turned, np.dtype(np.float32), part)[:, ::way], -turns)
         return to_type(total / 8, dtype)
 
-    def _pass(self, image: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        """Run the network once over an image of any size."""
+    def _pass(self, image: np.ndarray, dtype: np.dtype, part: tuple[float, float] = (0.0, 1.0)) -> np.ndarray:
+        """Run the network once over an image of any size; part: where this begins in the whole work, and its share."""
         height, width = image.shape[:2]
         padded = pad_to(image, *self._padded(image.shape))
         tiling = self._tiling_for(*padded.shape[:2])
-        return self._in_inference(lambda: self._whole_or_tiled(padded, tiling, dtype))[:height, :width]
+        return self._in_inference(lambda: self._whole_or_tiled(padded, tiling, dtype, part))[:height, :width]
 
-    def _whole_or_tiled(self, padded: np.ndarray, tiling: Tiling | None, dtype: np.dtype) -> np.ndarray:
+    def _whole_or_tiled(
+        self, padded: np.ndarray, tiling: Tiling | None, dtype: np.dtype, part: tuple[float, float]
+    ) -> np.ndarray:
         if self.statistics and (tiling or not self.statistics.noted):
             self.statistics.note(ImageModel(self.net, self.spec), ms.Tensor(_batched([self._small(padded)])))
         if tiling is None:
             if self.statistics:
                 self.statistics.release()
-            return to_type(self._run([padded])[0], dtype)
-        finish = partial(to_type, dtype=dtype)
-        if self.statistics is None:
-            return run_tiled(lambda tiles, _: self._run(tiles), padded, tiling, batch=self.batch, finish=finish)
+            result = to_type(self._run([padded])[0], dtype)
+            self._tell(sum(part))
+            return result
+        done, count = 0, tiling.count(*padded.shape[:2])
 
         def run(tiles: Sequence[np.ndarray], places: Sequence[Place]) -> list[np.ndarray]:
-            self.statistics.give(places[0], tiles[0].shape[:2], padded.shape[:2])
-            return self._run(tiles)
+            nonlocal done
+            if self.statistics:
+                self.statistics.give(places[0], tiles[0].shape[:2], padded.shape[:2])
+            restored = self._run(tiles)
+            done += len(tiles)
+            self._tell(part[0] + part[1] * done / count)
+            return restored
 
-        return run_tiled(run, padded, tiling, finish=finish)
+        batch = 1 if self.statistics else self.batch
+        return run_tiled(run, padded, tiling, batch=batch, finish=partial(to_type, dtype=dtype))
+
+    def _tell(self, share: float) -> None:
+        if self.progress:
+            self.progress(share)
 
     def _small(self, padded: np.ndarray) -> np.ndarray:
         """Shrink an image until it has no more pixels than a tile, to sizes that the network takes."""

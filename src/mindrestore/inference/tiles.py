@@ -102,6 +102,19 @@ class Tiling:
         step = max((self.size - self.overlap) // self.multiple, 1) * self.multiple
         return [*range(0, length - self.size, step), length - self.size]
 
+    def count(self, height: int, width: int) -> int:
+        """Count the tiles of an image.
+
+        Args:
+            height: Rows, a multiple of `multiple`.
+            width: Columns, a multiple of `multiple`.
+
+        Example:
+            >>> Tiling(8, 3, 1).count(20, 8)
+            4
+        """
+        return len(self.starts(height)) * len(self.starts(width))
+
     def weights(self, length: int) -> list[np.ndarray]:
         """Give the weight of every pixel of every tile along a side; those of one image line sum to 1.
 

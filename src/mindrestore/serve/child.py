@@ -1,0 +1,134 @@
+"""The process that holds the networks: JSON lines in, images restored, JSON lines out.
+
+It is a process of its own because one image can take all memory, a graph takes seconds to compile, and a network cannot
+be stopped in its middle: the server stays reachable, and breaking off means ending this process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Callable
+
+from mindrestore.data.photos import read_photo, write_photo
+from mindrestore.errors import MindRestoreError
+from mindrestore.inference.files import restore_each
+from mindrestore.inference.restorer import Restorer
+from mindrestore.serve.networks import Offer, all_tasks, find_offers
+from mindrestore.serve.previews import write_preview
+
+Tell = Callable[[Mapping[str, Any]], None]
+
+
+class Networks:
+    """Load networks when they are first asked for, and restore files with them.
+
+    Args:
+        offers: The networks on offer.
+        options: Keywords of `Restorer`: device, tile, memory, ...
+        tell: Takes what the server should know.
+
+    Example:
+        >>> Networks(find_offers(["dehaze=best.ckpt"]), {}, print).restore(request)
+        {'phase': 'loading'}
+    """
+
+    def __init__(self, offers: list[Offer], options: Mapping[str, Any], tell: Tell) -> None:
+        self._offers = {offer.key: offer for offer in offers}
+        self._options, self._tell = options, tell
+        self._loaded: dict[str, Restorer] = {}
+
+    def restore(self, request: Mapping[str, str]) -> dict[str, Any]:
+        """Restore one file.
+
+        Args:
+            request: `network` (key of an offer), `source` and `target` (paths), `name` (of the image, for messages).
+
+        Returns:
+            `{"done": facts}`, or `{"failed": line}`.
+
+        Raises:
+            MindRestoreError: The weights cannot be used.
+        """
+        restorer, facts = self._restorer(request["network"]), {}
+        source, target = Path(request["source"]), Path(request["target"])
+
+        def restore_one(source: Path, target: Path) -> None:
+            facts.update(self._restore_file(restorer, source, target))
+
+        failed = restore_each([(source, target)], restore_one, target.parent, overwrite=True, progress=False).failed
+        if failed:
+            named = failed[0]
+            for path in (source, target):
+                named = named.replace(str(path), request["name"])
+            return {"failed": named}
+        return {"done": facts}
+
+    def _restorer(self, key: str) -> Restorer:
+        trained = self._offers[key].trained
+        identity = f"{trained.model} {trained.weights}"  # one network may serve several tasks
+        if identity not in self._loaded:
+            self._tell({"phase": "loading"})
+            self._loaded[identity] = trained.restorer(**self._options)
+        return self._loaded[identity]
+
+    def _restore_file(self, restorer: Restorer, source: Path, target: Path) -> dict[str, Any]:
+        self._tell({"phase": "reading"})
+        photo = read_photo(source)
+        before = write_preview(target.with_name("before"), photo)
+        self._tell({"phase": "restoring"})
+        restorer.progress = lambda share: self._tell({"phase": "restoring", "share": round(share, 4)})
+        began = time.perf_counter()
+        restored = replace(photo, pixels=restorer(photo.pixels))
+        seconds = time.perf_counter() - began
+        self._tell({"phase": "writing"})
+        write_photo(target, restored)
+        after = write_preview(target.with_name("after"), restored)
+        height, width = photo.pixels.shape[:2]
+        facts = {"width": width, "height": height, "bits": 8 * photo.pixels.itemsize, "bytes": target.stat().st_size}
+        return {**facts, "seconds": round(seconds, 3), "before": before.name, "after": after.name}
+
+
+def main() -> int:
+    """Serve requests until the input ends: first the settings, then one line for every image."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes of a terminal; the server ends this one
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever a library prints must not come between the answers
+
+    def tell(message: Mapping[str, Any]) -> None:
+        answers.write(f"{json.dumps(message)}\n")
+        answers.flush()
+
+    settings = json.loads(sys.stdin.readline())
+    try:
+        offers = find_offers(settings["weights"])
+    except MindRestoreError as error:
+        tell({"failed": str(error)})
+        return 2
+    listed = [{"task": task, "networks": [o.public() for o in offers if o.task == task]} for task in all_tasks()]
+    tell({"done": {"tasks": listed}})
+    networks = Networks(offers, settings["options"], tell)
+    for line in sys.stdin:
+        tell(_answer(networks, json.loads(line)))
+    return 0
+
+
+def _answer(networks: Networks, request: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        return networks.restore(request)
+    except MindRestoreError as error:
+        return {"failed": str(error)}
+    except Exception as error:  # a defect: its traceback belongs into the terminal, one line to the client
+        traceback.print_exc()
+        return {"failed": f"an internal error ({type(error).__name__}); the terminal of the server shows it"}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""What stands before every request: names of the host, foreign pages, the length of the body, headers."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mindrestore.serve.limits import ForbiddenError, Limits, ServeError
+from mindrestore.serve.uploads import too_many_bytes
+
+# All that the page needs lies on this server; blob: shows an image before it is sent.
+_CONTENT = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' blob:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+_HEADERS = {
+    "Content-Security-Policy": _CONTENT,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_FORM_MARGIN = 1 << 16  # bytes of a form beside the image
+
+
+class HostNames:
+    """Know under which names this server may be asked for: a foreign name that leads here is DNS rebinding.
+
+    Args:
+        host: Address that the server listens on.
+        more: Further names.
+
+    Example:
+        >>> HostNames("127.0.0.1").allow("localhost:8000"), HostNames("127.0.0.1").allow("evil.example:8000")
+        (True, False)
+    """
+
+    def __init__(self, host: str, more: Iterable[str] = ()) -> None:
+        self.loopback = is_loopback(host)
+        self._names = {"localhost", host.lower(), *(name.lower() for name in more)}
+
+    def allow(self, header: str) -> bool:
+        """Tell whether a Host header names this server; addresses are no names, and cannot be rebound."""
+        try:
+            name = urlsplit(f"//{header}").hostname or ""
+        except ValueError:
+            return False
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            return name in self._names
+        return address.is_loopback or not self.loopback
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address can only be reached from this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+class Guard:
+    """Refuse what no honest client sends, and add the headers of every answer.
+
+    Args:
+        app: The application behind it.
+        hosts: Names that are allowed.
+        limits: Longest image.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: HostNames, limits: Limits) -> None:
+        self.app, self.hosts, self.limits = app, hosts, limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers[name] = value
+            await send(message)
+
+        try:
+            self._check(scope["method"], Headers(scope=scope))
+        except ServeError as error:
+            answer = JSONResponse({"error": str(error)}, error.status, {"Connection": "close"})
+            await answer(scope, receive, send_with_headers)
+        else:
+            await self.app(scope, self._bounded(receive), send_with_headers)
+
+    def _check(self, method: str, headers: Headers) -> None:
+        host = headers.get("host", "")
+        if not self.hosts.allow(host):
+            raise ForbiddenError(
+                f"this server is not called {host!r}; use its address, or start it with --allow-host and this name"
+            )
+        if method not in ("GET", "HEAD"):
+            origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+            own = (None, f"http://{host}", f"https://{host}")  # https: behind a proxy
+            if origin not in own or site in ("cross-site", "same-site"):
+                raise ForbiddenError(f"requests from other pages are refused ({origin or site})")
+        length = headers.get("content-length", "0")
+        if not length.isdecimal():
+            raise ServeError(f"Content-Length {length!r} is no number of bytes")
+        if int(length) > self.limits.max_bytes + _FORM_MARGIN:
+            raise too_many_bytes("the request", self.limits)
+
+    def _bounded(self, receive: Receive) -> Receive:
+        """Count what arrives: a request need not say how long it is."""
+        arrived = 0
+
+        async def count() -> Message:
+            nonlocal arrived
+            message = await receive()
+            arrived += len(message.get("body", b""))
+            if arrived > self.limits.max_bytes + _FORM_MARGIN:
+                raise too_many_bytes("the request", self.limits)
+            return message
+
+        return count

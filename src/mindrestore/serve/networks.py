@@ -1,0 +1,100 @@
+"""Which networks are offered for which task: of the weights that were given, and of those that come by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mindrestore.errors import MindRestoreError
+from mindrestore.inference.tasks import require_task, task_of
+from mindrestore.inference.trained import Trained
+from mindrestore.models.registry import list_models, model_spec
+from mindrestore.serve.limits import ServeError
+from mindrestore.weights.exchange import recorded_settings
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Hold a network that is offered for a task.
+
+    Attributes:
+        key: What clients call it, such as `dehaze/aecrnet`.
+        task: `dehaze`, `derain`, `deblur` or `denoise`.
+        trained: The network and its weights.
+    """
+
+    key: str
+    task: str
+    trained: Trained
+
+    def public(self) -> dict[str, Any]:
+        """Give what clients may know: of the folders of this machine no more than the name of a run."""
+        weights, run = Path(self.trained.weights).name, self.trained.folder
+        return {"key": self.key, "model": self.trained.model, "weights": f"{run.name}/{weights}" if run else weights}
+
+
+def all_tasks() -> list[str]:
+    """List the tasks of all registered networks.
+
+    Example:
+        >>> all_tasks()
+        ['deblur', 'dehaze', 'denoise', 'derain']
+    """
+    return sorted({task for name in list_models() for task in model_spec(name).tasks})
+
+
+def find_offers(weights: Sequence[str]) -> list[Offer]:
+    """Collect the networks that can be offered.
+
+    Args:
+        weights: `TASK=FILE` or `NETWORK=FILE` for every weight file or run folder; a network serves all its tasks.
+            For tasks that are not among them, the weights are taken that `Trained.of_task` finds by itself.
+
+    Returns:
+        The networks, task by task, those given first.
+
+    Raises:
+        MindRestoreError: A word, task, network or file cannot be used, or there are no weights at all.
+
+    Example:
+        >>> [offer.key for offer in find_offers(["dehaze=runs/quickstart/best.ckpt"])]
+        ['dehaze/aecrnet']
+    """
+    pairs = [pair for word in weights for pair in _given(word)]
+    for task in all_tasks():
+        if task not in [given for given, _ in pairs]:
+            pairs += _found(task)
+    if not pairs:
+        raise ServeError("no weights for any task; give some, such as --weights dehaze=runs/mine/best.ckpt")
+    offers: dict[str, Offer] = {}
+    for task, trained in sorted(pairs, key=lambda pair: pair[0]):
+        same = sum(offer.task == task and offer.trained.model == trained.model for offer in offers.values())
+        key = f"{task}/{trained.model}" + (f"/{same + 1}" if same else "")
+        offers[key] = Offer(key, task, trained)
+    return list(offers.values())
+
+
+def _given(word: str) -> Iterator[tuple[str, Trained]]:
+    name, equals, file = word.partition("=")
+    if not (name and equals and file):
+        raise ServeError(f"--weights {word}: give TASK=FILE or NETWORK=FILE, such as dehaze=runs/mine/best.ckpt")
+    tasks = model_spec(name).tasks if name in list_models() else (task_of(name),)
+    if name in list_models():
+        trained = Trained.of_file(name, file)
+    elif Path(file).is_dir():
+        trained = Trained.of_run(file)
+        require_task(trained.model, name)
+    else:
+        trained = Trained.of_task(name, file, model=recorded_settings(file)[0])
+    if not Path(trained.weights).is_file():  # say so now, not at the first image
+        raise ServeError(f"--weights {word}: no such file; check the path")
+    yield from ((task, trained) for task in tasks)
+
+
+def _found(task: str) -> list[tuple[str, Trained]]:
+    try:
+        return [(task, Trained.of_task(task))]
+    except MindRestoreError:  # none lie where they are looked for: the page says so for this task
+        return []
