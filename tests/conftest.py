@@ -56,3 +56,38 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_overrides() -> list[str]:
     """Give overrides that shrink the recipe `quickstart` to three steps of two 32x32 patches."""
     return ["data.patch_size=32", "train.batch_size=2", "train.max_steps=3", "train.log_every=1", "data.workers=1"]
+
+
+@pytest.fixture
+def weights_folder(tmp_path, monkeypatch) -> Path:
+    """Give an empty folder in place of the one whose weights ship."""
+    folder = tmp_path / "shipped"
+    folder.mkdir()
+    monkeypatch.setattr("mindrestore.weights.shipped.FOLDER", folder)
+    return folder
+
+
+LIGHT = {
+    "dehazeformer_t": {"widths": [12, 24, 48], "depths": [1, 1, 1, 1, 1]},
+    "mprnet_deraining": {"n_feat": 8, "scale_unetfeats": 4, "scale_orsnetfeats": 4, "num_cab": 1},
+    "mprnet_denoising": {"n_feat": 8, "scale_unetfeats": 4, "scale_orsnetfeats": 4, "num_cab": 1},
+}
+
+
+@pytest.fixture
+def ship(weights_folder):
+    """Give a function that puts a small network with random weights and its card into that folder."""
+    from mindrestore.models.registry import create_model, model_spec
+    from mindrestore.weights.convert import save_weights
+    from mindrestore.weights.files import sha256_of
+    from mindrestore.weights.shipped import Card, write_card
+
+    def make(name: str, network: str, variant: str = "free", **facts):
+        path = weights_folder / f"{name}.safetensors"
+        save_weights(create_model(network, **LIGHT[network]), path)
+        facts = {"tasks": model_spec(network).tasks, "licence": "Apache-2.0", "hyper": LIGHT[network], **facts}
+        card = Card(name, network=network, variant=variant, sha256=sha256_of(path), folder=weights_folder, **facts)
+        write_card(card)
+        return card
+
+    return make

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from mindrestore.errors import MindRestoreError
     from mindrestore.inference.predictor import MPRPredictor
     from mindrestore.inference.restorer import Restorer
-    from mindrestore.models.registry import create_model, list_models, model_spec
+    from mindrestore.models.registry import list_models, model_spec
     from mindrestore.recipes.load import list_recipes, load_recipe
     from mindrestore.weights.convert import load_weights, save_weights
+    from mindrestore.weights.create import create_model
 
 __version__ = "0.1.0"
 
@@ -40,7 +41,7 @@ _HOMES = {
     "MPRPredictor": "mindrestore.inference.predictor",
     "MindRestoreError": "mindrestore.errors",
     "Restorer": "mindrestore.inference.restorer",
-    "create_model": "mindrestore.models.registry",
+    "create_model": "mindrestore.weights.create",
     "evaluate": "mindrestore.api",
     "export": "mindrestore.api",
     "list_models": "mindrestore.models.registry",

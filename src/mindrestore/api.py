@@ -306,7 +306,8 @@ def export(
         PosixPath('runs/quickstart/model.mindir')
     """
     trained = source if isinstance(source, Trained) else Trained.of_run(source)
-    beside = Path(trained.weights).with_suffix(".mindir")
+    # Not into the package: weights that ship lie there.
+    beside = Path(f"{trained.card.name}.mindir") if trained.card else Path(trained.weights).with_suffix(".mindir")
     target = Path(out) if out else (trained.folder / "model.mindir" if trained.folder else beside)
     context.setup(device)
     return export_model(trained.model, trained.weights, target, size=size, hyper=dict(trained.hyper))

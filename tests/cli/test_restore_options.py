@@ -74,7 +74,7 @@ def test_weights_of_several_tasks_are_found(here):
         ("in --task derain --out o", "none come with MindRestore; give a weight file, or put one there"),
     ],
 )
-def test_what_is_wrong_is_one_line(here, words, message, capsys):
+def test_what_is_wrong_is_one_line(here, weights_folder, words, message, capsys):
     assert run(words) == 2
     (line,) = [text for text in capsys.readouterr().err.splitlines() if text.startswith("error: ")]
     assert message in line

@@ -68,7 +68,7 @@ def test_a_network_for_another_task_is_refused():
         require_task("aecrnet", "Deraining")
 
 
-def test_published_weights_are_found_below_the_working_directory(tmp_path, monkeypatch):
+def test_published_weights_are_found_below_the_working_directory(weights_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "Denoising" / "pretrained_models"
     with pytest.raises(TaskError, match=r"no weights for Denoising: looked for Denoising/pretrained_models/model_den"):

@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mindrestore.cli import data_lists
+from mindrestore.cli import data_duplicates, data_lists
 from mindrestore.cli.arguments import lean, positive, positive_number, seed, share, size, span, unit_span
 
 HAZE_OPTIONS = ("beta", "airlight", "nonhomogeneous", "depth", "disparity_scale")
@@ -26,14 +26,15 @@ def add_parser(subparsers: Any) -> None:
     _add_sidd_patches(verbs)
     _add_transfer(verbs)
     data_lists.add_verbs(verbs)
+    data_duplicates.add_verb(verbs)
     for verb in verbs.choices.values():
         verb.set_defaults(parser=verb)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the verb that was given; 0 for success, 1 when `check` finds something wrong."""
+    """Run the verb that was given; 0 for success, 1 when `check` or `duplicates` finds something wrong."""
     own = {"check": _check, "synth": _synth, "scenes": _scenes, "sidd-patches": _sidd_patches, "transfer": _transfer}
-    return {**own, **data_lists.VERBS}[args.verb](args)
+    return {**own, **data_lists.VERBS, "duplicates": data_duplicates.run}[args.verb](args)
 
 
 def _add_check(verbs: Any) -> None:

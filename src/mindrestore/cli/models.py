@@ -15,13 +15,25 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print one line per registered network."""
     from mindrestore.models.registry import list_models, model_spec
+    from mindrestore.weights.shipped import list_shipped
 
-    head = ("name", "tasks", "parameters", "sizes", "tiling", "licence of the paper's weights", "paper")
-    rows = [head]
+    head = (
+        "name",
+        "tasks",
+        "parameters",
+        "weights that ship",
+        "sizes",
+        "tiling",
+        "licence of others' weights",
+        "paper",
+    )
+    rows, shipped = [head], list_shipped()
     for name in list_models():
         spec = model_spec(name)
         size = f"multiples of {spec.size_multiple}, at least {spec.min_size}"
-        rows.append((name, ", ".join(spec.tasks), f"{spec.parameters:,}", size, spec.tiling, spec.licence, spec.paper))
+        own = ", ".join(card.name for card in shipped if card.network == name) or "-"
+        facts = f"{spec.parameters:,}", own, size, spec.tiling, spec.licence, spec.paper
+        rows.append((name, ", ".join(spec.tasks), *facts))
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mindrestore.inference.files import RestoreSummary
 
 _EXAMPLES = """examples:
+  mindrestore restore photo.jpg --task dehaze                         into restored/, with the weights that ship
   mindrestore restore photos/ --task derain --weights rain.ckpt --out clean/
   mindrestore restore photos/ --model aecrnet --weights x.ckpt --out clean/
   mindrestore restore photos/ --task derain,denoise --weights rain.ckpt,noise.ckpt --out clean/     one by one
@@ -25,10 +26,14 @@ _EXAMPLES = """examples:
   mindrestore restore --task Deblurring --input_image a.png --weight_path MPR_Deblurring.pdparams     as PaddleGAN's
 
 --task chooses the network, in either spelling and any case: derain or Deraining, deblur or Deblurring, denoise or
-Denoising, dehaze. Without --weights its weights are looked for at Deraining/pretrained_models/model_deraining.ckpt (or
-.safetensors, .npz, .pth) below the working directory, and likewise for Deblurring and Denoising.
+Denoising, dehaze. Without --weights they are looked for at Deraining/pretrained_models/model_deraining.ckpt (or
+.safetensors, .npz, .pth) below the working directory, and likewise for Deblurring and Denoising; where there are none,
+derain, denoise and dehaze use those that come with MindRestore (`mindrestore weights list`), and say so. The words
+Deraining, Deblurring and Denoising ask for the published ones only. --weights takes default and the names of that
+list, too.
 """
 _DEMO_INPUT, _DEMO_OUTPUT = Path("samples/input"), Path("samples/output")
+_OUTPUT = Path("restored")
 _TEST_INPUT, _TEST_OUTPUT = Path("Datasets"), Path("results")
 _PREDICTOR_TASK, _PREDICTOR_OUTPUT = "Deblurring", Path("output_dir")
 
@@ -45,7 +50,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--task", metavar="TASK", help="what to remove: derain, deblur, denoise or dehaze; or several")
     add_source(parser, run_folder=False)
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the restored files")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the restored files (default: restored)")
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there; by default they stay")
     add_passing(parser)
     parser.add_argument(
@@ -159,8 +164,7 @@ def take_published_flags(args: argparse.Namespace) -> tuple[str | None, str | No
 
 
 def _restore(args: argparse.Namespace) -> RestoreSummary:
-    if not args.out:
-        raise MindRestoreError("nothing says where the results go; give --out DIR")
+    args.out = args.out or _OUTPUT
     source = _trained(args)
     from mindrestore import api
 
@@ -195,16 +199,17 @@ def _restore_as_demo(args: argparse.Namespace, dataset: str | None) -> RestoreSu
 def _restore_as_predictor(args: argparse.Namespace) -> RestoreSummary:
     """Do what PaddleGAN's program does, without its shrinking and truncation."""
     from mindrestore.inference.predictor import MPRPredictor
+    from mindrestore.inference.tasks import published_word
 
     if not args.input:
         raise MindRestoreError("nothing to restore; give a photograph or a folder with --input_image")
     if args.report:
         raise MindRestoreError("--report does not go with PaddleGAN's flags; give --weights and --out in their place")
     args.out = args.out or _PREDICTOR_OUTPUT
-    args.task = args.task or _PREDICTOR_TASK
-    (trained, *others), options = _trained(args), {"task": args.task, "device": args.device, "tile": args.tile}
-    if others:
+    if args.task and "," in args.task:
         raise MindRestoreError(f"--task {args.task}: PaddleGAN's flags take one task; give --out in their place")
+    args.task = published_word(args.task or _PREDICTOR_TASK)  # which asks for the published weights
+    (trained,), options = _trained(args), {"task": args.task, "device": args.device, "tile": args.tile}
     return MPRPredictor(args.out, trained.weights, **options, hyper=trained.hyper).run(args.input)
 
 
@@ -220,6 +225,15 @@ def _test_inputs(folder: Path, dataset: str) -> Path:
 
 
 def _trained(args: argparse.Namespace) -> list[Trained]:
+    """Choose networks and weights, and say which when they are those that ship."""
+    chosen = _chosen(args)
+    for trained in chosen:
+        if trained.card:
+            print(trained.card.note)
+    return chosen
+
+
+def _chosen(args: argparse.Namespace) -> list[Trained]:
     """Choose network and weights by the task, or by each of several tasks, else by --model and --weights."""
     if args.task:
         from mindrestore import api

@@ -19,7 +19,13 @@ def add_source(parser: argparse.ArgumentParser, *, run_folder: bool = True) -> N
     if run_folder:
         parser.add_argument("run_folder", nargs="?", type=Path, help="run folder of `train`")
     parser.add_argument("--model", metavar="NAME", help="network; see `mindrestore models`")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="weight file, ours or an official one")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="weight file, ours or an official one; or default, or a name of `mindrestore weights list`, for weights "
+        "that come with MindRestore",
+    )
     parser.add_argument(
         "--hyper",
         action="append",

@@ -16,12 +16,14 @@ from mindrestore.data.images import PathLike, to_float
 from mindrestore.engine import context
 from mindrestore.inference.pixels import RestoreError, check_photo, pad_to, restore_as_given, to_type
 from mindrestore.inference.statistics import WholeStatistics
+from mindrestore.inference.tasks import source_for
 from mindrestore.inference.tiles import Place, Tiling, run_tiled
 from mindrestore.models.layers import on_cpu
 from mindrestore.models.registry import create_model, model_spec
 from mindrestore.models.spec import ModelSpec
 from mindrestore.models.wrapper import ImageModel
 from mindrestore.weights.convert import load_weights
+from mindrestore.weights.create import weights_for
 
 if TYPE_CHECKING:
     from mindspore import nn
@@ -33,8 +35,10 @@ class Restorer:
     """Hold a trained network, ready for photographs of any size.
 
     Args:
-        model: Registered name; or the `ModelSpec` of `net`.
-        weights: Weight file or dict for a network made here; None keeps its initial weights.
+        model: Registered name; or the `ModelSpec` of `net`; None: the network for `task`.
+        weights: Weight file or dict for a network made here; "default" or a name of `mindrestore weights list` for
+            those that come with MindRestore; None keeps the initial weights, and with `task` means the default ones.
+        task: What to remove: "dehaze", "derain", "denoise" or "deblur"; chooses network and weights.
         device: "auto", "CPU", "GPU" or "Ascend"; only for a network made here.
         tile: Side of overlapping tiles in pixels; None takes images whole; "auto" takes those whole that fit into
             `memory` and cuts others into tiles of one size that does.
@@ -57,6 +61,7 @@ class Restorer:
         MindRestoreError: The model, the weights, the device, the tile size or an option cannot be used.
 
     Example:
+        >>> restore = Restorer(task="dehaze")
         >>> restore = Restorer("aecrnet", weights="best.ckpt", tile="auto")
         >>> restore(photo).shape == photo.shape
         True
@@ -64,8 +69,9 @@ class Restorer:
 
     def __init__(
         self,
-        model: str | ModelSpec,
+        model: str | ModelSpec | None = None,
         *,
+        task: str | None = None,
         weights: PathLike | Mapping[str, Any] | None = None,
         device: str = "auto",
         tile: Tile = None,
@@ -77,7 +83,12 @@ class Restorer:
         ensemble: bool = False,
         whole_statistics: bool = False,
     ) -> None:
+        if task is not None:
+            model, weights = source_for(task, weights, getattr(model, "name", model))
+        elif model is None:
+            raise RestoreError('nothing says which network to use; give a model, or a task such as task="dehaze"')
         self.spec = model_spec(model) if isinstance(model, str) else model
+        weights, hyper = (weights, hyper) if weights is None else weights_for(self.spec.name, weights, hyper)
         self.batch, self.ensemble = _checked_batch(batch), ensemble
         self.budget = _pixel_budget(self.spec, memory) if tile == "auto" else None
         self.tiling = None if tile is None else self._tiling(tile)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from mindrestore.errors import MindRestoreError
 from mindrestore.models.registry import list_models, model_spec
-from mindrestore.weights.files import READABLE
+from mindrestore.weights.files import READABLE, PathLike
+from mindrestore.weights.shipped import DEFAULT, has_default, requested
 
 # What the model specs call a task -> what published programs call it
 PUBLISHED_WORDS = {"deblur": "Deblurring", "denoise": "Denoising", "derain": "Deraining", "dehaze": "Dehazing"}
@@ -149,17 +150,67 @@ def published_weights(word: str) -> Path:
         >>> published_weights("derain")
         PosixPath('Deraining/pretrained_models/model_deraining.npz')
     """
-    published = PUBLISHED_WORDS[task_of(word)]
+    task = task_of(word)
+    published = PUBLISHED_WORDS[task]
     if published not in MPRNET_TASKS:
         raise TaskError(
-            f"nothing says which weights to use for {task_of(word)}: none come with MindRestore; train "
+            f"nothing says which weights to use for {task}: none come with MindRestore; train "
             f"{network_for(word)}, or see `mindrestore weights list`, and give the weight file"
         )
-    stem = Path(published, "pretrained_models", f"model_{published.lower()}")
-    for suffix in READABLE:
-        if stem.with_suffix(suffix).is_file():
-            return stem.with_suffix(suffix)
+    stem = _published_stem(published)
+    found = _first_file(stem)
+    if found:
+        return found
+    own = f"--task {task} uses those that" if has_default(task) else "none"
     raise TaskError(
         f"no weights for {published}: looked for {stem}{{{','.join(READABLE)}}} in {Path.cwd()}; "
-        "none come with MindRestore; give a weight file, or put one there; see `mindrestore weights list`"
+        f"{own} come with MindRestore; give a weight file, or put one there; see `mindrestore weights list`"
     )
+
+
+def source_for(word: str, weights: PathLike | None = None, model: str | None = None) -> tuple[str, PathLike]:
+    """Choose network and weights for a task.
+
+    Without weights those are taken that lie where the published program of the task keeps them, else those that come
+    with MindRestore; a published word such as `Deraining` asks for the published ones.
+
+    Args:
+        word: A task in either spelling.
+        weights: Weight file, `default`, or the name of weights that ship.
+        model: Registered name; by default that of the shipped weights, else the network that specialises in the task.
+
+    Returns:
+        Registered name, and a weight file or the name of weights that ship.
+
+    Raises:
+        TaskError: The task is unknown, the model does another one, or no weights were found.
+        WeightError: Weights that ship were asked for, and there are none.
+
+    Example:
+        >>> source_for("dehaze")
+        ('dehazeformer_t', 'dehaze_free')
+    """
+    usual = network_for(word)
+    require_task(model or usual, word)
+    if weights is None:
+        weights = _usual_weights(word) if model in (None, usual) else DEFAULT
+    card = requested(weights, network=model, task=task_of(word))
+    return (card.network, card.name) if card else (model or usual, weights)
+
+
+def _usual_weights(word: str) -> PathLike:
+    task = task_of(word)
+    published = PUBLISHED_WORDS[task]
+    found = _first_file(_published_stem(published)) if published in MPRNET_TASKS else None
+    as_published = published in MPRNET_TASKS and word.lower() == published.lower()
+    if found or as_published or not has_default(task):
+        return found or published_weights(word)
+    return DEFAULT
+
+
+def _published_stem(published: str) -> Path:
+    return Path(published, "pretrained_models", f"model_{published.lower()}")
+
+
+def _first_file(stem: Path) -> Path | None:
+    return next((path for path in map(stem.with_suffix, READABLE) if path.is_file()), None)

@@ -1,4 +1,4 @@
-"""Name a trained network: the one of a run folder, of a weight file, or of a task."""
+"""Name a trained network: the one of a run folder, of a weight file, of weights that ship, or of a task."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any, Union
 
 from mindrestore.errors import MindRestoreError
 from mindrestore.inference.restorer import Restorer
-from mindrestore.inference.tasks import network_for, published_weights, require_task
+from mindrestore.inference.tasks import source_for
 from mindrestore.recipes.load import list_recipes, load_recipe
 from mindrestore.recipes.schema import Recipe
+from mindrestore.weights.create import shipped_source
 from mindrestore.weights.exchange import recorded_settings
+from mindrestore.weights.shipped import Card, requested
 
 PathLike = Union[str, Path]
 
@@ -30,6 +32,7 @@ class Trained:
         hyper: Hyper-parameters that differ from the defaults.
         folder: Its run folder; `None` for a lone weight file.
         recipe: The run's recipe; `None` for a lone weight file.
+        card: What is known about weights that come with MindRestore; `None` for others.
     """
 
     model: str
@@ -37,6 +40,7 @@ class Trained:
     hyper: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     recipe: Recipe | None = None
+    card: Card | None = None
 
     @classmethod
     def of_run(cls, folder: PathLike) -> Trained:
@@ -62,17 +66,23 @@ class Trained:
 
     @classmethod
     def of_file(cls, model: str, weights: PathLike, hyper: Mapping[str, Any] | None = None) -> Trained:
-        """Take a weight file; one of a run folder, or one that was converted, brings the network's hyper-parameters.
+        """Take a weight file; one of a run folder, converted or shipped brings the network's hyper-parameters.
 
         Args:
             model: Registered name.
-            weights: Weight file.
+            weights: Weight file; or `default`, or a name of `mindrestore weights list`, for weights that ship.
             hyper: Hyper-parameters to lay over these.
+
+        Raises:
+            MindRestoreError: There are no such shipped weights for the network, or what is recorded cannot be read.
 
         Example:
             >>> Trained.of_file("aecrnet", "runs/quickstart/best.ckpt").hyper
             {'channels': 16, 'blocks': 1, 'deform_layers': 1, 'init_gain': 2.45}
         """
+        card = requested(weights, network=model)
+        if card:
+            return cls(model, *shipped_source(card, hyper), card=card)
         network, recorded = recorded_settings(weights)
         return cls(model, weights, {**(recorded if network == model else {}), **(hyper or {})})
 
@@ -89,8 +99,10 @@ class Trained:
 
         Args:
             task: `derain` or `Deraining`, `deblur` or `Deblurring`, `denoise` or `Denoising`, `dehaze`, in any case.
-            weights: Weight file; by default the one where the published demo keeps it.
-            model: Registered name; by default the network that specialises in the task.
+            weights: Weight file, or a name of weights that ship; by default the file where the published demo keeps
+                it, else the weights that come with MindRestore.
+            model: Registered name; by default that of the shipped weights, else the network that specialises in the
+                task.
             hyper: Hyper-parameters that differ from the published ones.
 
         Raises:
@@ -100,12 +112,7 @@ class Trained:
             >>> Trained.of_task("Deraining", "rain.ckpt").model
             'mprnet_deraining'
         """
-        usual = network_for(task)
-        model = model or usual
-        require_task(model, task)
-        if weights is None and model != usual:
-            raise MindRestoreError(f"nothing says which weights {model} is to use; give --weights FILE")
-        return cls.of_file(model, weights or published_weights(task), hyper)
+        return cls.of_file(*source_for(task, weights, model), hyper)
 
     def usual_protocol(self) -> str:
         """Give the test protocol of the run, else of the first packaged recipe for this network, else `rgb`."""
