@@ -3,6 +3,7 @@
 #
 # Usage: test.sh [arguments of pytest ...]
 # Works in the active environment, or makes .venv; MINDRESTORE_SKIP_INSTALL=1 installs nothing.
+# Tests run in two processes, file by file, where pytest-xdist is installed; `-n 0` keeps them in one.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 use_environment
@@ -12,4 +13,10 @@ say "ruff"
 python -m ruff check .
 python -m ruff format --check .
 say "pytest"
-python -m pytest "$@"
+processes=()
+if python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("xdist") is None)'; then
+  processes=(-n 2 --dist loadfile)
+  cores="$(python -c 'import os; print(os.cpu_count() or 1)')"
+  export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$((cores > 2 ? cores / 2 : 1))}" # else each takes every core
+fi
+python -m pytest ${processes[@]+"${processes[@]}"} "$@"

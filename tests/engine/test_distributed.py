@@ -64,6 +64,14 @@ def losses(folder):
     return {record["step"]: record["loss"] for record in records if record["kind"] == "train"}
 
 
+def communication_shares(folder):
+    """Give the share of every record that has one; some come from a single process."""
+    records = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    found = [record["communication_share"] for record in records if "communication_share" in record]
+    assert found
+    return found
+
+
 def assert_close(ours, theirs):
     assert ours.keys() == theirs.keys()
     for name, array in theirs.items():
@@ -93,6 +101,9 @@ def test_ranks_train_as_one(world, reference, tmp_path):
     ours, theirs = losses(tmp_path / "run0"), losses(folder / "run")
     assert ours.pop(POISONED + 1) is theirs[POISONED + 1] is None
     assert ours == {step: pytest.approx(theirs[step], rel=1e-5) for step in ours}
+    said = (tmp_path / "run0" / "log.txt").read_text()
+    assert re.search(r"epoch \d/\d  .* waiting for data \d+%, communication \d+%", said)
+    assert all(0 < share < 1 for share in communication_shares(tmp_path / "run0"))
 
     assert_close(values_of(train(tmp_path / "run0", LAST)), expected[LAST])  # other ranks wrote it
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 
 import numpy as np
@@ -85,8 +86,22 @@ def test_metrics_hold_each_interval_and_validation(finished):
         (10, 22.0, True),
         (12, 21.0, False),
     ]
+
+
+def test_every_epoch_says_what_it_waited_for(finished):
+    folder, run, _, _ = finished
+    train, epochs = records(folder, "train"), records(folder, "epoch")
+    assert [(line["epoch"], line["step"]) for line in epochs] == [(1, 5), (2, 10)]
+    for line in epochs:
+        assert line["lr"] == run.schedule.lr_at(line["step"])
+        assert 0 <= line["data_share"] <= 1
+        assert "communication_share" not in line  # one process has nobody to wait for
+        assert line["images_per_second"] == pytest.approx(5 * 2 / line["seconds"], rel=0.01, abs=0.01)
+    assert epochs[1]["loss"] == pytest.approx(np.mean([line["loss"] for line in train[2:5]]), rel=0.2)
     text = (folder / "log.txt").read_text()
-    assert all(f"epoch {n}/3" in text for n in (1, 2))
+    for n, line in enumerate(epochs, 1):
+        shown = f"{line['images_per_second']:.1f} images/s, waiting for data {line['data_share']:.0%}"
+        assert re.search(rf"epoch {n}/3  loss .* {re.escape(shown)}$", text, re.MULTILINE)
 
 
 def test_last_weights_and_averages_are_plain_files(finished):

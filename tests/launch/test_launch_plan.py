@@ -172,3 +172,12 @@ def test_without_mpirun_the_fix_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(planning.shutil, "which", lambda name: None)
     with pytest.raises(LaunchError, match="mpirun is not on the PATH; install Open MPI"):
         make_plan(Cluster("GPU", per_node=2, mpi=True), PROGRAM, tmp_path)
+
+
+def test_one_process_is_started_without_a_scheduler(tmp_path):
+    plan = make_plan(Cluster("CPU", per_node=1), PROGRAM, tmp_path)
+    (start,) = plan.starts
+    assert start.command[1:] == tuple(PROGRAM)
+    assert Path(start.command[0]).parent == Path(sys.executable).parent
+    assert (plan.managed, plan.logs) == (False, {0: tmp_path / "worker_0.log"})
+    assert start.log == tmp_path / "worker_0.log"

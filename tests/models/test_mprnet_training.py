@@ -9,6 +9,7 @@ from mindspore import Tensor
 from golden import DAMPING, assert_close, error, load_golden_mprnet, section
 from mindrestore.engine.optim import build_optimizer
 from mindrestore.engine.step import SupervisedStep
+from mindrestore.engine.values import read_values
 from mindrestore.losses.objective import build_objective
 from mindrestore.models.registry import create_model
 from mindrestore.recipes.build import build
@@ -55,9 +56,11 @@ def test_golden_training_steps(case):
     step = SupervisedStep(net, build_objective(recipe.loss, stages=3), optimizer)
     x, target, expected = Tensor(golden["in/c"]), Tensor(golden["target/c"]), section(golden, "adam/")
     losses = [step(x, target, lr=float(expected["lr"])).total for _ in range(3)]
-    slope = next(p for name, p in net.parameters_and_names() if p.size == 1).asnumpy()
+    (slope,) = read_values(
+        p for p in net.get_parameters() if p.size == 1
+    )  # a copy: the next step changes the parameter
     losses.append(step(x, target, lr=float(expected["lr"])).total)  # of the weights after three steps
     assert error(losses, expected["loss_trace"]) < LOSS
     assert error(np.diff(losses), np.diff(expected["loss_trace"])) < 0.02
-    # The slope moves by 3e-6. For deraining it moves 0.9e-6 further than the published one does, unexplained as yet.
-    np.testing.assert_allclose(slope - SLOPE, expected["prelu_after_3_steps"] - SLOPE, rtol=0, atol=1e-6)
+    # The slope moves by 3e-6 at most and float32 holds it to 3e-8.
+    np.testing.assert_allclose(slope - SLOPE, expected["prelu_after_3_steps"] - SLOPE, rtol=0, atol=1e-7)

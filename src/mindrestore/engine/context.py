@@ -147,6 +147,15 @@ def value_of_first(number: int) -> int:
     return int(ops.Broadcast(0)((Tensor([number], ms.int32),))[0].asnumpy()[0])
 
 
+def synchronize() -> None:
+    """Wait until the device has computed everything it was given, so that the host's clock tells its time.
+
+    Example:
+        >>> synchronize()
+    """
+    ms.hal.synchronize()  # ms.runtime.synchronize refuses a CPU
+
+
 def _choose(device: str) -> str:
     if device == "auto":
         device = os.environ.get("MINDRESTORE_DEVICE", "auto")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from mindrestore.engine.step import StepResult
 
@@ -43,6 +44,22 @@ class Meter:
             "terms": terms,
             "grad_norm": self.sums["grad_norm"] / self.count,
         }
+
+
+def describe_means(means: Mapping[str, Any]) -> str:
+    """Word what `Meter.means` gives; the stages of a term share an entry.
+
+    Example:
+        >>> describe_means({"loss": 0.2, "terms": {"edge_3": 0.04, "edge_2": 0.05}})
+        'loss 0.20000  edge 0.04000/0.05000'
+    """
+    if means["loss"] is None:
+        return "no finite loss"
+    entries: dict[str, list[str]] = {}
+    for name, value in {"loss": means["loss"], **means["terms"]}.items():
+        base, _, stage = name.rpartition("_")
+        entries.setdefault(base if stage.isdigit() else name, []).append(f"{value:.5f}")
+    return "  ".join(f"{name} {'/'.join(values)}" for name, values in entries.items())
 
 
 def _add(sums: dict[str, float], values: Mapping[str, float]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,29 +55,6 @@ class Progress:
         """Undo `to_facts`."""
         values = dict(facts)
         return cls(**{**values, "interval": Meter(**values["interval"]), "epoch": Meter(**values["epoch"])})
-
-
-class Stopwatch:
-    """Time an interval: all of it, the part that waited for data, and the images it saw.
-
-    Timing is not part of the state: a resumed run has other times and the same numbers.
-    """
-
-    def __init__(self) -> None:
-        self.restart()
-
-    def restart(self) -> None:
-        """Begin a new interval."""
-        self.began, self.waited, self.images = time.perf_counter(), 0.0, 0
-
-    def read(self) -> dict[str, float]:
-        """Give seconds, images per second and the share of time that waited for data."""
-        seconds = max(time.perf_counter() - self.began, 1e-9)
-        return {
-            "images_per_second": round(self.images / seconds, 3),
-            "data_share": round(self.waited / seconds, 4),
-            "seconds": round(seconds, 3),
-        }
 
 
 def is_better(metric: str, score: float, best: float | None) -> bool:

@@ -71,6 +71,11 @@ class Step(ABC):
         """The optimizers, that of the network first."""
         return [update.optimizer for update in self.updates]
 
+    @property
+    def communicated(self) -> float:
+        """Seconds in all-reduces since the step was built."""
+        return sum(update.communicated for update in self.updates)
+
     @abstractmethod
     def gather(self, batch_input: Tensor, target: Tensor, scale: Tensor, driven: Sequence[Tensor]) -> list[Gathered]:
         """Give values and gradients for every update, all at the present parameters."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import mindspore as ms
 import numpy as np
@@ -20,8 +20,8 @@ from mindrestore.engine.context import any_rank, broadcast_parameters, rank_and_
 from mindrestore.engine.ema import evaluating
 from mindrestore.engine.learner import Learner
 from mindrestore.engine.log import RunLog, describe_environment, write_text
-from mindrestore.engine.meter import Meter
-from mindrestore.engine.progress import Progress, Stopwatch, changed_keys, is_better
+from mindrestore.engine.meter import Meter, describe_means
+from mindrestore.engine.progress import Progress, changed_keys, is_better
 from mindrestore.engine.schedule import Schedule, make_plan
 from mindrestore.engine.signals import StopRequest
 from mindrestore.engine.state import (
@@ -33,6 +33,7 @@ from mindrestore.engine.state import (
     set_aside,
 )
 from mindrestore.engine.step import StepResult
+from mindrestore.engine.stopwatch import Stopwatch, describe_times
 from mindrestore.errors import MindRestoreError
 from mindrestore.losses.moment import Moment
 from mindrestore.models.registry import model_spec
@@ -114,7 +115,6 @@ class Trainer:
         self.train_step, self.cell = self.learner.step, self.learner.cell
         self.notes = (*notes, *objective.notes, *self.learner.notes)
         self.progress = Progress()
-        self.watch = Stopwatch()
         self.saved_step = -1
 
     def fit(self, resume: str | bool = "auto") -> TrainResult:
@@ -136,6 +136,7 @@ class Trainer:
         with RunLog(self.run_dir, self.rank == 0, self.recipe.train.tensorboard) as self.log, StopRequest() as stop:
             self._resume_or_begin(resume)
             self.log.start_bar(self.progress.step, self.plan.total_steps)
+            self.watch = Stopwatch(("interval", "epoch"), self.world)
             with closing(self._batches()) as batches:
                 self._loop(stop, batches)
             if stop.requested and self.progress.step < self.plan.total_steps:
@@ -151,16 +152,21 @@ class Trainer:
         while True:
             step = self.progress.step
             last = step >= self.plan.total_steps
-            stopping = any_rank(stop.requested)  # all after the same step, or they would wait for each other
+            stopping = self._agree(stop.requested)  # all after the same step, or they would wait for each other
             if self._is_due(train.val_every, train.val_unit, last) and not stopping:
-                self._validate(stop)
-                stopping = any_rank(stop.requested)
+                with self.watch.timing("paused"):
+                    self._validate(stop)
+                    stopping = any_rank(stop.requested)
             if last or stopping or self._is_due(train.checkpoint_every, train.checkpoint_unit):
                 self._save()
             if last or stopping:
                 stop.requested = any_rank(stopping)  # wait for rank 0 to save: who leaves with an error ends the others
                 return
             self._advance(batches, stop)
+
+    def _agree(self, flag: bool) -> bool:
+        with self.watch.timing("communication"):
+            return any_rank(flag)
 
     def _is_due(self, every: int, unit: str, last: bool = False) -> bool:
         step = self.progress.step
@@ -171,12 +177,13 @@ class Trainer:
         step = self.progress.step + 1
         lr = self.schedule.lr_at(step)
         for number in range((step - 1) * self.plan.accumulate, step * self.plan.accumulate):
-            began = time.perf_counter()
-            batch = next(batches)
-            stop.renew()
-            self.watch.waited += time.perf_counter() - began
-            self.watch.images += len(batch.index) * self.world
+            with self.watch.timing("data"):
+                batch = next(batches)
+                stop.renew()
+            self.watch.saw(len(batch.index))
+            before = self.learner.step.communicated
             result = self.train_step(Tensor(batch.input), Tensor(batch.target), lr, self._driven(number, batch))
+            self.watch.communicated(self.learner.step.communicated - before)
         self.progress.step = step
         self.progress.interval.add(result)
         self.progress.epoch.add(result)
@@ -218,19 +225,23 @@ class Trainer:
         )
 
     def _log_interval(self, lr: float, scale: float) -> None:
-        step, means, times = self.progress.step, self.progress.interval.means(), self.watch.read()
+        step, means, times = self.progress.step, self.progress.interval.means(), self.watch.lap("interval")
         facts = {"kind": "train", "step": step, "epoch": self.plan.epoch_of(step) + 1, "lr": lr, "scale": scale}
         self.log.record({**facts, **means, "skipped": self.progress.interval.skipped, **times})
-        speed = f"{times['images_per_second']:.1f} images/s, waiting for data {times['data_share']:.0%}"
-        line = f"step {step}/{self.plan.total_steps}  {_describe(means)}  lr {lr:.2e}  {speed}"
+        line = f"step {step}/{self.plan.total_steps}  {describe_means(means)}  lr {lr:.2e}  {describe_times(times)}"
         self.log.message(line, console=not self.log.has_bar)
         self.progress.interval = Meter()
-        self.watch.restart()
 
     def _log_epoch(self, lr: float) -> None:
-        epoch, meter = self.plan.epoch_of(self.progress.step) + 1, self.progress.epoch
+        step, meter, times = self.progress.step, self.progress.epoch, self.watch.lap("epoch")
+        epoch, means = self.plan.epoch_of(step) + 1, meter.means()
+        facts = {"kind": "epoch", "step": step, "epoch": epoch, "lr": lr}
+        self.log.record({**facts, **means, "skipped": meter.skipped, **times})
         skipped = f"  {meter.skipped} skipped" if meter.skipped else ""
-        self.log.message(f"epoch {epoch}/{self.plan.epochs}  {_describe(meter.means())}  lr {lr:.2e}{skipped}")
+        line = (
+            f"epoch {epoch}/{self.plan.epochs}  {describe_means(means)}  lr {lr:.2e}  {describe_times(times)}{skipped}"
+        )
+        self.log.message(line)
         self.progress.epoch = Meter()
 
     def _validate(self, stop: StopRequest) -> None:
@@ -254,7 +265,6 @@ class Trainer:
         self.log.record({"kind": "validation", **facts, "scores": scores, "best": best, "seconds": seconds})
         listed = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
         self.log.message(f"validation at step {step} ({facts['protocol']})  {listed}{'  best so far' if best else ''}")
-        self.watch.restart()
 
     def _keep_best(self, scores: Mapping[str, float]) -> None:
         metric = self.recipe.validation.best_metric
@@ -354,14 +364,3 @@ class Trainer:
             return ""
         metric = self.recipe.validation.best_metric
         return f", best {metric} {self.progress.best:.4f} at step {self.progress.best_step}"
-
-
-def _describe(means: Mapping[str, Any]) -> str:
-    """Word loss and terms; the stages of a term share an entry, as in `edge 0.04000/0.05000/0.06000`."""
-    if means["loss"] is None:
-        return "no finite loss"
-    entries: dict[str, list[str]] = {}
-    for name, value in {"loss": means["loss"], **means["terms"]}.items():
-        base, _, stage = name.rpartition("_")
-        entries.setdefault(base if stage.isdigit() else name, []).append(f"{value:.5f}")
-    return "  ".join(f"{name} {'/'.join(values)}" for name, values in entries.items())

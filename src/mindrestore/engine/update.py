@@ -14,6 +14,7 @@ from mindspore import dtype as mstype
 
 from mindrestore.engine.optim import Adam
 from mindrestore.engine.precision import ScaleManager
+from mindrestore.engine.reduce import SumOverRanks
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Update:
     def __init__(self, optimizer: Adam, options: StepOptions, lr_factor: float = 1.0) -> None:
         self.optimizer, self.lr_factor, self.world = optimizer, lr_factor, options.world
         self._add = options.compiled(_Add())
+        self._sum_over_ranks = SumOverRanks() if self.world > 1 else None
         self._finish = options.compiled(_Finish(options))
         self._update = options.compiled(optimizer)
         self._sums: tuple[Tensor, ...] = ()  # of values and gradients
@@ -68,6 +70,11 @@ class Update:
         """Values of the batches so far, added up."""
         return self._sums[0].asnumpy()
 
+    @property
+    def communicated(self) -> float:
+        """Seconds in all-reduces so far, the wait for other ranks included; see `SumOverRanks`."""
+        return self._sum_over_ranks.seconds if self._sum_over_ranks else 0.0
+
     def add(self, values: Tensor, gradients: tuple[Tensor, ...]) -> None:
         """Add what one batch gave: (V,) values that are logged, and the gradients of the scaled loss."""
         gathered = (values, *gradients)
@@ -76,7 +83,8 @@ class Update:
     def finish(self, batches: int, scale: float) -> tuple[np.ndarray, float, list[Tensor]]:
         """Give the mean values, the gradient norm before clipping, and gradients that are ready for `apply`."""
         factors = (Tensor(factor, mstype.float32) for factor in (1.0 / (batches * self.world), scale))
-        values, norm, *gradients = self._finish(*factors, *self._sums)
+        sums = self._sum_over_ranks(self._sums) if self._sum_over_ranks else self._sums
+        values, norm, *gradients = self._finish(*factors, *sums)
         self._sums = ()
         return values.asnumpy(), float(norm.asnumpy()), gradients
 
@@ -136,16 +144,11 @@ class _Finish(nn.Cell):
     def __init__(self, options: StepOptions) -> None:
         super().__init__(auto_prefix=False)
         self.clip_norm = options.clip_norm or 0.0
-        self.shared = options.world > 1
-        self.scaled = options.loss_scale is not None or options.accumulate > 1 or self.shared
-        self.all_reduce = ops.AllReduce() if self.shared else None
+        self.scaled = options.loss_scale is not None or options.accumulate > 1 or options.world > 1
         self.half_squares = ops.L2Loss()
         self.each = ops.HyperMap()
 
     def construct(self, share: Tensor, scale: Tensor, values: Tensor, *gradients: Tensor) -> tuple[Tensor, ...]:
-        if self.shared:
-            values = self.all_reduce(values)
-            gradients = self.each(self.all_reduce, gradients)
         if self.scaled:
             gradients = self.each(ops.partial(_unscaled, scale, share), gradients)
         norm = ops.sqrt(2.0 * ops.stack(self.each(self.half_squares, gradients)).sum())

@@ -123,6 +123,8 @@ def make_plan(cluster: Cluster, program: Sequence[str], logs: Path) -> Plan:
     environment = _environment(cluster, local)
     if cluster.mpi:
         return _mpi_plan(cluster, local, environment, program, logs)
+    if local * cluster.nodes == 1:
+        return _single_plan(environment, program, logs)
     return _msrun_plan(cluster, local, environment, program, logs)
 
 
@@ -172,6 +174,12 @@ def _python() -> Path:
         if (folder / name).exists():
             return folder / name
     raise LaunchError(f"{folder} has neither python nor python3, which msrun needs; run this in a virtual environment")
+
+
+def _single_plan(environment: Mapping[str, str], program: Sequence[str], logs: Path) -> Plan:
+    """Start one process by itself: the scheduler of msrun runs the program, too, and would train beside it."""
+    log = logs / "worker_0.log"
+    return Plan((Start("worker 0", (str(_python()), *program), log, environment),), {0: log}, managed=False)
 
 
 def _msrun_plan(
