@@ -88,9 +88,7 @@ class MindIREngine:
             kind = input_kind(self.path.read_bytes())
         except MindIRError as error:
             if key is None:
-                raise EngineError(
-                    f"{self.path}: {error}; an encrypted one needs its key, see docs/export.md"
-                ) from error
+                raise EngineError(f"{self.path}: {error}; one that is encrypted needs its key") from error
             encrypted = True
         self.size = None if kind is None else _fixed_size(kind)  # of an encrypted one only running it tells
         self.takes_uint8 = kind is not None and kind.dtype == "uint8"

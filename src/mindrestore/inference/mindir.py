@@ -84,7 +84,7 @@ def read_mindir(data: bytes) -> Graph:
     try:
         model.ParseFromString(data)
     except DecodeError as error:
-        raise MindIRError("no MINDIR file, or an encrypted one; export the network again") from error
+        raise MindIRError("no MINDIR file that can be read; export it again") from error
     graph = model.graph
     if model.functions or not graph.output:
         raise MindIRError("the graph has branches or no output; only plain networks can be read")
