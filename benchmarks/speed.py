@@ -106,7 +106,7 @@ def table(rows: list[dict]) -> str:
         times = [ours["median_s"] * 1e3]
         for name, other in (("peer", peer), ("onnx", onnx)):
             times += [other.get("median_s", 0) * 1e3, row.get(f"{name}_speedup", 0)]
-        numbers = "".join(f"{value:9.2f}x" if place in (2, 4) else f"{value:10.1f}" for place, value in enumerate(times))
+        numbers = "".join(f"{value:9.2f}x" if i in (2, 4) else f"{value:10.1f}" for i, value in enumerate(times))
         megabytes = "".join(f"{worker.get('peak_mb', 0):10.0f}" for worker in (ours, peer, onnx))
         lines.append(f"{row['case']:12} {row['size']:14}{numbers}{ours['first_call_s']:10.1f}{megabytes}")
     return "\n".join(lines)

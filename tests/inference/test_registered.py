@@ -23,7 +23,13 @@ SMALL = {
 
 
 NAMES = [pytest.param(name, marks=pytest.mark.slow) if name == "mpilnet" else name for name in SMALL]  # never small
-FORMS = [Form(), Form(size=(64, 96)), Form("ONNX"), Form("ONNX", size=(64, 96)), Form("ONNX", uint8=True)]
+FIXED = [Form(size=(64, 96)), Form("ONNX", size=(64, 96)), Form(uint8=True)]
+FORMS = [
+    Form(),
+    Form("ONNX"),
+    Form("ONNX", uint8=True),
+    *(pytest.param(form, marks=pytest.mark.slow) for form in FIXED),
+]
 
 
 @pytest.fixture(scope="module", params=NAMES)
