@@ -335,7 +335,7 @@ def restore(
         overwrite: Replace results that are there; otherwise they stay.
         png: Write every result as NAME.png, 8-bit RGB; of SIDD and DND, write PNG files beside the MATLAB files.
         tile: Side of the tiles in pixels; "auto" cuts what does not fit into the memory; whole images when `None`.
-        **options: `device`, `memory`, `batch`, `ensemble` and `whole_statistics` of `Restorer`.
+        **options: `device`, `memory`, `batch`, `ensemble`, `whole_statistics`, `engine` and `key` of `Restorer`.
 
     Returns:
         What was written and kept, and one message per image that failed; a bad file does not stop the others.

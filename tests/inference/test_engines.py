@@ -99,6 +99,12 @@ def test_photographs_go_in_as_they_are(export, net, spec_of, photo):
         Restorer(spec_of(), weights=path, device="CPU")
 
 
+def test_photographs_of_one_odd_size(net, spec_of, tmp_path, photo):
+    path = tmp_path / "x.mindir"
+    assert export_cell(net, spec_of(), path, form=Form(size=(53, 75), uint8=True)).difference < 1.01 / 255
+    assert np.abs(MindIREngine(path).run(photo[None])[0].astype(int) - Restorer(spec_of(), net=net)(photo)).max() <= 1
+
+
 @pytest.mark.parametrize("length", [1, 2, 5, 13, 16, 33])
 def test_lines_are_repeated_as_a_restorer_pads(spec_of, length):
     spec = spec_of(size_multiple=8, min_size=20)
@@ -219,3 +225,32 @@ def test_keys_come_from_a_file_or_the_environment(tmp_path, monkeypatch):
     with pytest.raises(ExportError, match="ONNX files cannot be encrypted"):
         Form("ONNX", key=KEY)
     assert "255" not in repr(Form(key=b"\xff" * 16))
+
+
+class Rounded(nn.Cell):
+    """Compute with whole numbers, negative ones too, and with sizes."""
+
+    def construct(self, x):
+        whole = (x * 20 - 10).astype(ms.int32)
+        rows = x.shape[2] // 2
+        halves = ops.concat((x[:, :, rows:], x[:, :, :rows]), 2)
+        return (whole // 3).astype(ms.float32) * 0.01 + ops.tanh(halves) * ops.ones_like(x)
+
+
+def test_whole_numbers_and_sizes_are_translated(spec_of, tmp_path):
+    pytest.importorskip("onnxruntime")
+    assert export_cell(Rounded(), spec_of(), tmp_path / "x.onnx", form=Form("ONNX")).difference < 1e-6
+
+
+class Unknown(nn.Cell):
+    """Use an operator that has no form."""
+
+    def construct(self, x):
+        return ops.sin(x)
+
+
+def test_an_operator_without_a_form_is_named(spec_of, tmp_path):
+    pytest.importorskip("onnx")
+    with pytest.raises(MindRestoreError, match="operator Sin has no ONNX form here; export MINDIR in its place"):
+        export_cell(Unknown(), spec_of(), tmp_path / "x.onnx", form=Form("ONNX"))
+    assert list(tmp_path.iterdir()) == []

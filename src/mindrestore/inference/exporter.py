@@ -16,7 +16,8 @@ from mindrestore.data.images import PathLike, write_bytes
 from mindrestore.engine import context
 from mindrestore.inference.engines import EngineError, MindIREngine, OnnxEngine, first_line
 from mindrestore.inference.export_form import ExportError, ExportReport, Form, Size, size_text
-from mindrestore.inference.onnx_graph import require, to_onnx
+from mindrestore.inference.onnx_file import to_onnx
+from mindrestore.inference.onnx_graph import require
 from mindrestore.inference.photo_model import PhotoModel
 from mindrestore.inference.pixels import pad_to, to_type
 from mindrestore.models.registry import create_model, model_spec

@@ -1,25 +1,14 @@
-"""Write a MINDIR graph as ONNX, operator by operator, with free or fixed height and width.
-
-MindSpore's own ONNX writer refuses free sizes and several operators of every network here; a MINDIR graph is small and
-plain enough to translate.
-"""
+"""Build an ONNX graph node by node."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any, Union
 
 import numpy as np
 
 from mindrestore.errors import MindRestoreError
-from mindrestore.inference.mindir import Kind, MindIRError, Node, read_mindir
-
-if TYPE_CHECKING:
-    import onnx
-
-OPSET = 17  # of 2022: old enough for every runtime in use
-_IR_VERSION = 8
 
 
 class OnnxError(MindRestoreError):
@@ -97,76 +86,14 @@ class OnnxGraph:
             return value if value.dtype == dtype else self.cast(value, dtype)
         return np.asarray(value, dtype)
 
+    def finish(self, value: Value, name: str) -> None:
+        """Give the result the name of the graph's output."""
+        self.nodes.append(self.helper.make_node("Identity", [self.name_of(value)], [name], name=name))
+
     def cast(self, value: Value, dtype: str) -> Var:
         """Convert the elements."""
         rank = value.rank if isinstance(value, Var) else np.ndim(value)
         return self.add("Cast", [value], dtype, rank, to=self.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
-
-
-class Translation:
-    """Translate one node after the other.
-
-    Args:
-        graph: Takes the operators.
-        values: Name -> constant, parameter or input of the graph; grows by the result of every node.
-    """
-
-    def __init__(self, graph: OnnxGraph, values: dict[str, Value]) -> None:
-        self.graph = graph
-        self.values = values
-
-    def inputs(self, node: Node) -> list[Value]:
-        """Give the values that a node reads."""
-        return [self.values[name] for name in node.inputs]
-
-    def run(self, nodes: Sequence[Node]) -> None:
-        """Translate nodes in order."""
-        from mindrestore.inference.onnx_operators import OPERATORS
-
-        for node in nodes:
-            if node.op not in OPERATORS:
-                raise OnnxError(f"operator {node.op} has no ONNX form here; export MINDIR in its place")
-            try:
-                self.values[node.output] = OPERATORS[node.op](self.graph, node, *self.inputs(node))
-            except MindRestoreError as error:
-                raise OnnxError(f"operator {node.op}: {error}") from error
-
-
-def to_onnx(mindir: bytes, properties: Mapping[str, str]) -> onnx.ModelProto:
-    """Translate a MINDIR file with one input and one output.
-
-    Args:
-        mindir: Content of the file; free sides stay free.
-        properties: Text to keep in the file, such as the name of the network.
-
-    Returns:
-        The ONNX model, checked; input `image`, output `restored`.
-
-    Raises:
-        OnnxError: ONNX is not installed, or an operator has no ONNX form.
-
-    Example:
-        >>> model = to_onnx(Path("model.mindir").read_bytes(), {"model": "aecrnet"})
-    """
-    onnx = require("onnx")
-    source = read_mindir(mindir)
-    if len(source.inputs) != 1:
-        raise MindIRError(f"the graph has {len(source.inputs)} inputs; only networks of one image can be translated")
-    ((name, kind),) = source.inputs.items()
-    graph = OnnxGraph(onnx.helper)
-    values = {**source.values, name: Var("image", kind.dtype, kind.rank)}
-    Translation(graph, values).run(source.nodes)
-    result = graph.add("Identity", [values[source.output]], kind.dtype, kind.rank)
-    graph.nodes[-1].output[0] = "restored"
-    sides = [_sides(onnx, label, kind) for label in ("image", "restored")]
-    constants = [onnx.numpy_helper.from_array(array, label) for label, array in graph.constants.values()]
-    body = onnx.helper.make_graph(graph.nodes, "mindrestore", [sides[0]], [sides[1]], constants)
-    model = onnx.helper.make_model(body, opset_imports=[onnx.helper.make_opsetid("", OPSET)])
-    model.ir_version, model.producer_name = _IR_VERSION, "mindrestore"
-    onnx.helper.set_model_props(model, dict(properties))
-    onnx.checker.check_model(model)
-    assert result.rank == kind.rank
-    return model
 
 
 def require(module: str) -> Any:
@@ -185,11 +112,3 @@ def require(module: str) -> Any:
         return import_module(module)
     except ImportError as error:
         raise OnnxError(f"{module} is not installed; pip install 'mindrestore[onnx]'") from error
-
-
-def _sides(onnx: Any, label: str, kind: Kind) -> Any:
-    """Describe input or output; a free side gets a name, by which both have the same."""
-    free = iter(("height", "width"))
-    shape = [next(free) if side == -1 else side for side in kind.shape]
-    element = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(kind.dtype))
-    return onnx.helper.make_tensor_value_info(label, element, shape)
