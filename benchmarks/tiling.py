@@ -1,7 +1,7 @@
 """Measure how far tiles are from the whole image, on real photographs, with and without whole statistics.
 
     python benchmarks/tiling.py --model mprnet_deraining --weights rain.ckpt --tiles 128 256 \\
-        ../shared/data/rain100l/input/1.png ../shared/data/rain100l/input/2.png --out tiling.md
+        ../shared/data/rain100l/input/1.png ../shared/data/rain100l/input/15.png --out tiling.md
 
 Each image is restored whole, then in tiles of each size: PSNR and largest difference between the two results, beside
 the PSNR between result and photograph, which says how much the network changes at all. `--whole-statistics` is measured
@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import numpy as np
 
+from mindrestore.cli.source import read_hyper
 from mindrestore.data.images import read_rgb
 from mindrestore.errors import MindRestoreError
 from mindrestore.inference.restorer import Restorer
@@ -93,12 +94,16 @@ def main() -> None:
     parser.add_argument("photos", nargs="+", type=Path, help="photographs of what the network removes")
     parser.add_argument("--model", required=True, help="registered network")
     parser.add_argument("--weights", required=True, type=Path, help="weight file; one of a run folder knows its size")
+    parser.add_argument("--hyper", action="append", default=[], metavar="KEY=VALUE", help="of lone weights")
     parser.add_argument("--tiles", nargs="+", type=int, default=[128, 256], help="sides of tiles (pixels)")
     parser.add_argument("--most", type=int, default=4096, help="largest side that is used of an image (pixels)")
     parser.add_argument("--out", type=Path, help="Markdown file to write; a JSON file of all rows goes beside it")
     args = parser.parse_args()
     warnings.filterwarnings("ignore", message=".*averages over the whole image")
-    rows = measure(Trained.of_file(args.model, args.weights), args.photos, args.tiles, args.most)
+    try:
+        rows = measure(Trained.of_file(args.model, args.weights, read_hyper(args)), args.photos, args.tiles, args.most)
+    except MindRestoreError as error:
+        raise SystemExit(f"error: {error}") from error
     print(table(rows))
     if args.out:
         args.out.write_text(table(rows) + "\n")
