@@ -5,10 +5,12 @@ both see the same machine. Median of many calls; compile time apart. Prints a ta
 
     python benchmarks/speed.py --model aecrnet --out speed.json
     python benchmarks/speed.py --peer-path DIR --peer module:Net() --peer-dcn module:DCN() --peer-python python3
+    python benchmarks/speed.py --cases forward --onnx aecrnet.onnx --peer-path DIR --peer module:Net()
 
 A peer is `module:callable(args)` found in --peer-path; it gives a torch.nn.Module that maps (N, 3, H, W) to an image,
 or to a tuple of images of which each gets its loss.
-PyTorch is needed only for the peer, and only in the interpreter that --peer-python names.
+PyTorch is needed only for the peer, and only in the interpreter that --peer-python names. --onnx times a file that
+`mindrestore export` wrote of the same network, of free or of the timed size, as a third in the forward case.
 """
 
 from __future__ import annotations
@@ -81,29 +83,32 @@ def measure(case: dict, args: argparse.Namespace) -> dict:
     if peer:
         extra = ["--peer", peer, "--peer-path", args.peer_path]
         workers.append(Worker("peer", args.peer_python, "peer.py", [*common, *extra], args.threads))
+    if args.onnx and case["case"] == "forward":
+        workers.append(Worker("onnx", sys.executable, "onnx_file.py", [*common, "--file", args.onnx], args.threads))
     for _ in range(args.runs):
         for worker in workers:
             worker.call()
-    ours, *others = [worker.close() for worker in workers]
-    row = {**case, "ours": ours}
-    if others:
-        pairs = [b / a for a, b in zip(workers[0].times, workers[1].times)]
-        row.update(
-            peer=others[0], speedup=statistics.median(pairs), memory_ratio=ours["peak_mb"] / others[0]["peak_mb"]
-        )
+    ours, *others = workers
+    row = {**case, "ours": ours.close()}
+    for worker in others:
+        row[worker.label] = worker.close()
+        row[f"{worker.label}_speedup"] = statistics.median(b / a for a, b in zip(ours.times, worker.times))
+        row[f"{worker.label}_memory_ratio"] = row["ours"]["peak_mb"] / row[worker.label]["peak_mb"]
     return row
 
 
 def table(rows: list[dict]) -> str:
     """Lay the rows out for people."""
-    heads = ("ours ms", "peer ms", "speed-up", "first s", "ours MB", "peer MB")
+    heads = ("ours ms", "peer ms", "speed-up", "onnx ms", "speed-up", "first s", "ours MB", "peer MB", "onnx MB")
     lines = [f"{'case':12} {'input':14}" + "".join(f" {head:>9}" for head in heads)]
     for row in rows:
-        ours, peer = row["ours"], row.get("peer", {})
-        milliseconds = f"{ours['median_s'] * 1e3:10.1f}{peer.get('median_s', 0) * 1e3:10.1f}"
-        megabytes = f"{ours['peak_mb']:10.0f}{peer.get('peak_mb', 0):10.0f}"
-        gain = f"{row.get('speedup', 0):9.2f}x{ours['first_call_s']:10.1f}"
-        lines.append(f"{row['case']:12} {row['size']:14}{milliseconds}{gain}{megabytes}")
+        ours, peer, onnx = (row.get(name, {}) for name in ("ours", "peer", "onnx"))
+        times = [ours["median_s"] * 1e3]
+        for name, other in (("peer", peer), ("onnx", onnx)):
+            times += [other.get("median_s", 0) * 1e3, row.get(f"{name}_speedup", 0)]
+        numbers = "".join(f"{value:9.2f}x" if i in (2, 4) else f"{value:10.1f}" for i, value in enumerate(times))
+        megabytes = "".join(f"{worker.get('peak_mb', 0):10.0f}" for worker in (ours, peer, onnx))
+        lines.append(f"{row['case']:12} {row['size']:14}{numbers}{ours['first_call_s']:10.1f}{megabytes}")
     return "\n".join(lines)
 
 
@@ -120,6 +125,7 @@ def main() -> None:
     parser.add_argument("--peer", help="module:callable(args) of the peer network")
     parser.add_argument("--peer-dcn", help="module:callable(args) of the peer's deformable layer, 256 channels")
     parser.add_argument("--peer-python", default=sys.executable, help="interpreter that has PyTorch")
+    parser.add_argument("--onnx", help="exported file of the same network, for the forward case")
     parser.add_argument("--out", help="JSON file to write")
     args = parser.parse_args()
     rows = []

@@ -21,7 +21,8 @@ from mindrestore.evaluation.published import write_published
 from mindrestore.evaluation.report import format_sets, format_table, write_csv, write_json, write_sets
 from mindrestore.evaluation.sets import NamedSet, TestSet, recipe_sets
 from mindrestore.inference.benchmarks import is_benchmark, restore_benchmark
-from mindrestore.inference.exporter import ExportReport, export_model
+from mindrestore.inference.export_form import FORMATS, ExportReport, Form, format_of
+from mindrestore.inference.exporter import export_model
 from mindrestore.inference.files import RestoreSummary, restore_files
 from mindrestore.inference.restorer import InTurn, Restorer
 from mindrestore.inference.trained import Trained
@@ -284,33 +285,40 @@ def export(
     source: Trained | PathLike,
     out: PathLike | None = None,
     *,
+    form: Form | str | None = None,
     size: tuple[int, int] | None = None,
     device: str = "auto",
 ) -> ExportReport:
-    """Write a trained network as MINDIR, reload it and compare.
+    """Write a trained network as MINDIR, ONNX or AIR, reload it and compare.
 
     Args:
         source: A run folder, or `Trained(model, weights)`.
-        out: File to write; by default RUN_FOLDER/model.mindir, else beside the weights.
-        size: (height, width) in pixels; any size when `None`.
+        out: File to write; by default RUN_FOLDER/model.mindir, else beside the weights, with the suffix of the format.
+        form: A format, or all that a `Form` says; by default what the suffix of `out` says, else MINDIR.
+        size: (height, width) in pixels, when `form` does not say it; any size when `None`.
         device: "auto", "CPU", "GPU" or "Ascend".
 
     Returns:
         The file and the differences that were measured.
 
     Raises:
-        MindRestoreError: The weights cannot be used, or the reloaded file differs.
+        MindRestoreError: The weights cannot be used, the form is not possible, or the reloaded file differs.
 
     Example:
         >>> export("runs/quickstart").path
         PosixPath('runs/quickstart/model.mindir')
+        >>> export("runs/quickstart", form="ONNX").path
+        PosixPath('runs/quickstart/model.onnx')
     """
     trained = source if isinstance(source, Trained) else Trained.of_run(source)
+    if not isinstance(form, Form):
+        form = Form(form.upper() if form else format_of(out), size=size)
+    suffix = FORMATS[form.format]
     # Not into the package: weights that ship lie there.
-    beside = Path(f"{trained.card.name}.mindir") if trained.card else Path(trained.weights).with_suffix(".mindir")
-    target = Path(out) if out else (trained.folder / "model.mindir" if trained.folder else beside)
+    beside = Path(f"{trained.card.name}{suffix}") if trained.card else Path(trained.weights).with_suffix(suffix)
+    target = Path(out) if out else (trained.folder / f"model{suffix}" if trained.folder else beside)
     context.setup(device)
-    return export_model(trained.model, trained.weights, target, size=size, hyper=dict(trained.hyper))
+    return export_model(trained.model, trained.weights, target, form=form, hyper=dict(trained.hyper))
 
 
 def restore(
@@ -334,7 +342,7 @@ def restore(
         png: Write every result as NAME.png, 8-bit RGB; of SIDD and DND, write PNG files beside the MATLAB files.
         tile: Side of the tiles in pixels; "auto" cuts what does not fit into the memory; whole images when `None`.
         report: Write OUT/report/index.html too: before and after, sizes and times. Not for SIDD and DND.
-        **options: `device`, `memory`, `batch`, `ensemble` and `whole_statistics` of `Restorer`.
+        **options: `device`, `memory`, `batch`, `ensemble`, `whole_statistics`, `engine` and `key` of `Restorer`.
 
     Returns:
         What was written and kept, and one message per image that failed; a bad file does not stop the others.

@@ -100,6 +100,53 @@ def test_export_of_a_fixed_size(finished, tmp_path, capsys):
     assert "HEIGHTxWIDTH" in capsys.readouterr().err
 
 
+def test_onnx_restores_what_the_weights_do(finished, tmp_path, capsys):
+    pytest.importorskip("onnxruntime")
+    assert main(["export", str(finished), "--format", "onnx"]) == 0
+    assert "model.onnx: " in capsys.readouterr().out
+    write_image(tmp_path / "a.png", np.random.default_rng(0).random((37, 43, 3), np.float32))
+    results = {}
+    for weights, engine in (("model.onnx", "onnx"), ("best.ckpt", "mindspore")):
+        words = [str(tmp_path / "a.png"), "--model", "aecrnet", "--weights", str(finished / weights)]
+        assert main(["restore", *words, "--engine", engine, "--out", str(tmp_path / engine)]) == 0
+        results[engine] = read_image(tmp_path / engine / "a.png").astype(int)
+    assert np.abs(results["onnx"] - results["mindspore"]).max() <= 1
+    words[3:] = ["--weights", str(finished / "model.onnx"), "--engine", "mindir", "--out", str(tmp_path / "no")]
+    assert main(["restore", *words, "--model", "aecrnet"]) == 2
+    assert "engine mindir takes a file .mindir" in capsys.readouterr().err
+
+
+def test_an_encrypted_export_opens_with_its_key_only(finished, tmp_path, capfd, monkeypatch):
+    right, wrong, secret = (tmp_path / name for name in ("right.key", "wrong.key", "secret.mindir"))
+    right.write_text("0123456789abcdef" * 2)
+    wrong.write_text("fedcba9876543210" * 2)
+    assert main(["export", str(finished), "--out", str(secret), "--key-file", str(right), "--size", "40x48"]) == 0
+    assert "encrypted" in capfd.readouterr().out
+    write_image(tmp_path / "a.png", np.zeros((40, 48, 3), np.float32))
+    words = ["restore", str(tmp_path / "a.png"), "--model", "aecrnet", "--weights", str(secret), "--out"]
+    assert main([*words, str(tmp_path / "out"), "--key-file", str(wrong)]) == 2
+    said = capfd.readouterr()
+    assert said.err.splitlines() == [
+        f"error: {secret}: cannot be loaded: it was encrypted with another key, or is damaged"
+    ]
+    monkeypatch.setenv("MINDRESTORE_KEY", right.read_text())
+    assert main([*words, str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "a.png").is_file()
+    assert right.read_text() not in "".join(capfd.readouterr())
+    monkeypatch.delenv("MINDRESTORE_KEY")
+    assert main(["export", str(finished), "--encrypt"]) == 2
+    assert "no key; set MINDRESTORE_KEY" in capfd.readouterr().err
+
+
+def test_air_away_from_ascend_has_one_line(finished, capsys):
+    assert main(["export", str(finished), "--format", "air", "--size", "40x48", "--device", "CPU"]) == 2
+    said = capsys.readouterr().err
+    assert said.splitlines() == [
+        "error: AIR can be written on Ascend only; export MINDIR here, which Ascend's converter reads, too"
+    ]
+    assert not (finished / "model.air").exists()
+
+
 def test_restoring_a_folder_keeps_names_sizes_and_earlier_results(finished, tmp_path, capsys):
     photos, clean = tmp_path / "photos", tmp_path / "clean"
     photos.mkdir()

@@ -10,7 +10,8 @@ import pytest
 from mindspore import nn, ops
 
 from mindrestore.inference import exporter
-from mindrestore.inference.exporter import ExportError, export_cell, export_model
+from mindrestore.inference.export_form import ExportError, Form
+from mindrestore.inference.exporter import export_cell, export_model
 
 
 class Tiny(nn.Cell):
@@ -48,12 +49,12 @@ def test_free_size(net, spec_of, tmp_path):
 
 
 def test_blanks_and_accents_in_the_path(net, spec_of, tmp_path):
-    report = export_cell(net, spec_of(), tmp_path / "my é folder" / "tiny model.mindir", size=(8, 8))
+    report = export_cell(net, spec_of(), tmp_path / "my é folder" / "tiny model.mindir", form=Form(size=(8, 8)))
     assert report.path.stat().st_size > 1000
 
 
 def test_fixed_size(net, spec_of, tmp_path):
-    report = export_cell(net, spec_of(), tmp_path / "tiny.mindir", size=(16, 24))
+    report = export_cell(net, spec_of(), tmp_path / "tiny.mindir", form=Form(size=(16, 24)))
     assert list(report.differences) == [(16, 24)]
     assert report.difference < 1e-6
     assert "16x24" in str(report)
@@ -68,9 +69,9 @@ def test_a_differing_file_is_deleted_and_the_old_one_stays(net, spec_of, tmp_pat
     assert len(list(tmp_path.iterdir())) == 1
     with pytest.raises(ExportError, match="differs by nan"):
         export_cell(net, spec_of(), path, reference=Shifted(net, float("nan")))
-    assert export_cell(net, spec_of(), path, reference=Shifted(net, 1e-5), size=(8, 8)).difference == pytest.approx(
-        1e-5, rel=0.05
-    )
+    assert export_cell(
+        net, spec_of(), path, reference=Shifted(net, 1e-5), form=Form(size=(8, 8))
+    ).difference == pytest.approx(1e-5, rel=0.05)
 
 
 class Shifted(nn.Cell):
@@ -89,15 +90,21 @@ class Shifted(nn.Cell):
 )
 def test_impossible_sizes_are_named(net, spec_of, tmp_path, size, words):
     with pytest.raises(ExportError, match=words):
-        export_cell(net, spec_of(), tmp_path / "tiny.mindir", size=size)
+        export_cell(net, spec_of(), tmp_path / "tiny.mindir", form=Form(size=size))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_wrong_requests_are_named(net, spec_of, tmp_path):
     with pytest.raises(ExportError, match=r"name it tiny\.mindir"):
         export_cell(net, spec_of(), tmp_path / "tiny.onnx")
-    with pytest.raises(ExportError, match="'AIR' cannot be written"):
-        export_model("toy", None, tmp_path / "tiny.mindir", format="AIR")
+    with pytest.raises(ExportError, match=r"name it tiny\.onnx"):
+        export_cell(net, spec_of(), tmp_path / "tiny.mindir", form=Form("ONNX"))
+    with pytest.raises(ExportError, match="format 'PNG' is not one of MINDIR, ONNX, AIR"):
+        Form("PNG")
+    with pytest.raises(ExportError, match="AIR holds one image size only"):
+        Form("AIR")
+    with pytest.raises(ExportError, match="AIR can be written on Ascend only"):
+        export_cell(net, spec_of(), tmp_path / "tiny.air", form=Form("AIR", size=(8, 8)))
     (tmp_path / "file").write_text("")
     with pytest.raises(ExportError, match="cannot be made"):
         export_cell(net, spec_of(), tmp_path / "file/sub/tiny.mindir")
@@ -120,7 +127,7 @@ def test_registered_names_go_through_one_path(net, spec_of, tmp_path, monkeypatc
     monkeypatch.setattr(exporter, "model_spec", lambda name: spec)
     monkeypatch.setattr(exporter, "create_model", lambda name, **hyper: Tiny(**hyper))
     weights = {name: parameter.asnumpy() for name, parameter in net.parameters_and_names()}
-    report = export_model("tiny", weights, tmp_path / "tiny.mindir", size=(8, 12))
+    report = export_model("tiny", weights, tmp_path / "tiny.mindir", form=Form(size=(8, 12)))
     image = ms.Tensor(np.random.default_rng(0).random((1, 3, 8, 12), np.float32))
     loaded = nn.GraphCell(ms.load(str(report.path)))
     np.testing.assert_allclose(loaded(image).asnumpy(), np.clip(net(image).asnumpy(), 0, 1), atol=1e-6)

@@ -6,7 +6,9 @@ import mindspore as ms
 import numpy as np
 import pytest
 
-from mindrestore.inference.exporter import ExportError, export_model
+from mindrestore.inference.engines import MindIREngine, OnnxEngine
+from mindrestore.inference.export_form import FORMATS, ExportError, Form
+from mindrestore.inference.exporter import export_model
 from mindrestore.inference.restorer import Restorer
 from mindrestore.models.registry import create_model
 from mindrestore.weights.convert import save_weights
@@ -21,6 +23,13 @@ SMALL = {
 
 
 NAMES = [pytest.param(name, marks=pytest.mark.slow) if name == "mpilnet" else name for name in SMALL]  # never small
+FIXED = [Form(size=(64, 96)), Form("ONNX", size=(64, 96)), Form(uint8=True)]
+FORMS = [
+    Form(),
+    Form("ONNX"),
+    Form("ONNX", uint8=True),
+    *(pytest.param(form, marks=pytest.mark.slow) for form in FIXED),
+]
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -48,16 +57,32 @@ def test_one_compilation_for_all_sizes_equals_running_operator_by_operator(resto
     assert np.abs(compiled - photo).max() > 1e-3
 
 
+@pytest.mark.parametrize("form", FORMS, ids=str)
 @pytest.mark.parametrize("name", NAMES)
-def test_export_with_free_size(name, tmp_path):
+def test_every_form_of_export_computes_what_the_network_does(name, form, tmp_path):
+    if form.format == "ONNX":
+        pytest.importorskip("onnx")
+        pytest.importorskip("onnxruntime")
     ms.set_seed(0)
-    weights = tmp_path / "w.safetensors"
+    weights, path = tmp_path / "w.safetensors", tmp_path / f"m{FORMATS[form.format]}"
     save_weights(create_model(name, **SMALL[name]), weights)
-    report = export_model(name, weights, tmp_path / "m.mindir", hyper=SMALL[name])
-    assert len(report.differences) == 2
-    assert report.difference < 1e-5
+    report = export_model(name, weights, path, form=form, hyper=SMALL[name])
+    assert len(report.differences) == (1 if form.size else 2)
+    assert report.difference < (1.01 / 255 if form.uint8 else 1e-5)
+    restore = Restorer(name, weights=weights, device="CPU", hyper=SMALL[name], compiled=False)
+    height, width = form.size or (67, 75)
+    photo = np.random.default_rng(4).integers(0, 256, (height, width, 3), np.uint8)
+    if form.uint8:
+        engine = OnnxEngine(path) if form.format == "ONNX" else MindIREngine(path)
+        levels = np.abs(engine.run(photo[None])[0].astype(int) - restore(photo))
+        assert (levels.max(), (levels > 0).mean() < 0.01) in [(0, True), (1, True)]
+    else:
+        exact = restore.restore_float(photo / np.float32(255))
+        from_file = Restorer(name, weights=path, device="CPU")
+        assert np.abs(from_file.restore_float(photo / np.float32(255)) - exact).max() < 1e-5
+        assert np.abs(exact - photo / 255).max() > 1e-3
 
 
 def test_sizes_off_the_networks_grid_are_refused(tmp_path):
     with pytest.raises(ExportError, match=r"width 50 .* aecrnet takes multiples of 4"):
-        export_model("aecrnet", None, tmp_path / "m.mindir", size=(48, 50))
+        export_model("aecrnet", None, tmp_path / "m.mindir", form=Form(size=(48, 50)))

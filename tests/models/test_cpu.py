@@ -14,7 +14,7 @@ import contextlib, os, sys
 import mindspore as ms
 from mindrestore.models import cpu
 if sys.argv[1] == "loud":
-    cpu._without_stdout = contextlib.nullcontext
+    cpu.silenced = contextlib.nullcontext
 cpu.prepare_cpu()
 print(ms.ops.relu(ms.Tensor([-1.0, 2.0])), os.environ.get("MS_DEV_RUNTIME_CONF"))
 """

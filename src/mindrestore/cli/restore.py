@@ -53,6 +53,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the restored files (default: restored)")
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there; by default they stay")
     add_passing(parser)
+    add_engine(parser)
     parser.add_argument(
         "--save-images", "--save_images", action="store_true", help="of SIDD and DND, write PNG files beside the .mat"
     )
@@ -95,6 +96,19 @@ def add_passing(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say what runs the network."""
+    parser.add_argument(
+        "--engine",
+        choices=("mindspore", "mindir", "onnx"),
+        help="what runs the network; mindir and onnx take a file of `mindrestore export` as --weights (default: by its "
+        "suffix)",
+    )
+    parser.add_argument(
+        "--key-file", type=Path, metavar="FILE", help="key of an encrypted MINDIR (default: MINDRESTORE_KEY)"
+    )
+
+
 def tile_side(text: str) -> int | str | None:
     """Read the side of tiles.
 
@@ -114,8 +128,10 @@ def tile_side(text: str) -> int | str | None:
 
 def passing(args: argparse.Namespace) -> dict[str, Any]:
     """Give these arguments as keywords of `Restorer`."""
-    names = ("device", "tile", "memory", "batch", "ensemble", "whole_statistics")
-    return {name: getattr(args, name) for name in names}
+    from mindrestore.inference.export_form import read_key
+
+    names = ("device", "tile", "memory", "batch", "ensemble", "whole_statistics", "engine")
+    return {**{name: getattr(args, name) for name in names}, "key": read_key(args.key_file)}
 
 
 def run(args: argparse.Namespace) -> int:

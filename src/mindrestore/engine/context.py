@@ -71,6 +71,16 @@ def available_devices() -> list[str]:
         return [name for name in _DEVICES if ms.hal.is_available(name)]
 
 
+def current_device() -> str:
+    """Name the device that MindSpore computes on.
+
+    Example:
+        >>> current_device()
+        'CPU'
+    """
+    return ms.get_context("device_target")
+
+
 @contextmanager
 def muted_mindspore() -> Iterator[None]:
     """Silence log lines inside a `with` block whose caller reports every problem itself."""

@@ -1,66 +1,34 @@
-"""Write a network as MINDIR, load the file again, and compare the two before it counts as exported."""
+"""Write a network as MINDIR, ONNX or AIR, load the file again, and compare the two before it counts as exported."""
 
 from __future__ import annotations
 
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import mindspore as ms
 import numpy as np
 from mindspore import nn
 
 from mindrestore.data.images import PathLike, write_bytes
-from mindrestore.errors import MindRestoreError
+from mindrestore.engine import context
+from mindrestore.inference.engines import EngineError, MindIREngine, OnnxEngine, first_line
+from mindrestore.inference.export_form import ExportError, ExportReport, Form, Size, size_text
+from mindrestore.inference.onnx_file import to_onnx
+from mindrestore.inference.onnx_graph import require
+from mindrestore.inference.photo_model import PhotoModel
+from mindrestore.inference.pixels import pad_to, to_type
 from mindrestore.models.registry import create_model, model_spec
 from mindrestore.models.spec import ModelSpec
 from mindrestore.models.wrapper import ImageModel, exportable
 from mindrestore.weights.convert import load_weights
 
 _COMPARED_SIDE = 32  # pixels, at least: small, since two sizes through two networks must take seconds on a CPU
+_ONE_LEVEL = 1.01 / 255  # two roundings of nearly the same number
 
-Size = tuple[int, int]
-
-
-class ExportError(MindRestoreError):
-    """Report a network that cannot be exported, or whose file computes something else."""
-
-
-@dataclass(frozen=True)
-class ExportReport:
-    """Say what was written and how far it is from the network.
-
-    Args:
-        path: The file.
-        size: (height, width) in pixels that it takes; None for any multiple of `multiple`.
-        multiple: Heights and widths must be multiples of this.
-        differences: Compared size -> largest absolute difference between file and network, images in [0,1].
-        megabytes: Size of the file.
-        seconds: Time for exporting, loading and comparing.
-    """
-
-    path: Path
-    size: Size | None
-    multiple: int
-    differences: Mapping[Size, float]
-    megabytes: float
-    seconds: float
-
-    @property
-    def difference(self) -> float:
-        """Largest difference at any compared size."""
-        return max(self.differences.values())
-
-    def __str__(self) -> str:
-        taken = _text(self.size) if self.size else f"any height and width that are multiples of {self.multiple}"
-        lines = [f"{self.path}: {self.megabytes:.1f} MB, RGB images in [0,1] of shape (1, 3, H, W), {taken}"]
-        lines += [
-            f"  reloaded and compared at {_text(s)}: largest difference {d:.1e}" for s, d in self.differences.items()
-        ]
-        return "\n".join(lines)
+ArrayFunction = Callable[[np.ndarray], np.ndarray]
 
 
 def export_model(
@@ -68,41 +36,37 @@ def export_model(
     weights: PathLike | Mapping[str, Any] | None,
     out: PathLike,
     *,
-    format: str = "MINDIR",
-    size: Size | None = None,
+    form: Form | None = None,
     hyper: Mapping[str, Any] | None = None,
 ) -> ExportReport:
-    """Write a registered network that takes and gives one RGB image in [0,1].
+    """Write a registered network that takes and gives one RGB image.
 
     Args:
         model: Registered name.
         weights: Weight file or dict; None exports the initial weights.
-        out: File to write, ending in .mindir.
-        format: "MINDIR".
-        size: Fixed (height, width) in pixels; None leaves both free.
+        out: File to write, with the suffix of the format.
+        form: Format, size, type of the pixels; by default MINDIR of free size in [0,1].
         hyper: Hyper-parameters that differ from the defaults.
 
     Returns:
         The file and the differences measured after reloading it.
 
     Raises:
-        ExportError: Format or size are not possible, or the reloaded file differs; no file is left then.
+        ExportError: The form is not possible, or the reloaded file differs; no file is left then.
         WeightError: The weights do not fit.
 
     Example:
-        >>> export_model("aecrnet", "best.ckpt", "aecrnet.mindir").difference < 1e-4
+        >>> export_model("aecrnet", "best.ckpt", "aecrnet.onnx", form=Form("ONNX")).difference < 1e-4
         True
     """
-    if format.upper() != "MINDIR":
-        raise ExportError(f"format {format!r} cannot be written; use MINDIR")
-    spec = model_spec(model)
-    _check_size(size, spec)  # before minutes are spent on building the network
+    spec, form = model_spec(model), form or Form()
+    _check_possible(form, spec)  # before minutes are spent on building the network
     # Two networks of equal weights: making one exportable may replace its operators for good.
     net, reference = (create_model(model, **dict(hyper or {})) for _ in range(2))
     if weights is not None:
         load_weights(net, weights)
     load_weights(reference, dict(net.parameters_and_names()))
-    return export_cell(exportable(net, spec), spec, out, reference=ImageModel(reference, spec), size=size)
+    return export_cell(exportable(net, spec), spec, out, reference=ImageModel(reference, spec), form=form)
 
 
 def export_cell(
@@ -111,18 +75,18 @@ def export_cell(
     out: PathLike,
     *,
     reference: nn.Cell | None = None,
-    size: Size | None = None,
+    form: Form | None = None,
     tolerance: float = 1e-4,
 ) -> ExportReport:
-    """Write one cell as MINDIR, reload it and compare it with a reference at two sizes (one when the size is fixed).
+    """Write one cell, reload it and compare it with a reference at two sizes (one when the size is fixed).
 
     Args:
         cell: Maps (1, 3, H, W) in [0,1] to the same shape.
-        spec: Gives the size multiple and the smallest size.
-        out: File to write, ending in .mindir.
+        spec: Gives the name, the size multiple and the smallest size.
+        out: File to write, with the suffix of the format.
         reference: What the file must compute; by default the cell itself.
-        size: Fixed (height, width) in pixels; None leaves both free.
-        tolerance: Largest absolute difference accepted.
+        form: Format, size, type of the pixels; by default MINDIR of free size in [0,1].
+        tolerance: Largest absolute difference accepted; of 8-bit photographs, one level is.
 
     Returns:
         The file and the differences.
@@ -131,93 +95,106 @@ def export_cell(
         ExportError: As `export_model`; an older file of that name stays when the new one is refused.
 
     Example:
-        >>> export_cell(ImageModel(net, spec), spec, "net.mindir", size=(480, 640)).size
+        >>> export_cell(ImageModel(net, spec), spec, "net.mindir", form=Form(size=(480, 640))).size
         (480, 640)
     """
-    start = time.perf_counter()
-    path = _target(out)
-    _check_size(size, spec)
+    start, form = time.perf_counter(), form or Form()
+    _check_possible(form, spec)
+    path = form.target(out)
     reference = cell if reference is None else reference
     cell.set_train(False)
     reference.set_train(False)
     with tempfile.TemporaryDirectory() as scratch:  # MindSpore refuses blanks and accents in the path of its file
-        temporary = Path(scratch) / "model.mindir"
-        _write(cell, size, temporary, path)
-        sizes = [size] if size else _compared_sizes(spec)
-        differences = _compare(temporary, reference, sizes, path)
-        if not max(differences.values()) <= tolerance:  # `not <=` also refuses NaN
-            found = ", ".join(f"{difference:.1e} at {_text(at)}" for at, difference in differences.items())
+        temporary = Path(scratch) / f"model{path.suffix}"
+        try:
+            _write(PhotoModel(cell, spec) if form.uint8 else cell, spec, form, temporary)
+        except OSError as error:
+            raise ExportError(f"{path}: cannot be written ({error.strerror}); check the folder and the disk") from error
+        except ExportError as error:
+            raise ExportError(f"{path}: {error}") from error
+        differences = {} if form.format == "AIR" else _compare(temporary, reference, spec, form, path)
+        if differences and not max(differences.values()) <= (_ONE_LEVEL if form.uint8 else tolerance):  # refuses NaN
+            found = ", ".join(f"{difference:.1e} at {size_text(at)}" for at, difference in differences.items())
             raise ExportError(
                 f"{path}: the exported file differs by {found}, more than {tolerance:.0e}; it was deleted"
             )
         write_bytes(path, temporary.read_bytes())
-    megabytes = path.stat().st_size / 1e6
-    return ExportReport(path, size, spec.size_multiple, differences, megabytes, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return ExportReport(path, form, spec.size_multiple, differences, path.stat().st_size / 1e6, seconds)
 
 
-def _target(out: PathLike) -> Path:
-    path = Path(out)
-    if path.suffix != ".mindir":
-        raise ExportError(f"{path}: MindSpore gives its files the suffix .mindir; name it {path.stem}.mindir")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ExportError(f"{path.parent}: cannot be made ({error.strerror}); choose another folder") from error
-    return path
+def _check_possible(form: Form, spec: ModelSpec) -> None:
+    form.check_size(spec)
+    if form.format == "AIR" and context.current_device() != "Ascend":
+        raise ExportError("AIR can be written on Ascend only; export MINDIR here, which Ascend's converter reads, too")
+    if form.format == "ONNX":
+        require("onnx"), require("onnxruntime")
 
 
-def _check_size(size: Size | None, spec: ModelSpec) -> None:
-    if size is None:
-        return
-    for side, name in zip(size, ("height", "width")):
-        if side % spec.size_multiple or side < max(spec.min_size, 1):
-            multiple = spec.size_multiple
-            nearest = max(-(-side // multiple), -(-spec.min_size // multiple), 1) * multiple
-            raise ExportError(
-                f"{name} {side} is not possible: {spec.name} takes multiples of {multiple} "
-                f"from {max(spec.min_size, 1)} on; use {nearest}"
-            )
-
-
-def _write(cell: nn.Cell, size: Size | None, temporary: Path, path: Path) -> None:
-    if size is None:
-        example = ms.Tensor(shape=(1, 3, None, None), dtype=ms.float32)
+def _write(cell: nn.Cell, spec: ModelSpec, form: Form, temporary: Path) -> None:
+    """Write a cell; ONNX by way of MINDIR."""
+    height, width = form.size or (None, None)
+    shape = (1, height, width, 3) if form.uint8 else (1, 3, height, width)
+    if form.size:
+        example = ms.Tensor(np.zeros(shape, np.uint8 if form.uint8 else np.float32))
     else:
-        example = ms.Tensor(np.zeros((1, 3, *size), np.float32))
+        example = ms.Tensor(shape=shape, dtype=ms.uint8 if form.uint8 else ms.float32)
+    graph = temporary.with_suffix(".mindir") if form.format == "ONNX" else temporary
+    encrypt = {} if form.key is None else {"enc_key": form.key, "enc_mode": "AES-GCM"}
+    written = "AIR" if form.format == "AIR" else "MINDIR"
     try:
-        ms.export(cell, example, file_name=str(temporary), file_format="MINDIR")
-    except OSError as error:
-        raise ExportError(f"{path}: cannot be written ({error.strerror}); check the folder and the disk") from error
+        ms.export(cell, example, file_name=str(graph), file_format=written, **encrypt)
+    except OSError:
+        raise
     except Exception as error:  # the graph compiler raises whatever fits the Python that it cannot compile
-        hint = "" if size else "; a fixed size may work, as in --size 480x640"
-        raise ExportError(f"{path}: MindSpore cannot export this network ({_first_line(error)}){hint}") from error
+        hint = "" if form.size else "; a fixed size may work, as in --size 480x640"
+        raise ExportError(f"MindSpore cannot export this network ({first_line(error)}){hint}") from error
+    if form.format == "ONNX":
+        require("onnx").save(to_onnx(graph.read_bytes(), {"model": spec.name}), str(temporary))
 
 
-def _compare(temporary: Path, reference: nn.Cell, sizes: list[Size], path: Path) -> dict[Size, float]:
+def _compare(temporary: Path, reference: nn.Cell, spec: ModelSpec, form: Form, path: Path) -> dict[Size, float]:
+    expected_of = _photo_function(reference, spec) if form.uint8 else _image_function(reference)
+    differences = {}
     try:
-        loaded = nn.GraphCell(ms.load(str(temporary)))
-        differences = {}
-        for number, (height, width) in enumerate(sizes):
-            image = np.random.default_rng(number).random((1, 3, height, width), np.float32)
-            expected = reference(ms.Tensor(image)).asnumpy()
-            given = loaded(ms.Tensor(image)).asnumpy()
+        engine = OnnxEngine(temporary) if form.format == "ONNX" else MindIREngine(temporary, form.key)
+        for number, size in enumerate([form.size] if form.size else _compared_sizes(spec, form)):
+            rng = np.random.default_rng(number)
+            image = (
+                rng.integers(0, 256, (1, *size, 3), np.uint8) if form.uint8 else rng.random((1, 3, *size), np.float32)
+            )
+            expected, given = (call(image).astype(np.float32) for call in (expected_of, engine.run))
+            unit = 255 if form.uint8 else 1
             same_shape = given.shape == expected.shape
-            differences[height, width] = float(np.abs(given - expected).max()) if same_shape else float("inf")
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise ExportError(f"{path}: the exported file does not run ({_first_line(error)}); it was deleted") from error
+            differences[size] = float(np.abs(given - expected).max()) / unit if same_shape else float("inf")
+    except EngineError as error:
+        raise ExportError(f"{path}: the exported file does not run ({error}); it was deleted") from error
     return differences
 
 
-def _compared_sizes(spec: ModelSpec) -> list[Size]:
-    """Give two sizes that differ in both sides, neither of them square."""
-    multiple = spec.size_multiple
-    least = -(-max(spec.min_size, _COMPARED_SIDE) // multiple) * multiple
-    return [(least, least + multiple), (least + 3 * multiple, least + 2 * multiple)]
+def _image_function(reference: nn.Cell) -> ArrayFunction:
+    return lambda image: reference(ms.Tensor(image)).asnumpy()
 
 
-def _text(size: Size) -> str:
-    return f"{size[0]}x{size[1]}"
+def _photo_function(reference: nn.Cell, spec: ModelSpec) -> ArrayFunction:
+    """Give what a `Restorer` does to a photograph, without its graph."""
+
+    def restore(photo: np.ndarray) -> np.ndarray:
+        height, width = photo.shape[1:3]
+        padded = pad_to(photo[0], *(_fitting(side, spec) for side in (height, width)))
+        image = np.ascontiguousarray(padded.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
+        restored = reference(ms.Tensor(image)).asnumpy()[0].transpose(1, 2, 0)
+        return to_type(restored[None, :height, :width], np.dtype(np.uint8))
+
+    return restore
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _fitting(side: int, spec: ModelSpec) -> int:
+    return -(-max(side, spec.min_size, 1) // spec.size_multiple) * spec.size_multiple
+
+
+def _compared_sizes(spec: ModelSpec, form: Form) -> list[Size]:
+    """Give two sizes that differ in both sides, neither of them square; of photographs, odd ones that need padding."""
+    multiple, least = spec.size_multiple, _fitting(_COMPARED_SIDE, spec)
+    sizes = [(least, least + multiple), (least + 3 * multiple, least + 2 * multiple)]
+    return [(height - 1, width - 3) for height, width in sizes] if form.uint8 else sizes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Union
 
@@ -14,6 +15,7 @@ import psutil
 
 from mindrestore.data.images import PathLike, to_float
 from mindrestore.engine import context
+from mindrestore.inference.engines import CellEngine, Engine, EngineError, Size, engine_of, open_engine
 from mindrestore.inference.pixels import RestoreError, check_photo, pad_to, restore_as_given, to_type
 from mindrestore.inference.statistics import WholeStatistics
 from mindrestore.inference.tasks import source_for
@@ -38,6 +40,7 @@ class Restorer:
         model: Registered name; or the `ModelSpec` of `net`; None: the network for `task`.
         weights: Weight file or dict for a network made here; "default" or a name of `mindrestore weights list` for
             those that come with MindRestore; None keeps the initial weights, and with `task` means the default ones.
+            Or a file of `export`.
         task: What to remove: "dehaze", "derain", "denoise" or "deblur"; chooses network and weights.
         device: "auto", "CPU", "GPU" or "Ascend"; only for a network made here.
         tile: Side of overlapping tiles in pixels; None takes images whole; "auto" takes those whole that fit into
@@ -50,6 +53,9 @@ class Restorer:
             what is free now. A given number makes the same tiles on every machine.
         batch: Images of one size, or tiles, that go through the network together.
         ensemble: Restore the eight flips and turns of an image and average them: eight times as long.
+        engine: "mindspore" runs the network; "mindir" and "onnx" run a file of `export`, the latter with onnxruntime.
+            None: by the suffix of `weights`. A file of one size is filled up to it, or run in tiles of it.
+        key: Of an encrypted MINDIR.
         whole_statistics: Let tiles use the averages that the network takes over the whole image, made small; only
             networks with pools that can be held, one tile at a time.
 
@@ -82,6 +88,8 @@ class Restorer:
         batch: int = 1,
         ensemble: bool = False,
         whole_statistics: bool = False,
+        engine: str | None = None,
+        key: bytes | None = None,
     ) -> None:
         if task is not None:
             model, weights = source_for(task, weights, getattr(model, "name", model))
@@ -90,19 +98,21 @@ class Restorer:
         self.spec = model_spec(model) if isinstance(model, str) else model
         weights, hyper = (weights, hyper) if weights is None else weights_for(self.spec.name, weights, hyper)
         self.batch, self.ensemble = _checked_batch(batch), ensemble
-        self.budget = _pixel_budget(self.spec, memory) if tile == "auto" else None
+        kind = engine_of(engine, weights)
+        self.net: nn.Cell | None = None
+        self.fixed: Size | None = None
+        if kind != "mindspore":
+            self.engine: Engine = open_engine(kind, weights, self.spec.name, device, key)
+            tile = self._fitting_file(tile, net is not None or whole_statistics)
+        budget = _budget(self.spec, memory) if tile == "auto" else (None, None)
+        self.budget, self._tile_pixels = budget
         self.tiling = None if tile is None else self._tiling(tile)
         if self.tiling and self.spec.tiling == "statistics" and tile != "auto" and not whole_statistics:
             self._warn()
-        if net is None:
-            context.setup(device, mode="pynative")
-            net = create_model(self.spec.name, **dict(hyper or {}))
-        if weights is not None:
-            load_weights(net, weights)
-        self.net = net
+        if kind == "mindspore":
+            self.net = self._network(net, device, weights, hyper)
+            self.engine = CellEngine(self.net, self.spec, compiled=on_cpu() if compiled is None else compiled)
         self.statistics = self._held_statistics() if whole_statistics else None
-        self._compiled = on_cpu() if compiled is None else compiled
-        self._forwards: dict[int, Callable[[ms.Tensor], ms.Tensor]] = {}
         self.progress: Callable[[float], None] | None = None
 
     def __call__(self, photo: np.ndarray) -> np.ndarray:
@@ -179,6 +189,29 @@ class Restorer:
         multiple = self.spec.size_multiple
         return -(-max(side, self.spec.min_size) // multiple) * multiple
 
+    def _network(self, net: nn.Cell | None, device: str, weights: Any, hyper: Mapping[str, Any] | None) -> nn.Cell:
+        if net is None:
+            context.setup(device, mode="pynative")
+            net = create_model(self.spec.name, **dict(hyper or {}))
+        if weights is not None:
+            load_weights(net, weights)
+        return net
+
+    def _fitting_file(self, tile: Tile, needs_network: bool) -> Tile:
+        """Refuse what an exported file cannot do, and give the tiles that one of fixed size is run in."""
+        if needs_network or self.batch > 1:
+            raise EngineError("an exported file takes one image at a time and holds no statistics; use its weights")
+        self.fixed = self.engine.size
+        if self.fixed is None:
+            return tile
+        height, width = self.fixed
+        if height != width:
+            return None
+        if tile not in (None, "auto", height):
+            raise EngineError(f"the file takes {height}x{width} pixels; tiles of {tile} are not possible")
+        self.spec = replace(self.spec, min_size=height)
+        return height
+
     def _restore_rgb(self, image: np.ndarray, dtype: np.dtype) -> np.ndarray:
         if not self.ensemble:
             return self._pass(image, dtype)
@@ -235,6 +268,8 @@ class Restorer:
         return cv2.resize(padded, (sides[1], sides[0]), interpolation=cv2.INTER_AREA)
 
     def _in_inference(self, work: Callable[[], Any]) -> Any:
+        if self.net is None:
+            return work()
         training = self.net.training
         self.net.set_train(False)
         try:
@@ -247,21 +282,26 @@ class Restorer:
         if len(images) not in (1, self.batch):
             return [self._run([image])[0] for image in images]
         batch = _batched(images)
-        if len(images) not in self._forwards:
-            model = ImageModel(self.net, self.spec).set_train(False)
-            self._forwards[len(images)] = _compiled(model, len(images)) if self._compiled else model
-        output = self._forwards[len(images)](ms.Tensor(batch)).asnumpy()
+        tile = self.tiling.size if self.tiling else None
+        output = self.engine.run(batch, repeats=batch.shape[2:] == (tile, tile))
         if output.shape != batch.shape:
             raise RestoreError(f"{self.spec.name} made {output.shape} of {batch.shape}; its spec gives a wrong output")
         return list(output.transpose(0, 2, 3, 1).copy())  # MindSpore's memory is reused
 
     def _padded(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        return self.fitting(shape[0]), self.fitting(shape[1])
+        if self.fixed is None or self.fixed[0] == self.fixed[1]:
+            return self.fitting(shape[0]), self.fitting(shape[1])
+        if shape[0] > self.fixed[0] or shape[1] > self.fixed[1]:
+            raise EngineError(
+                f"the file takes {self.fixed[0]}x{self.fixed[1]} pixels, the image has {shape[0]}x{shape[1]}; "
+                "export it for free sizes, or for a square to be used as a tile"
+            )
+        return self.fixed
 
     def _tiling(self, tile: int | str) -> Tiling:
         grid = self.spec.size_multiple, self.spec.min_size
         if tile == "auto":
-            return Tiling.within(self.budget / self.batch, *grid)
+            return Tiling.within(self._tile_pixels / self.batch, *grid)
         if not isinstance(tile, int):
             raise RestoreError(f"tile {tile!r}: give a side in pixels, such as 512, or auto")
         return Tiling.of(tile, *grid)
@@ -328,16 +368,10 @@ def _checked_batch(batch: int) -> int:
     return batch
 
 
-def _pixel_budget(spec: ModelSpec, memory: float | None) -> float:
-    """Give how many pixels the network may take at once."""
-    if memory is None:
-        return psutil.virtual_memory().available / 2 / spec.pixel_bytes
-    if memory <= 0:
+def _budget(spec: ModelSpec, memory: float | None) -> tuple[float, float]:
+    """Give how many pixels the network may take at once: of whole images, and of tiles."""
+    if memory is not None and memory <= 0:
         raise RestoreError(f"memory {memory}: give gigabytes, such as 2")
-    return memory * 1e9 / spec.pixel_bytes
-
-
-def _compiled(model: nn.Cell, batch: int) -> Callable[[ms.Tensor], ms.Tensor]:
-    """Compile a network once for images of every size: several times faster on CPU than operator by operator."""
-    model.set_inputs(ms.Tensor(shape=(batch, 3, None, None), dtype=ms.float32))
-    return ms.jit(model)
+    total = psutil.virtual_memory().available / 2 if memory is None else memory * 1e9
+    left = max(total - spec.graph_bytes, 0)
+    return left / spec.pixel_bytes, left / (spec.tile_bytes or spec.pixel_bytes)

@@ -49,6 +49,8 @@ def restore_stages(restorer: Restorer, image: np.ndarray) -> StageImages:
         >>> len(stages.images), len(stages.maps)
         (3, 3)
     """
+    if restorer.net is None:
+        raise RestoreError("an exported file gives its result only; take the network's weights to see its stages")
     if restorer.spec.stages < 2:
         raise RestoreError(f"{restorer.spec.name} has one stage; its only image is what `restore` gives anyway")
     height, width = image.shape[:2]

@@ -28,26 +28,32 @@ def prepare_cpu() -> None:
         os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
     if ms.get_context("device_target") == "CPU" and _RUNTIME not in os.environ:
         os.environ[_RUNTIME] = "graph_pipeline:false"
-        with _without_stdout():  # MindSpore prints the setting when an operator makes it read it, the first time only
+        with silenced(1):  # MindSpore prints the setting when an operator makes it read it, the first time only
             ops.relu(Tensor([0.0])).asnumpy()
         del os.environ[_RUNTIME]  # else it prints more
 
 
 @contextmanager
-def _without_stdout() -> Iterator[None]:
-    """Throw away what native code prints on standard output."""
+def silenced(descriptor: int) -> Iterator[None]:
+    """Throw away what native code prints on standard output (1) or standard error (2) inside a `with` block.
+
+    Example:
+        >>> with silenced(2):
+        ...     mindspore.load("broken.mindir")
+    """
+    stream = {1: sys.stdout, 2: sys.stderr}[descriptor]
     try:
-        kept = os.dup(1)
+        kept = os.dup(descriptor)
     except OSError:  # closed: nothing can be printed
         yield
         return
-    if sys.stdout is not None:
-        sys.stdout.flush()
+    if stream is not None:
+        stream.flush()
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
+    os.dup2(nowhere, descriptor)
     os.close(nowhere)
     try:
         yield
     finally:
-        os.dup2(kept, 1)
+        os.dup2(kept, descriptor)
         os.close(kept)

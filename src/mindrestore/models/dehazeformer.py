@@ -63,7 +63,11 @@ def _hyper(
 
 
 _NARROW, _WIDE, _SHARES = (24, 48, 96), (48, 96, 192), (1 / 4, 1 / 2, 3 / 4)
-T = _spec("dehazeformer_t", 687_404, _hyper(_NARROW, (4, 4, 4, 2, 2), (0, 1 / 2, 1)))
+T = replace(
+    _spec("dehazeformer_t", 687_404, _hyper(_NARROW, (4, 4, 4, 2, 2), (0, 1 / 2, 1))),
+    pixel_bytes=5_500,
+    graph_bytes=960_000_000,
+)
 S = _spec("dehazeformer_s", 1_284_884, _hyper(_NARROW, (8, 8, 8, 4, 4), _SHARES))
 B = _spec("dehazeformer_b", 2_517_612, _hyper(_NARROW, (16, 16, 16, 8, 8), _SHARES))
 D = _spec("dehazeformer_d", 4_983_068, _hyper(_NARROW, (32, 32, 32, 16, 16), _SHARES))

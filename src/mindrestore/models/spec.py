@@ -25,7 +25,9 @@ class ModelSpec:
         hyper: hyper-parameters of this registered name; the constructor's defaults are the others.
         tiling: `exact` when a tile gives the same pixels as the whole image (beyond the network's reach), `statistics`
             when the network pools over the whole image, so that tiles differ a little.
-        pixel_bytes: memory that a forward pass on CPU takes per pixel (bytes); sizes tiles for a memory budget.
+        pixel_bytes: memory that a forward pass on CPU takes per pixel (bytes); says which images fit a memory budget.
+        tile_bytes: the same for tiles, whose graph is compiled for one size; None: as `pixel_bytes`.
+        graph_bytes: memory of the compiled graph itself (bytes); 0: not measured.
         aliases: parameter names found in published files -> the name used here.
         recognise: function that reads the hyper-parameters off a file: parameter name -> shape in, hyper-parameter ->
             value out. It may index names freely: a KeyError or IndexError says that the file holds another network.
@@ -45,5 +47,7 @@ class ModelSpec:
     hyper: Mapping[str, Any] = field(default_factory=dict)
     tiling: str = "statistics"
     pixel_bytes: int = 8000
+    tile_bytes: int | None = None
+    graph_bytes: int = 0
     aliases: Mapping[str, str] = field(default_factory=dict)
     recognise: Callable[[Mapping[str, tuple[int, ...]]], dict[str, Any]] | None = None

@@ -1,0 +1,156 @@
+"""Read the graph of a MINDIR file: its operators in order, their inputs, constants and parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mindrestore.errors import MindRestoreError
+
+# Numbers of mind_ir.proto, which are those of ONNX
+DTYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "float64"}
+
+
+class MindIRError(MindRestoreError):
+    """Report a file that is no MINDIR, or a graph that cannot be read."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Say what a value is: element type, and shape with -1 for a free side; a scalar has no shape at all."""
+
+    dtype: str
+    shape: tuple[int, ...] | None
+
+    @property
+    def rank(self) -> int:
+        """Number of axes."""
+        return len(self.shape or ())
+
+
+@dataclass(frozen=True)
+class Node:
+    """Hold one operator: its name, the names of inputs and output, its attributes, and what it gives."""
+
+    op: str
+    inputs: tuple[str, ...]
+    output: str
+    attributes: Mapping[str, Any]
+    kind: Kind | tuple | None
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Hold a whole graph.
+
+    Attributes:
+        inputs: Name -> what it takes.
+        output: Name of the only result.
+        nodes: Operators, each after those it needs.
+        values: Name -> constant or parameter; tensors are arrays.
+        names: Name -> the parameter's name in the network.
+    """
+
+    inputs: Mapping[str, Kind]
+    output: str
+    nodes: tuple[Node, ...]
+    values: Mapping[str, Any]
+    names: Mapping[str, str]
+
+
+def read_mindir(data: bytes) -> Graph:
+    """Read a graph without sub-graphs, as `export` writes networks for images.
+
+    Args:
+        data: Content of a MINDIR file that is not encrypted.
+
+    Returns:
+        The graph.
+
+    Raises:
+        MindIRError: The content is no MINDIR, or the graph calls others.
+
+    Example:
+        >>> read_mindir(Path("model.mindir").read_bytes()).nodes[0].op
+        'Conv2D'
+    """
+    from google.protobuf.message import DecodeError
+    from mindspore.train.mind_ir_pb2 import ModelProto
+
+    model = ModelProto()
+    try:
+        model.ParseFromString(data)
+    except DecodeError as error:
+        raise MindIRError("no MINDIR file that can be read; export it again") from error
+    graph = model.graph
+    if model.functions or not graph.output:
+        raise MindIRError("the graph has branches or no output; only plain networks can be read")
+    primitives = {primitive.name: primitive for primitive in model.primitives}
+    values = {parameter.name: _array(parameter) for parameter in graph.parameter}
+    nodes = []
+    for node in graph.node:
+        given = {attribute.name: attribute for attribute in node.attribute}
+        if node.op_type == "Constant":
+            values[node.output[0]] = _value(given["value"])
+            continue
+        primitive = primitives[node.op_type.removeprefix("REF::")]
+        attributes = {attribute.name: _value(attribute) for attribute in primitive.attribute}
+        kind = _kind(given["shape"]) if "shape" in given else None
+        nodes.append(Node(primitive.op_type, tuple(node.input), node.output[0], attributes, kind))
+    inputs = {entry.name: _tensor_kind(entry.tensor[0]) for entry in graph.input}
+    names = {parameter.name: parameter.name.partition(":")[2] for parameter in graph.parameter}
+    return Graph(inputs, graph.output[0].name, tuple(nodes), values, names)
+
+
+def input_kind(data: bytes) -> Kind:
+    """Give what a network of one image takes.
+
+    Raises:
+        MindIRError: The content is no MINDIR.
+
+    Example:
+        >>> input_kind(Path("model.mindir").read_bytes())
+        Kind(dtype='float32', shape=(1, 3, -1, -1))
+    """
+    return next(iter(read_mindir(data).inputs.values()))
+
+
+def _array(tensor: Any) -> np.ndarray:
+    dtype = DTYPES.get(tensor.data_type)
+    if dtype is None:
+        raise MindIRError(f"a tensor of type number {tensor.data_type} cannot be read")
+    return np.frombuffer(tensor.raw_data, dtype).reshape(tuple(tensor.dims))
+
+
+def _value(attribute: Any) -> Any:
+    """Give a constant as a Python value: number, text, None, tuple or array."""
+    kind = attribute.AttributeType.Name(attribute.type)
+    if kind in ("TUPLE", "LIST"):
+        return tuple(_value(entry) for entry in attribute.values)
+    if kind in ("TENSOR", "TENSORS"):
+        return _array(attribute.tensors[0])
+    if kind in ("BOOL", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT32", "UINT64"):
+        whole = attribute.ints[0] if attribute.ints else attribute.i
+        return bool(whole) if kind == "BOOL" else int(whole)
+    if kind in ("FLOAT", "DOUBLE"):
+        return float(attribute.f if kind == "FLOAT" else attribute.d)
+    if kind == "STRING":
+        return attribute.s.decode()
+    return None  # a token that orders side effects, or nothing
+
+
+def _kind(attribute: Any) -> Kind | tuple | None:
+    kind = attribute.AttributeType.Name(attribute.type)
+    if kind == "TUPLE":
+        return tuple(_kind(entry) for entry in attribute.values)
+    if not attribute.tensors:
+        return None
+    found = _tensor_kind(attribute.tensors[0])
+    return Kind(found.dtype, None) if kind == "SCALAR" else found
+
+
+def _tensor_kind(tensor: Any) -> Kind:
+    return Kind(DTYPES.get(tensor.data_type, "unknown"), tuple(tensor.dims))
