@@ -7,7 +7,15 @@ import pytest
 
 from mindrestore.errors import MindRestoreError
 from mindrestore.inference import tasks
-from mindrestore.inference.tasks import TaskError, network_for, published_weights, published_word, require_task, task_of
+from mindrestore.inference.tasks import (
+    TaskError,
+    network_for,
+    published_weights,
+    published_word,
+    require_task,
+    source_for,
+    task_of,
+)
 from mindrestore.models.registry import list_models, model_spec
 
 
@@ -66,6 +74,14 @@ def test_a_network_for_another_task_is_refused():
     require_task("aecrnet", "Dehazing")
     with pytest.raises(TaskError, match="model aecrnet does dehaze, not derain"):
         require_task("aecrnet", "Deraining")
+
+
+def test_weights_that_ship_give_their_network_another_task(ship):
+    ship("noise", "dehazeformer_t", tasks=("denoise",))
+    require_task("dehazeformer_t", "Denoising")
+    with pytest.raises(TaskError, match="model dehazeformer_t does dehaze, denoise, not derain"):
+        require_task("dehazeformer_t", "derain")
+    assert source_for("denoise", None, "dehazeformer_t") == ("dehazeformer_t", "noise")
 
 
 def test_published_weights_are_found_below_the_working_directory(weights_folder, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ import numpy as np
 
 from mindrestore.errors import MindRestoreError
 from mindrestore.inference.restorer import Restorer
-from mindrestore.inference.tasks import require_task, task_of
+from mindrestore.inference.tasks import task_of
 from mindrestore.inference.trained import Trained
 from mindrestore.recipes.load import list_recipes, load_recipe, to_dict
 from mindrestore.recipes.schema import Recipe
@@ -85,8 +85,6 @@ def pack_weights(
     if file:
         trained = replace(trained, weights=Path(run) / file)
     tasks = tuple(task_of(word) for word in particulars.tasks)
-    for task in tasks:
-        require_task(trained.model, task)
     folder = Path(folder or shipped.FOLDER)
     former = [card.scores for card in list_shipped(folder) if card.name == particulars.name]
     card = Card(

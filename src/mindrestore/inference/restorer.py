@@ -21,7 +21,7 @@ from mindrestore.inference.statistics import WholeStatistics
 from mindrestore.inference.tasks import source_for
 from mindrestore.inference.tiles import Place, Tiling, run_tiled
 from mindrestore.models.layers import on_cpu
-from mindrestore.models.registry import create_model, model_spec
+from mindrestore.models.registry import create_model, list_models, model_spec
 from mindrestore.models.spec import ModelSpec
 from mindrestore.models.wrapper import ImageModel
 from mindrestore.weights.convert import load_weights
@@ -96,7 +96,8 @@ class Restorer:
         elif model is None:
             raise RestoreError('nothing says which network to use; give a model, or a task such as task="dehaze"')
         self.spec = model_spec(model) if isinstance(model, str) else model
-        weights, hyper = (weights, hyper) if weights is None else weights_for(self.spec.name, weights, hyper)
+        if weights is not None and self.spec.name in list_models():
+            weights, hyper = weights_for(self.spec.name, weights, hyper)
         self.batch, self.ensemble = _checked_batch(batch), ensemble
         kind = engine_of(engine, weights)
         self.net: nn.Cell | None = None

@@ -7,7 +7,7 @@ from pathlib import Path
 from mindrestore.errors import MindRestoreError
 from mindrestore.models.registry import list_models, model_spec
 from mindrestore.weights.files import READABLE, PathLike
-from mindrestore.weights.shipped import DEFAULT, has_default, requested
+from mindrestore.weights.shipped import DEFAULT, has_default, list_shipped, requested
 
 # What the model specs call a task -> what published programs call it
 PUBLISHED_WORDS = {"deblur": "Deblurring", "denoise": "Denoising", "derain": "Deraining", "dehaze": "Dehazing"}
@@ -115,7 +115,7 @@ def split_tasks(words: str, weights: str | None) -> list[tuple[str, str | None]]
 
 
 def require_task(model: str, word: str) -> None:
-    """Refuse a network that does not do a task.
+    """Refuse a network that does not do a task, neither by its paper nor with weights that ship.
 
     Args:
         model: Registered name.
@@ -127,7 +127,8 @@ def require_task(model: str, word: str) -> None:
     Example:
         >>> require_task("mprnet_deraining", "derain")
     """
-    tasks = model_spec(model).tasks
+    shipped = [task for card in list_shipped() if card.network == model for task in card.tasks]
+    tasks = dict.fromkeys((*model_spec(model).tasks, *shipped))
     if task_of(word) not in tasks:
         raise TaskError(
             f"model {model} does {', '.join(tasks)}, not {task_of(word)}; leave the model out to have it chosen"
