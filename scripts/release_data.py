@@ -56,7 +56,7 @@ class Photo(NamedTuple):
     file: str
     author: str
     licence: str
-    use: str  # haze: has distance to it; night: taken at night; detail: for rain and noise only
+    use: str  # haze: has distance to it; night: taken at night; detail: for rain and noise; texture: for noise
     split: str
     sha256: str
 
@@ -159,7 +159,7 @@ def degrade_haze(
 def build_haze(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, seed: int) -> None:
     """Write hazy photographs and scenes."""
     for number, (photo, image) in enumerate(photos):
-        if photo.use == "detail":
+        if photo.use in ("detail", "texture"):
             continue
         for version in range(14 if photo.split == "train" else 3):
             rng = np.random.default_rng((seed, 1, number, version))
@@ -179,7 +179,7 @@ def build_haze(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, s
 def build_rain(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, seed: int) -> None:
     """Write rainy photographs, each at two sizes, and rainy scenes, whose bricks and grass are no streaks."""
     for number, (photo, image) in enumerate(photos):
-        for version in range(12 if photo.split == "train" else 4):
+        for version in range({"texture": 0}.get(photo.use, 12 if photo.split == "train" else 4)):
             rng = np.random.default_rng((seed, 3, number, version))
             clear = to_float(cut(shrink(image, (640, 400)[version % 2]), 400, rng))
             pair = degrade_rain(clear, RAINS[version // 2 % len(RAINS)], rng)
@@ -197,14 +197,18 @@ def degrade_rain(clear: np.ndarray, ranges: RainRanges, rng: np.random.Generator
     return (compress(rainy, int(rng.integers(85, 98))) if rng.random() < 0.15 else rainy), clear
 
 
-def build_noise(photos: list[tuple[Photo, np.ndarray]], out: Path) -> None:
-    """Write clear images at three sizes, sharp since they were averaged down, and the list that asks for noise."""
+def build_noise(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, seed: int) -> None:
+    """Write clear images at three sizes, sharp since averaged down, scenes, and the list that asks for noise."""
     rows = []
     for photo, image in photos:
         for side in (640, 400, 260) if photo.split == "train" else (360,):
             name = f"{photo.split}/{photo.name}_{side}.png"
             write_image(out / "noise" / name, shrink(image, side))
             rows += [Row(name, name)] if photo.split == "train" else []
+    for number in range(scenes):
+        name = f"train/scene-{number:04d}.png"
+        write_image(out / "noise" / name, render_scene(seed + 1, number, (320, 240), outdoors=True)[0])
+        rows.append(Row(name, name))
     write_list(out / "noise" / "train.csv", rows, overwrite=True)
 
 
@@ -220,12 +224,15 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--packages", type=Path, help="folder of .deb and .whl files (default: OUT/downloads)")
     parser.add_argument(
-        "--scenes", type=int, default=300, help="rendered scenes for haze, half as many for rain (default 300)"
+        "--scenes",
+        type=int,
+        default=300,
+        help="rendered scenes for haze, half as many for rain and noise (default 300)",
     )
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     photos = collect(TABLE, args.packages or args.out / "downloads", args.out)
-    build_noise(photos, args.out)
+    build_noise(photos, args.out, args.scenes // 2, args.seed)
     build_rain(photos, args.out, args.scenes // 2, args.seed)
     build_haze(photos, args.out, args.scenes, args.seed)
     print(f"{len(photos)} photographs with licence, and pairs for haze, rain and noise in {args.out}")

@@ -58,7 +58,7 @@ def packages(tmp_path):
 def test_builds_pairs_of_every_kind_and_records_the_licences(builder, packages, tmp_path):
     out = tmp_path / "out"
     photos = builder.collect(*packages(), out)
-    builder.build_noise(photos, out)
+    builder.build_noise(photos, out, scenes=1, seed=0)
     builder.build_rain(photos, out, scenes=1, seed=0)
     builder.build_haze(photos, out, scenes=1, seed=0)
     with open(out / "licences.csv", newline="", encoding="utf-8") as stream:
@@ -69,7 +69,7 @@ def test_builds_pairs_of_every_kind_and_records_the_licences(builder, packages, 
         "haze/test/hazy": 0,  # one scene in fifteen
         "rain/train/input": 12 + 1,
         "rain/test/input": 4,
-        "noise/train": 3,
+        "noise/train": 3 + 1,
         "noise/test": 1,
     }
     assert {place: len(list((out / place).glob("*.png"))) for place in counts} == counts
@@ -77,7 +77,7 @@ def test_builds_pairs_of_every_kind_and_records_the_licences(builder, packages, 
         clear = read_rgb(out / "haze/train/clear" / hazy.name)
         assert read_rgb(hazy).shape == clear.shape
         assert not np.array_equal(read_rgb(hazy), clear)
-    assert (out / "noise/train.csv").read_text(encoding="utf-8").count("train/") == 2 * 3
+    assert (out / "noise/train.csv").read_text(encoding="utf-8").count("train/") == 2 * 4
 
 
 def test_stops_at_a_file_that_the_table_does_not_describe(builder, packages, tmp_path):
@@ -93,7 +93,7 @@ def test_stops_where_a_package_does_not_name_the_licence(builder, packages, tmp_
 def test_the_table_lists_each_photograph_once(builder):
     with open(builder.TABLE, newline="", encoding="utf-8") as stream:
         photos = [builder.Photo(**row) for row in csv.DictReader(stream)]
-    assert len({photo.name for photo in photos}) == len({photo.sha256 for photo in photos}) == len(photos) == 52
-    assert {photo.use for photo in photos} == {"haze", "night", "detail"}
+    assert len({photo.name for photo in photos}) == len({photo.sha256 for photo in photos}) == len(photos) == 55
+    assert {photo.use for photo in photos} == {"haze", "night", "detail", "texture"}
     assert sum(photo.split == "test" for photo in photos) == 5
     assert all(photo.author and photo.licence for photo in photos)
