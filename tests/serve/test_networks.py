@@ -25,7 +25,7 @@ from served import encode, picture, upload_of, wait_until
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(tmp_path, monkeypatch, weights_folder):
     """Work in a folder with weight files that are only names."""
     monkeypatch.chdir(tmp_path)
     for name in ("haze.npz", "all.npz", "secret/deep.npz"):

@@ -127,11 +127,12 @@ def tile_side(text: str) -> int | str | None:
 
 
 def passing(args: argparse.Namespace) -> dict[str, Any]:
-    """Give these arguments as keywords of `Restorer`."""
+    """Give these arguments as keywords of `Restorer`; not every command has an engine to choose."""
     from mindrestore.inference.export_form import read_key
 
     names = ("device", "tile", "memory", "batch", "ensemble", "whole_statistics", "engine")
-    return {**{name: getattr(args, name) for name in names}, "key": read_key(args.key_file)}
+    given = {name: value for name, value in vars(args).items() if name in names}
+    return {**given, "key": read_key(args.key_file)} if "key_file" in args else given
 
 
 def run(args: argparse.Namespace) -> int:
