@@ -30,7 +30,7 @@ import numpy as np
 from mindrestore.data.degrade import HazeRanges, add_haze, draw_haze
 from mindrestore.data.images import read_rgb, to_float, write_image
 from mindrestore.data.lists import Row, write_list
-from mindrestore.data.photo_haze import compress, hazy_night, picture_depth
+from mindrestore.data.photo_haze import compress, hazy_night, picture_depth, vary_tones
 from mindrestore.data.rain import RainRanges, add_rain, draw_rain
 from mindrestore.data.scenes import render_scene
 
@@ -40,11 +40,22 @@ PYTHON_PACKAGES = {"scikit-image": "scikit-image==0.26.0", "scikit-learn": "scik
 LICENCE_WORDS = {"GFDL": "FDL", "LGPL-3": "LGPLv3", "public domain": "Public Domain"}
 DAYS = (
     HazeRanges(nonhomogeneous=0.3, median_transmission=(0.15, 0.85), airlight=(0.6, 1.0), tint=0.03),
-    HazeRanges(nonhomogeneous=1.0, median_transmission=(0.2, 0.8), airlight=(0.55, 0.95), tint=0.06),
+    HazeRanges(nonhomogeneous=1.0, median_transmission=(0.2, 0.8), airlight=(0.45, 0.95), tint=0.12),
+)
+# Half of the images have light rain, in which there is most to lose; streaks from threads to blobs.
+LIGHT = RainRanges(
+    density=(0.02, 0.2),
+    brightness=(0.15, 0.7),
+    spread=(0.0, 1.5),
+    length=(0.04, 0.2),
+    width=(0.003, 0.01),
+    veiled=0.1,
+    added=0.8,
 )
 RAINS = (
-    RainRanges(density=(0.01, 0.12), brightness=(0.2, 0.7), spread=(0.0, 1.5), veiled=0.1, added=0.8),
-    RainRanges(),
+    LIGHT,
+    RainRanges(length=(0.05, 0.2), width=(0.003, 0.009)),
+    LIGHT,
     RainRanges(density=(0.2, 0.65), brightness=(0.3, 0.8), spread=(1.0, 12.0), veiled=0.4),
 )
 
@@ -56,7 +67,7 @@ class Photo(NamedTuple):
     file: str
     author: str
     licence: str
-    use: str  # haze: has distance to it; night: taken at night; detail: for rain and noise; texture: for noise
+    use: str  # haze: has distance to it; night: taken at night; detail and texture: for rain and noise alone
     split: str
     sha256: str
 
@@ -145,7 +156,7 @@ def degrade_haze(
     image: np.ndarray, depth: np.ndarray, night: bool, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Give hazy and clear image."""
-    clear = to_float(image)
+    clear = vary_tones(to_float(image), rng)
     if night:
         hazy, clear, _ = hazy_night(clear, depth, rng)
     else:
@@ -161,9 +172,9 @@ def build_haze(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, s
     for number, (photo, image) in enumerate(photos):
         if photo.use in ("detail", "texture"):
             continue
-        for version in range(14 if photo.split == "train" else 3):
+        for version in range(20 if photo.split == "train" else 3):
             rng = np.random.default_rng((seed, 1, number, version))
-            small = shrink(image, int(rng.integers(180, 420)))
+            small = shrink(image, int(rng.integers(160, 480)))
             depth = picture_depth(to_float(small), rng)
             pair = degrade_haze(small, depth, photo.use == "night" or rng.random() < 0.25, rng)
             save_pair(out / "haze" / photo.split, ("hazy", "clear"), f"{photo.name}_{version}", pair)
@@ -177,12 +188,12 @@ def build_haze(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, s
 
 
 def build_rain(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, seed: int) -> None:
-    """Write rainy photographs, each at two sizes, and rainy scenes, whose bricks and grass are no streaks."""
+    """Write rainy photographs, small ones sharp, and scenes, whose bricks and grass are no streaks."""
     for number, (photo, image) in enumerate(photos):
-        for version in range({"texture": 0}.get(photo.use, 12 if photo.split == "train" else 4)):
+        for version in range(16 if photo.split == "train" else 4):
             rng = np.random.default_rng((seed, 3, number, version))
-            clear = to_float(cut(shrink(image, (640, 400)[version % 2]), 400, rng))
-            pair = degrade_rain(clear, RAINS[version // 2 % len(RAINS)], rng)
+            clear = to_float(cut(shrink(image, int(rng.integers(280, 640))), 400, rng))
+            pair = degrade_rain(clear, RAINS[version % len(RAINS)], rng)
             save_pair(out / "rain" / photo.split, ("input", "target"), f"{photo.name}_{version}", pair)
     for number in range(scenes):
         rng = np.random.default_rng((seed, 4, number))

@@ -3,7 +3,16 @@
 import numpy as np
 
 from mindrestore.data.degrade import plausible_depth, scatter
-from mindrestore.data.photo_haze import Night, at_night, compress, draw_night, hazy_night, lamp_glow, picture_depth
+from mindrestore.data.photo_haze import (
+    Night,
+    at_night,
+    compress,
+    draw_night,
+    hazy_night,
+    lamp_glow,
+    picture_depth,
+    vary_tones,
+)
 
 NIGHT = Night(2.0, (0.5, 0.25, 1.0), (0.1, 0.2, 0.3), (0.4, 0.3, 0.2))
 
@@ -95,3 +104,28 @@ def test_compression_leaves_more_traces_at_lower_quality():
     errors = [float(np.sqrt(np.mean((worn - image) ** 2))) for worn in (best, good, bad)]
     assert 0 < errors[0] < errors[1] < errors[2] < 0.1
     assert errors[2] > 0.01
+
+
+def test_varied_tones_reach_from_black_to_white_and_keep_the_order_of_a_channel():
+    pale = 0.4 + 0.2 * np.random.default_rng(0).random((40, 50, 3), np.float32)
+    for seed in range(20):
+        varied = vary_tones(pale, np.random.default_rng(seed))
+        assert (varied.dtype, varied.shape) == (np.float32, pale.shape)
+        assert 0 <= varied.min() <= 0.06
+        assert 0.75 <= varied.max() <= 1
+        for channel in range(3):
+            order = np.argsort(pale[..., channel], axis=None)
+            assert (np.diff(varied[..., channel].ravel()[order]) >= 0).all()
+
+
+def test_light_turns_warmer_more_often_than_cooler_and_green_stays_between():
+    grey = np.repeat(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8, 1), 3, axis=2)
+    colours = np.array([vary_tones(grey, np.random.default_rng(seed)).mean((0, 1)) for seed in range(100)])
+    red, green, blue = colours.T
+    assert 0.45 < (red > blue).mean() < 0.8  # drawn from -0.15 to 0.25: 62 of 100
+    assert ((np.minimum(red, blue) <= green) & (green <= np.maximum(red, blue))).all()
+
+
+def test_a_picture_of_one_tone_stays_finite():
+    flat = vary_tones(np.full((8, 8, 3), 0.5, np.float32), np.random.default_rng(0))
+    assert np.isfinite(flat).all()

@@ -1,4 +1,4 @@
-"""`mindrestore restore --report`: before and after without ground truth."""
+"""The page of `mindrestore restore`: before and after without ground truth."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from parsed import Page
 
 from mindrestore.cli.main import main
-from mindrestore.data.images import read_image, write_image
+from mindrestore.data.images import read_image, read_rgb, write_image
 from mindrestore.inference.files import restore_files
 from mindrestore.inference.planning import plan_jobs
 from mindrestore.pages.restored import write_restored_page
@@ -122,15 +122,27 @@ def command(monkeypatch, photos, tmp_path) -> list[str]:
     return [*words, "--out", str(tmp_path / "out")]
 
 
-def test_the_command_writes_it_when_asked(command, tmp_path, capsys):
-    assert main(command) == 1  # bad.png
+def test_the_command_writes_it_unless_told_not_to(command, tmp_path, capsys):
+    assert main([*command, "--no-report"]) == 1  # bad.png
     assert not (tmp_path / "out" / "report").exists()
-    assert main([*command, "--overwrite", "--report"]) == 1
+    assert "in a browser" not in capsys.readouterr().out
+    assert main([*command, "--overwrite"]) == 1
     assert f"in a browser: {tmp_path / 'out' / 'report' / 'index.html'}" in capsys.readouterr().out
     page = Page.read(tmp_path / "out" / "report" / "index.html")
     assert len(page.table("Restored files")) == 5
     assert "mprnet_deraining" in page.text
     assert str(tmp_path / "rain.npz") in page.text
+
+
+@pytest.mark.parametrize("side", ["photos", "results"])
+def test_a_folder_report_of_the_photographs_stays_theirs_unless_the_page_is_asked_for(command, photos, tmp_path, side):
+    own = (photos if side == "photos" else tmp_path / "out") / "report" / "mine.png"
+    write_image(own, np.full((8, 8, 3), 9, np.uint8))
+    assert main(command) == 1
+    assert not (tmp_path / "out" / "report" / "index.html").exists()
+    assert (read_rgb(own) == np.float32(9 / 255)).all()
+    assert main([*command, "--report"]) == 1
+    assert (tmp_path / "out" / "report" / "index.html").is_file()
 
 
 def test_reports_that_cannot_be_are_refused(command, tmp_path, capsys):

@@ -187,6 +187,7 @@ def test_without_mindspore_the_fix_is_named(tmp_path):
     assert "pip install -r" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_real_run_with_the_device_overridden(tiny_data, tiny_overrides, tmp_path):
     def succeed(name, *arguments):
         done = launch(name, *arguments, cwd=tmp_path, MINDRESTORE_DEVICE="CPU", RECIPE="quickstart")

@@ -65,8 +65,9 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--report",
-        action="store_true",
-        help="write a page that shows every photograph before and after: OUT/report/index.html",
+        action=argparse.BooleanOptionalAction,
+        help="write a page that shows every photograph before and after, OUT/report/index.html (default: yes, but with "
+        "the flags of the published programs, --stages, SIDD and DND)",
     )
     aliases.add_flags(parser, "restore")
     parser.set_defaults(run=run)
@@ -191,8 +192,19 @@ def _restore(args: argparse.Namespace) -> RestoreSummary:
         if len(source) > 1 or args.report:
             raise MindRestoreError("--stages shows one network, without a report; give one task, and no --report")
         return restore_stage_files(source[0].restorer(args.device), args.input, args.out, overwrite=args.overwrite)
+    if args.report is None:
+        args.report = _may_report(args.input, args.out / "report")
     options = {"overwrite": args.overwrite, "png": args.save_images, "report": args.report}
     return api.restore(source, args.input, args.out, **options, **passing(args))
+
+
+def _may_report(photos: Path, folder: Path) -> bool:
+    """Tell whether a page can be written unasked: not of SIDD and DND, nor where photographs have that folder."""
+    from mindrestore.inference.benchmarks import is_benchmark
+    from mindrestore.inference.planning import REPORT_MARKER
+
+    taken = (photos / "report").exists() or (folder.exists() and not (folder / REPORT_MARKER).is_file())
+    return not taken and not is_benchmark(photos)
 
 
 def _restore_as_demo(args: argparse.Namespace, dataset: str | None) -> RestoreSummary:
@@ -206,7 +218,7 @@ def _restore_as_demo(args: argparse.Namespace, dataset: str | None) -> RestoreSu
     from mindrestore.inference.benchmarks import is_benchmark
     from mindrestore.inference.planning import published_photos
 
-    options = {"overwrite": True, "report": args.report, **passing(args)}
+    options = {"overwrite": True, "report": bool(args.report), **passing(args)}
     if is_benchmark(photos):
         return api.restore(source, photos, args.out, png=args.save_images, **options)
     chosen = photos if photos.is_file() else published_photos(photos)

@@ -154,6 +154,30 @@ def hazy_night(
     return scatter(clear, passing, lamp_glow(depth.shape, night, rng)), clear, {"beta": float(beta), **night._asdict()}
 
 
+def vary_tones(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Give an image the tones that another camera and another light would have given it.
+
+    Clear photographs mostly reach from black to white, which is what tells haze from a pale subject, and rendered
+    scenes do not. The darkest and the lightest hundredth go to a drawn black and white, the middle is moved by a power,
+    and the light turns warmer or cooler.
+
+    Args:
+        image: Image (H, W, 3), floating point in [0, 1].
+        rng: Source of every draw.
+
+    Returns:
+        Image (H, W, 3) float32 in [0, 1].
+
+    Example:
+        >>> varied = vary_tones(image, np.random.default_rng(0))
+    """
+    dark, light = np.percentile(image, (1, 99))
+    black, white, gamma, warm = (rng.uniform(*ends) for ends in ((0.0, 0.06), (0.75, 1.0), (0.8, 1.4), (-0.15, 0.25)))
+    stretched = np.clip((image - dark) / max(float(light - dark), 0.05), 0, 1) ** gamma
+    colour = 1 - np.abs(warm) * np.array([0.0, 0.5, 1.0] if warm > 0 else [1.0, 0.5, 0.0])
+    return np.clip((black + (white - black) * stretched) * colour, 0, 1).astype(np.float32)
+
+
 def compress(image: np.ndarray, quality: int) -> np.ndarray:
     """Send an image through JPEG, as cameras and websites do after the haze.
 
