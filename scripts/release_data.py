@@ -42,7 +42,7 @@ DAYS = (
     HazeRanges(nonhomogeneous=0.3, median_transmission=(0.15, 0.85), airlight=(0.6, 1.0), tint=0.03),
     HazeRanges(nonhomogeneous=1.0, median_transmission=(0.2, 0.8), airlight=(0.45, 0.95), tint=0.12),
 )
-# Half of the images have light rain, in which there is most to lose; streaks from threads to blobs.
+# Mostly light rain, in which there is most detail to lose, streaks from threads to blobs; and now and then none.
 LIGHT = RainRanges(
     density=(0.02, 0.2),
     brightness=(0.15, 0.7),
@@ -52,12 +52,10 @@ LIGHT = RainRanges(
     veiled=0.1,
     added=0.8,
 )
-RAINS = (
-    LIGHT,
-    RainRanges(length=(0.05, 0.2), width=(0.003, 0.009)),
-    LIGHT,
-    RainRanges(density=(0.2, 0.65), brightness=(0.3, 0.8), spread=(1.0, 12.0), veiled=0.4),
-)
+MIDDLE = RainRanges(length=(0.05, 0.2), width=(0.003, 0.009))
+HEAVY = RainRanges(density=(0.2, 0.65), brightness=(0.3, 0.8), spread=(1.0, 12.0), veiled=0.4)
+DRY = RainRanges(brightness=(0.0, 0.0), veiled=0.0)
+RAINS = (LIGHT, MIDDLE, LIGHT, LIGHT, LIGHT, HEAVY, LIGHT, DRY)
 
 
 class Photo(NamedTuple):

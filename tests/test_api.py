@@ -17,6 +17,8 @@ from mindrestore.inference.restorer import Restorer
 from mindrestore.models.registry import create_model
 from mindrestore.recipes.load import load_recipe
 from mindrestore.weights.convert import save_weights
+from mindrestore.weights.errors import WeightError
+from mindrestore.weights.files import read_weights
 
 SETS = """[{name: light, root: a, sigma: 5, task: denoise}, {name: strong, root: a, sigma: 40, task: denoise},
 {name: haze, root: b, task: dehaze}]"""
@@ -158,3 +160,26 @@ def test_a_converted_file_brings_its_hyper_parameters(tmp_path):
     assert Trained.of_file("mprnet_deraining", tmp_path / "light.ckpt", {"num_cab": 2}).hyper["num_cab"] == 2
     assert Trained.of_file("mprnet_denoising", tmp_path / "light.ckpt").hyper == {}
     assert Trained.of_file("mprnet_deraining", tmp_path / "Deraining.npz").hyper == {}
+
+
+def test_training_starts_from_weights_that_ship_by_their_name(ship, tiny_data, tmp_path, monkeypatch):
+    card = ship("derain_free", "mprnet_deraining")
+    seen = {}
+
+    class Noting:
+        def __init__(self, recipe, *, net, **rest):
+            seen.update(model=recipe.model, net=net)
+
+        def fit(self, resume):
+            return None
+
+    monkeypatch.setattr(api, "Trainer", Noting)
+    words = [f"data.root={tiny_data}", "model.weights=derain_free", "data.patch_size=32"]
+    own = [*words, "data.dataset=auto", "data.val_split=test", "data.val_crop=null"]
+    api.train(load_recipe("mprnet/deraining", own), run_dir=tmp_path / "run")
+    assert (seen["model"].weights, seen["model"].hyper) == ("derain_free", card.hyper)  # the run folder knows them
+    stored = read_weights(card.path)
+    for name, parameter in seen["net"].parameters_and_names():
+        np.testing.assert_array_equal(parameter.asnumpy(), stored[name])
+    with pytest.raises(WeightError, match="derain_free are for mprnet_deraining, not aecrnet"):
+        api.train(load_recipe("quickstart", words), run_dir=tmp_path / "run")

@@ -34,6 +34,7 @@ from mindrestore.pages.restored import write_restored_page
 from mindrestore.recipes.load import load_recipe, next_stage
 from mindrestore.recipes.schema import DataConfig, ModelConfig, Recipe
 from mindrestore.weights.convert import load_weights
+from mindrestore.weights.create import weights_for
 from mindrestore.weights.encoder import load_encoder, untrained_encoder
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ def train(recipe: Recipe | PathLike, *, resume: bool | str = "auto", run_dir: Pa
 
 def _train_stage(recipe: Recipe, resume: bool | str, folder: Path) -> TrainResult:
     _check_start(recipe)
+    weights, hyper = weights_for(recipe.model.name, recipe.model.weights, recipe.model.hyper)  # shipped ones bring both
+    recipe = replace(recipe, model=replace(recipe.model, hyper=hyper))
     pairs = training_pairs(recipe.data)
     validate = validation(recipe)
     context.setup(recipe.train.device, mode=recipe.train.mode, seed=recipe.train.seed)
@@ -94,7 +97,7 @@ def _train_stage(recipe: Recipe, resume: bool | str, folder: Path) -> TrainResul
     else:
         loader = TrainLoader(pairs, batch_size=recipe.train.batch_size, **shared)
     net = create_model(recipe.model.name, **recipe.model.hyper)
-    notes = _load_start(net, recipe.model)
+    notes = _load_start(net, replace(recipe.model, weights=weights))
     objective = build_objective(recipe.loss, stages=model_spec(recipe.model.name).stages)
     batches = {"loader": loader, "validate": validate}
     trainer = Trainer(recipe, net=net, objective=objective, run_dir=folder, notes=notes, **batches)

@@ -28,7 +28,7 @@ class ModelConfig:
 
     name: str = "aecrnet"
     hyper: dict[str, Any] = field(default_factory=dict)
-    weights: Optional[str] = None
+    weights: Optional[str] = None  # a file, or a name of `mindrestore weights list`
     follows: Optional[str] = None  # the recipe whose weights this one starts from: training without them is refused
     encoder_weights: Optional[str] = None  # VGG file that the encoder starts from; None: from scratch or `weights`
 
