@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import mindspore as ms
@@ -12,6 +12,7 @@ from mindspore import Parameter, Tensor, ops
 
 from mindrestore.errors import MindRestoreError
 from mindrestore.models.cpu import prepare_cpu
+from mindrestore.models.layers import on_cpu
 
 _DEVICES = ("Ascend", "GPU", "CPU")  # in order of preference
 _MODES = ("graph", "pynative")
@@ -157,13 +158,20 @@ def value_of_first(number: int) -> int:
     return int(ops.Broadcast(0)((Tensor([number], ms.int32),))[0].asnumpy()[0])
 
 
-def synchronize() -> None:
-    """Wait until the device has computed everything it was given, so that the host's clock tells its time.
+def synchronize(tensors: Sequence[Tensor]) -> None:
+    """Wait until the device has computed tensors, so that the host's clock tells its time.
+
+    Args:
+        tensors: What was computed together, at least one.
 
     Example:
-        >>> synchronize()
+        >>> synchronize([loss, *gradients])
     """
-    ms.hal.synchronize()  # ms.runtime.synchronize refuses a CPU
+    if on_cpu():
+        # ms.hal.synchronize waits in a loop here, and takes the core from the threads that compute
+        min(tensors, key=lambda tensor: tensor.size).asnumpy()
+    else:
+        ms.hal.synchronize()
 
 
 def _choose(device: str) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+import numpy as np
 from mindspore import Tensor, ops
 
 from mindrestore.engine.context import synchronize
+from mindrestore.models.layers import on_cpu
 
 _BUCKET = 2**23  # numbers in a buffer: 32 MB, so that copies of all gradients are not held twice
 
@@ -35,20 +37,24 @@ class SumOverRanks:
 
     def __call__(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Give the sums, in the order of the tensors."""
-        synchronize()  # else the rest of the backward pass would count
+        synchronize(tensors)  # else the rest of the backward pass would count
         began = time.perf_counter()
         sums: list[Tensor] = []
         for first, last in spans([tensor.size for tensor in tensors], _BUCKET):
             sums += self._sum(tensors[first:last])
-        synchronize()
+        synchronize(sums)
         if self._calls > 0:
             self.seconds += time.perf_counter() - began
         self._calls += 1
         return sums
 
     def _sum(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        flat = self._all_reduce(ops.concat([tensor.reshape(-1) for tensor in tensors]))
-        parts = ops.split(flat, [tensor.size for tensor in tensors])
+        sizes = [tensor.size for tensor in tensors]
+        if on_cpu():  # the same memory: NumPy joins and cuts it without an operator per tensor
+            flat = np.concatenate([tensor.asnumpy().ravel() for tensor in tensors])
+            parts = np.split(self._all_reduce(Tensor(flat)).asnumpy(), np.cumsum(sizes)[:-1])
+            return [Tensor(part.reshape(tensor.shape)) for part, tensor in zip(parts, tensors)]
+        parts = ops.split(self._all_reduce(ops.concat([tensor.reshape(-1) for tensor in tensors])), sizes)
         return [part.reshape(tensor.shape) for part, tensor in zip(parts, tensors)]
 
 
