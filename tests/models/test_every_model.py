@@ -254,27 +254,30 @@ def test_weights_follow_the_seed(name):
             assert np.array_equal(value, other[key]) == (np.ptp(value) == 0), key
 
 
-@pytest.mark.parametrize(
-    ("name", "ways"),
-    [
-        *((name, (False,)) for name in NETWORKS if name not in LARGE),
-        *(pytest.param(name, (False, True), marks=pytest.mark.slow) for name in NETWORKS),  # half a minute to compile
-    ],
-)
-def test_gradient_reaches_every_parameter_and_graph_equals_pynative(name, ways):
-    found = {}
-    for graph in ways:
-        net = small(name).set_train(True)
-        spec = model_spec(name)
-        net_output = net if spec.output_index is None else EveryOutput(net)
-        gradients = Gradients(net_output, net)
-        out, grads = (ms.jit(gradients) if graph else gradients)(image(name))
-        names = [key for key, p in net.parameters_and_names() if p.requires_grad]
-        buffers = {key: p.asnumpy() for key, p in net.parameters_and_names() if not p.requires_grad}
-        found[graph] = {"out": out.asnumpy(), **dict(zip(names, (g.asnumpy() for g in grads))), **buffers}
-        found[graph] = {key: value for key, value in found[graph].items() if not key.endswith(WITHOUT_EFFECT)}
-        assert not [key for key in names if key in found[graph] and not np.abs(found[graph][key]).max() > 0]
-    errors = {key: error(found[ways[-1]][key], found[False][key]) for key in found[False]}
+def output_and_gradients(name: str, graph: bool) -> dict[str, np.ndarray]:
+    """Give the outputs, every gradient that is not 0 by construction, and the buffers; none of these gradients is 0."""
+    net = small(name).set_train(True)
+    net_output = net if model_spec(name).output_index is None else EveryOutput(net)
+    gradients = Gradients(net_output, net)
+    out, grads = (ms.jit(gradients) if graph else gradients)(image(name))
+    names = [key for key, p in net.parameters_and_names() if p.requires_grad]
+    buffers = {key: p.asnumpy() for key, p in net.parameters_and_names() if not p.requires_grad}
+    found = {"out": out.asnumpy(), **dict(zip(names, (g.asnumpy() for g in grads))), **buffers}
+    found = {key: value for key, value in found.items() if not key.endswith(WITHOUT_EFFECT)}
+    assert not [key for key in names if key in found and not np.abs(found[key]).max() > 0]
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name not in LARGE])
+def test_gradient_reaches_every_parameter(name):
+    output_and_gradients(name, graph=False)  # asserts it
+
+
+@pytest.mark.slow  # half a minute to compile
+@every_network
+def test_gradient_of_the_graph_equals_pynative(name):
+    eager, compiled = (output_and_gradients(name, graph) for graph in (False, True))
+    errors = {key: error(compiled[key], eager[key]) for key in eager}
     assert not {key: value for key, value in errors.items() if value > 1e-4}
 
 
