@@ -132,7 +132,7 @@ class Loss(nn.Cell):
         return (self.net(x) - target).abs().mean()
 
 
-@both_modes
+@pytest.mark.parametrize("graph", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["pynative", "graph"])
 def test_golden_gradients(case, graph):
     golden, net = case
     net = load_golden_dehazeformer(DehazeFormer(**hyper_of(net))).set_train(True)
