@@ -53,11 +53,14 @@ class Arrays:
 
     def instance_norm(self, name: str, x: Tensor) -> Tensor:
         """Bring every channel of an image to mean 0 and variance 1, then scale and shift it."""
-        values = x.asnumpy()
-        centred = values - values.mean((2, 3), keepdims=True)
-        normed = centred / np.sqrt(np.square(centred).mean((2, 3), keepdims=True) + 1e-5)
-        weight, bias = (self.arrays[f"{name}.{kind}"].asnumpy()[:, None, None] for kind in ("weight", "bias"))
-        return Tensor(normed * weight + bias)
+        weight, bias = (self.arrays[f"{name}.{kind}"].asnumpy() for kind in ("weight", "bias"))
+        planes = np.empty_like(x.asnumpy())
+        for plane, normed, scale, shift in zip(x.asnumpy()[0], planes[0], weight, bias):  # one by one: they fit the cache
+            mean, deviation = (value.item() for value in cv2.meanStdDev(plane))
+            scale /= np.sqrt(deviation**2 + 1e-5)
+            np.multiply(plane, np.float32(scale), out=normed)
+            normed += np.float32(shift - mean * scale)
+        return Tensor(planes)
 
     def _with_bias(self, name: str, x: Tensor) -> Tensor:
         bias = self.arrays.get(f"{name}.bias")
