@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -78,13 +79,19 @@ def test_packing_again_keeps_scores(run, quality, weights_folder):
     assert pack_weights(run, Particulars("dehaze_free", ["dehaze"], licence="MIT")).scores == (ROW,)
 
 
-def test_hours_of_the_run_are_added_up(run, weights_folder):
-    card = pack_weights(run, Particulars("dehaze_free", ["dehaze"]), file="last.ckpt")
-    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    hours = sum(record.get("seconds", 0) for record in records) / 3600
-    cores = json.loads((run / "env.json").read_text())["cores"]
-    assert card.training["hours"] == round(hours, 2)
-    assert card.training["cpu_hours"] == round(hours * cores, 2)
+def test_hours_are_those_of_steps_and_validations(run, weights_folder, tmp_path):
+    copied = tmp_path / "run"
+    shutil.copytree(run, copied)
+    records = [json.loads(line) for line in (copied / "metrics.jsonl").read_text().splitlines()]
+    seconds = {"train": 1800 / sum(r["kind"] == "train" for r in records), "validation": 900, "epoch": 5400}
+    records = [{**record, "seconds": seconds[record["kind"]]} for record in records]
+    assert {record["kind"] for record in records} == set(seconds)
+    (copied / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    validations = sum(record["kind"] == "validation" for record in records)
+    hours = (1800 + 900 * validations) / 3600  # an epoch's seconds are those of its steps
+    training = pack_weights(copied, Particulars("dehaze_free", ["dehaze"]), file="last.ckpt").training
+    cores = json.loads((copied / "env.json").read_text())["cores"]
+    assert (training["hours"], training["cpu_hours"]) == pytest.approx((hours, hours * cores), abs=0.006)
 
 
 def test_what_cannot_be_packed_is_named(run, quality, weights_folder, tmp_path, monkeypatch):

@@ -115,7 +115,8 @@ def training_facts(trained: Trained, particulars: Particulars) -> dict[str, Any]
     environment = json.loads(_read(trained.folder / "env.json"))
     steps = max((record["step"] for record in records if record["kind"] == "train"), default=0)
     best = [record["step"] for record in records if record["kind"] == "validation" and record["best"]]
-    hours = sum(record.get("seconds", 0) for record in records) / 3600
+    # Records of epochs count the time of their intervals once more.
+    hours = sum(record["seconds"] for record in records if record["kind"] in ("train", "validation")) / 3600
     cpu_hours = particulars.cpu_hours if particulars.cpu_hours is not None else hours * environment["cores"]
     return {
         "recipe": trained.recipe.name,
