@@ -55,7 +55,9 @@ class Arrays:
         """Bring every channel of an image to mean 0 and variance 1, then scale and shift it."""
         weight, bias = (self.arrays[f"{name}.{kind}"].asnumpy() for kind in ("weight", "bias"))
         planes = np.empty_like(x.asnumpy())
-        for plane, normed, scale, shift in zip(x.asnumpy()[0], planes[0], weight, bias):  # one by one: they fit the cache
+        for plane, normed, scale, shift in zip(
+            x.asnumpy()[0], planes[0], weight, bias
+        ):  # one by one: they fit the cache
             mean, deviation = (value.item() for value in cv2.meanStdDev(plane))
             scale /= np.sqrt(deviation**2 + 1e-5)
             np.multiply(plane, np.float32(scale), out=normed)
