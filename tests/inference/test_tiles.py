@@ -88,6 +88,8 @@ def test_a_budget_of_pixels_gives_the_largest_tile_on_the_grid():
     assert Tiling.within(100, multiple=8).size == 32  # the least that leaves an overlap on the grid
     assert Tiling.within(100, multiple=4, min_size=62).size == 64
     assert Tiling.of(2048).overlap == 64  # large tiles compute little twice
+    assert Tiling.of(176, multiple=8).overlap == 40  # a quarter would be 44, and steps 128
+    assert Tiling.of(176, multiple=8).starts(2 * 176 - 40) == [0, 136]
 
 
 def test_batches_of_tiles_have_one_shape_and_give_the_same():

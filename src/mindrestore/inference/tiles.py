@@ -63,7 +63,10 @@ class Tiling:
         if size < least:
             raise TileError(f"tiles of {size} pixels are too small for this network; use at least {least}, such as 512")
         size = -(-size // multiple) * multiple
-        return cls(size, min(max(3, size // 4), _MOST_OVERLAP), multiple)
+        overlap = min(max(3, size // 4), _MOST_OVERLAP)
+        if overlap > multiple:  # else steps, which stay on the grid, would share more than is asked for
+            overlap -= overlap % multiple
+        return cls(size, overlap, multiple)
 
     @classmethod
     def within(cls, pixels: float, multiple: int = 1, min_size: int = 1) -> Tiling:
