@@ -149,10 +149,12 @@ launch_distributed() {
   local recipe="${RECIPE:-aecrnet/zoo_its}"
   local data="${POSITIONAL[0]:-data}" name="${POSITIONAL[1]:-${recipe//\//_}}" table="${POSITIONAL[2]:-${RANK_TABLE_FILE:-}}"
   [ -d "$data" ] || fail "$data: no such folder; give the folder of the training data as the first argument"
+  local folder="runs/$name"
+  case "$name" in /*) folder="$name" ;; esac
   enter_launcher_environment
   if [ -n "$table" ]; then FLAGS+=(--rank-table "$table"); fi
   export PYTHONPATH="$ROOT/src${PYTHONPATH:+:$PYTHONPATH}"
-  exec "$LAUNCH_PYTHON" -m mindrestore launch --device "$device" --log-dir "runs/$name/launch" ${FLAGS[@]+"${FLAGS[@]}"} -- \
+  exec "$LAUNCH_PYTHON" -m mindrestore launch --device "$device" --log-dir "$folder/launch" ${FLAGS[@]+"${FLAGS[@]}"} -- \
     train --recipe "$recipe" --device "$device" --dir_data "$data" --filename "$name" ${EXTRA[@]+"${EXTRA[@]}"}
 }
 

@@ -103,6 +103,8 @@ def test_distributed_training_has_defaults_for_everything(tmp_path, echo_python)
     words = launch("run_distribute_train_ascend.sh", cwd=tmp_path, **settings).stdout.split()
     assert words[2:8] == ["--device", "Ascend", "--log-dir", "runs/aecrnet_its/launch", "--rank-table", "all.json"]
     assert words[-4:] == ["--dir_data", "data", "--filename", "aecrnet_its"]
+    elsewhere = launch("run_distribute_train_ascend.sh", "data", "/scratch/run", cwd=tmp_path, PYTHON=echo_python)
+    assert elsewhere.stdout.split()[4:6] == ["--log-dir", "/scratch/run/launch"]  # logs lie in the run folder
     lacking = launch("run_distribute_train_cpu.sh", "--device-num", cwd=tmp_path, PYTHON=echo_python)
     assert (lacking.returncode, "flag --device-num needs a value" in lacking.stderr) == (2, True)
 
