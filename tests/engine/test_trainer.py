@@ -96,7 +96,10 @@ def test_every_epoch_says_what_it_waited_for(finished):
         assert line["lr"] == run.schedule.lr_at(line["step"])
         assert 0 <= line["data_share"] <= 1
         assert "communication_share" not in line  # one process has nobody to wait for
-        assert line["images_per_second"] == pytest.approx(5 * 2 / line["seconds"], rel=0.01, abs=0.01)
+        assert line["images_per_second"] == pytest.approx(
+            5 * 2 / line["seconds"],
+            rel=max(0.01, 0.001 / line["seconds"]),  # seconds are rounded to milliseconds
+        )
     assert epochs[1]["loss"] == pytest.approx(np.mean([line["loss"] for line in train[2:5]]), rel=0.2)
     text = (folder / "log.txt").read_text()
     for n, line in enumerate(epochs, 1):
