@@ -52,17 +52,16 @@ class Arrays:
         return self._with_bias(name, deconvolve(x, weight, (n, weight.shape[1], 2 * h, 2 * w)))
 
     def instance_norm(self, name: str, x: Tensor) -> Tensor:
-        """Bring every channel of an image to mean 0 and variance 1, then scale and shift it."""
+        """Bring every channel of (1, C, H, W) to mean 0 and variance 1, then scale and shift it."""
         weight, bias = (self.arrays[f"{name}.{kind}"].asnumpy() for kind in ("weight", "bias"))
-        planes = np.empty_like(x.asnumpy())
-        for plane, normed, scale, shift in zip(
-            x.asnumpy()[0], planes[0], weight, bias
-        ):  # one by one: they fit the cache
+        planes = x.asnumpy()[0]
+        normed = np.empty_like(planes)
+        for plane, out, scale, shift in zip(planes, normed, weight, bias):  # one by one, since a plane fits the cache
             mean, deviation = (value.item() for value in cv2.meanStdDev(plane))
-            scale /= np.sqrt(deviation**2 + 1e-5)
-            np.multiply(plane, np.float32(scale), out=normed)
-            normed += np.float32(shift - mean * scale)
-        return Tensor(planes)
+            scale = scale / np.sqrt(deviation**2 + 1e-5)
+            np.multiply(plane, np.float32(scale), out=out)
+            out += np.float32(shift - mean * scale)
+        return Tensor(normed[None])
 
     def _with_bias(self, name: str, x: Tensor) -> Tensor:
         bias = self.arrays.get(f"{name}.bias")

@@ -97,3 +97,9 @@ def test_the_quickstart_trains_both_stages_in_small():
     assert (recipe.model.name, recipe.train.amp, recipe.data.patch_size) == ("dehazeformer_t", "O0", 64)
     assert recipe.train.max_steps > 2 * second.train.max_steps
     assert list(second.loss.terms) == ["l1", "consistency"]
+
+
+def test_the_last_part_against_haze_starts_from_where_the_parts_before_end():
+    before, last = next_stage(load_recipe("release/dehaze"), "best.ckpt"), load_recipe("release/dehaze_plain")
+    assert last.model.weights == f"runs/{before.name.replace('/', '_')}/best.ckpt"
+    assert (last.then, last.data.patch_size, last.train.batch_size) == (None, 128, before.train.batch_size)

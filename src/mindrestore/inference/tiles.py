@@ -46,7 +46,7 @@ class Tiling:
 
     @classmethod
     def of(cls, size: int, multiple: int = 1, min_size: int = 1) -> Tiling:
-        """Make a tiling whose neighbours share a quarter of a tile, 64 pixels at most.
+        """Make a tiling whose neighbours share a quarter of a tile, down to the grid, 64 pixels at most.
 
         Args:
             size: Side wanted, in pixels; rounded up to the multiple.

@@ -117,7 +117,7 @@ class _QuickGradient(nn.Cell):
         return ops.transpose(products, (0, 2, 3, 1))  # (O, C, ky, kx)
 
     def _cuts(self, flat: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Give flat maps without their last and without their first numbers, and zeros in place of these."""
+        """Give maps (N, C, L) without their last and without their first `step` numbers, and zeros (N, C, step)."""
         n, c, length = flat.shape
         shape = (n, c, length - step)
         return (
