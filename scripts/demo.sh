@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Train a network from nothing and look at the result: at most 10 minutes on 2 CPU cores, no download of data.
 #
-# Usage: demo.sh [haze|rain|all]
-# Trains the recipe quickstart (AECR-Net against haze), quickstart_derain (MPRNet against rain) or quickstart_allinone (DSRIR
-# against noise, rain and haze) on rendered scenes.
-# Works in the active environment, or makes .venv. Everything goes to runs/RECIPE; DEMO_OUT=FOLDER changes that.
+# Usage: demo.sh [haze|rain|all|cross]
+# Trains the recipe quickstart (AECR-Net against haze), quickstart_derain (MPRNet against rain), quickstart_allinone (DSRIR
+# against noise, rain and haze) or quickstart_cross (DehazeFormer-T in the two stages of CrossDehaze) on rendered scenes.
+# Works in the active environment, or makes .venv. Everything goes to runs/RECIPE (the second stage of
+# cross to a folder beside it whose name ends in _stage2); DEMO_OUT=FOLDER changes that.
 # Run it again: finished steps are kept, an interrupted training goes on.
 # MINDRESTORE_SKIP_INSTALL=1 installs nothing; DEMO_SCENES, DEMO_TEST_SCENES and DEMO_OVERRIDES (key=value words) shrink it.
 set -euo pipefail
@@ -14,9 +15,12 @@ case "${POSITIONAL[0]:-haze}" in
   haze) recipe=quickstart model=aecrnet input=hazy floor=3 ;;
   rain) recipe=quickstart_derain model=mprnet_deraining input=input floor=3 ;;
   all) recipe=quickstart_allinone model=dsrir input=haze/input floor=0.5 ;;
-  *) fail "unknown kind ${POSITIONAL[0]}; use haze, rain or all" ;;
+  cross) recipe=quickstart_cross model=dehazeformer_t input=hazy floor=3 ;;
+  *) fail "unknown kind ${POSITIONAL[0]}; use haze, rain, all or cross" ;;
 esac
 OUT="${DEMO_OUT:-$ROOT/runs/$recipe}"
+RUN="$OUT" # the folder of the trained network
+if [ "$recipe" = quickstart_cross ]; then RUN="${OUT%/}_stage2"; fi
 SCENES="${DEMO_SCENES:-120}"
 TEST_SCENES="${DEMO_TEST_SCENES:-12}"
 LEAST_GAIN="${DEMO_LEAST_GAIN:-$floor}" # dB, for every task
@@ -31,7 +35,7 @@ make_pairs() {
   fi
   say "rendering $2 $1 scenes and what spoils them into $folder"
   rm -rf "$folder" "$scenes"
-  if [ "$recipe" = quickstart ]; then
+  if [ "$input" = hazy ]; then
     python "$ROOT/haze_data.py" scenes "$scenes" --count "$2" --size 160x120 --seed "$3"
     python "$ROOT/haze_data.py" synth "$scenes/clear" "$folder" --seed "$3"
   elif [ "$recipe" = quickstart_allinone ]; then
@@ -61,15 +65,15 @@ say "training the recipe $recipe (about five minutes on two cores)"
 python "$ROOT/train.py" --recipe "$recipe" "${roots[@]}" --run-dir "$OUT" ${OVERRIDES[@]+"${OVERRIDES[@]}"}
 
 say "evaluating on scenes that the network has never seen"
-python "$ROOT/eval.py" "$OUT"
+python "$ROOT/eval.py" "$RUN"
 
 say "exporting to MINDIR"
-python "$ROOT/export.py" "$OUT"
+python "$ROOT/export.py" "$RUN"
 
 say "restoring the test images as if they were photographs"
-python -m mindrestore restore "$OUT/data/test/$input" --model "$model" --weights "$OUT/best.ckpt" --out "$OUT/restored" --overwrite
+python -m mindrestore restore "$OUT/data/test/$input" --model "$model" --weights "$RUN/best.ckpt" --out "$RUN/restored" --overwrite
 
-python - "$OUT/report" "$LEAST_GAIN" <<'PYTHON'
+python - "$RUN/report" "$LEAST_GAIN" <<'PYTHON'
 import json
 import sys
 from pathlib import Path
@@ -88,12 +92,12 @@ for name, means in measured.items():
 PYTHON
 
 say "done; look at"
-if [ -f "$OUT/report/summary.txt" ]; then
-  echo "  before and after  $OUT/report/*/pictures"
-  echo "  scores            $OUT/report/summary.txt"
+if [ -f "$RUN/report/summary.txt" ]; then
+  echo "  before and after  $RUN/report/*/pictures"
+  echo "  scores            $RUN/report/summary.txt"
 else
-  echo "  before and after  $OUT/report/pictures"
-  echo "  scores            $OUT/report/scores.csv"
+  echo "  before and after  $RUN/report/pictures"
+  echo "  scores            $RUN/report/scores.csv"
 fi
-echo "  restored images   $OUT/restored"
-echo "  MINDIR            $OUT/model.mindir"
+echo "  restored images   $RUN/restored"
+echo "  MINDIR            $RUN/model.mindir"

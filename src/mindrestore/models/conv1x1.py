@@ -74,7 +74,7 @@ class _QuickGradient(nn.Cell):
         super().__init__()
         self.forward = _direct(out_channels)
         self.backward = _direct(in_channels)
-        self.product = ops.BatchMatMul(transpose_b=True)
+        self.products = ChannelProducts(out_channels, in_channels)
 
     def construct(self, x: Tensor, weight: Tensor) -> Tensor:
         return self.forward(x, weight)
@@ -83,8 +83,37 @@ class _QuickGradient(nn.Cell):
         x, weight = like(x, dout), like(weight, dout)  # in mixed precision they may come as they were before a cast
         n, c, h, w = x.shape
         o = dout.shape[1]
-        products = self.product(dout.reshape(n, o, h * w), x.reshape(n, c, h * w))  # (N, O, C)
-        return self.backward(dout, ops.transpose(weight, (1, 0, 2, 3))), products.sum(0).reshape(o, c, 1, 1)
+        products = self.products(dout.reshape(n, o, h * w), x.reshape(n, c, h * w))
+        return self.backward(dout, ops.transpose(weight, (1, 0, 2, 3))), products.reshape(o, c, 1, 1)
+
+
+class ChannelProducts(nn.Cell):
+    """Sum the products of every channel of one map with every channel of another, over images and pixels.
+
+    The map with more channels goes first: on CPU the other order takes up to twice the time.
+
+    Args:
+        rows: channels of the first map.
+        columns: channels of the second.
+
+    Inputs:
+        a: (N, rows, L).
+        b: (N, columns, L).
+
+    Returns:
+        (rows, columns).
+
+    Example:
+        >>> ChannelProducts(24, 48)(a, b)           # (N, 24, L), (N, 48, L) -> (24, 48)
+    """
+
+    def __init__(self, rows: int, columns: int) -> None:
+        super().__init__()
+        self.swapped = columns > rows
+        self.product = ops.BatchMatMul(transpose_b=True)
+
+    def construct(self, a: Tensor, b: Tensor) -> Tensor:
+        return self.product(b, a).sum(0).T if self.swapped else self.product(a, b).sum(0)
 
 
 class ChannelAdd(nn.Cell):
