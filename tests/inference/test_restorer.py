@@ -137,8 +137,8 @@ def test_outputs_do_not_share_memory(spec_of):
 
 def test_memory_counts_the_graph_and_tiles_have_their_own_measure(spec_of):
     spec = spec_of(pixel_bytes=1000, tile_bytes=500, graph_bytes=2_000_000)
-    restorer = Restorer(spec, net=Halve(), tile="auto", memory=0.005, compiled=False)
-    assert restorer.budget == 3000  # pixels of a whole image: 3 MB are left
+    restorer = Restorer(spec, net=Halve(), tile="auto", memory=0.005, compiled=True)
+    assert restorer.budget.compiled == 3000  # pixels of a whole image: 3 MB are left
     assert restorer.tiling.size == 76  # 6000 pixels
 
 

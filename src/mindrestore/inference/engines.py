@@ -37,29 +37,34 @@ class CellEngine:
     Args:
         net: A registered network.
         spec: Its description.
-        compiled: Compile it; for all sizes at once, or for one size where that repeats.
 
     Example:
-        >>> CellEngine(net, spec, compiled=True).run(batch).shape == batch.shape
+        >>> CellEngine(net, spec).run(batch).shape == batch.shape
         True
     """
 
     size: Size | None = None
 
-    def __init__(self, net: nn.Cell, spec: ModelSpec, *, compiled: bool) -> None:
-        self.net, self.spec, self.compiled = net, spec, compiled
+    def __init__(self, net: nn.Cell, spec: ModelSpec) -> None:
+        self.net, self.spec = net, spec
         self._forwards: dict[tuple, Callable[[ms.Tensor], ms.Tensor]] = {}
 
-    def run(self, batch: np.ndarray, *, repeats: bool = False) -> np.ndarray:
-        """Restore images (N, 3, H, W) in [0,1]; `repeats` says that more of this size follow, as tiles do."""
-        key = batch.shape if repeats else batch.shape[:1]
+    def run(self, batch: np.ndarray, *, repeats: bool = False, compiled: bool = True) -> np.ndarray:
+        """Restore images.
+
+        Args:
+            batch: (N, 3, H, W) in [0,1].
+            repeats: More of this size follow, as tiles do: compile for it alone.
+            compiled: Compile; for all sizes at once, unless one repeats.
+        """
+        key = () if not compiled else batch.shape if repeats else batch.shape[:1]
         if key not in self._forwards:
             self._forwards[key] = self._forward(key)
         return self._forwards[key](ms.Tensor(batch)).asnumpy()
 
     def _forward(self, key: tuple[int, ...]) -> Callable[[ms.Tensor], ms.Tensor]:
         model = ImageModel(self.net, self.spec).set_train(False)
-        if not self.compiled:
+        if not key:
             return model
         if len(key) == 1:  # seconds at the first image, then every size runs through the same graph
             model.set_inputs(ms.Tensor(shape=(*key, 3, None, None), dtype=ms.float32))
@@ -100,7 +105,7 @@ class MindIREngine:
             why = "it was encrypted with another key, or is damaged" if decrypt else first_line(error)
             raise EngineError(f"{self.path}: cannot be loaded: {why}") from error
 
-    def run(self, images: np.ndarray, *, repeats: bool = False) -> np.ndarray:
+    def run(self, images: np.ndarray, *, repeats: bool = False, compiled: bool = True) -> np.ndarray:
         """Run the graph on what it takes; sizes are the caller's duty."""
         try:
             return self.cell(ms.Tensor(images)).asnumpy()
@@ -142,7 +147,7 @@ class OnnxEngine:
         self.size = _fixed_size(Kind("uint8" if self.takes_uint8 else "float32", tuple(free)))
         self.properties: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
 
-    def run(self, images: np.ndarray, *, repeats: bool = False) -> np.ndarray:
+    def run(self, images: np.ndarray, *, repeats: bool = False, compiled: bool = True) -> np.ndarray:
         """Run the graph on what it takes; sizes are the caller's duty."""
         try:
             return self.session.run(None, {self.input.name: images})[0]

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Union
 import cv2
 import mindspore as ms
 import numpy as np
-import psutil
 
 from mindrestore.data.images import PathLike, to_float
 from mindrestore.engine import context
+from mindrestore.inference.budget import Budget
 from mindrestore.inference.engines import CellEngine, Engine, EngineError, Size, engine_of, open_engine
 from mindrestore.inference.pixels import RestoreError, check_photo, pad_to, restore_as_given, to_type
 from mindrestore.inference.statistics import WholeStatistics
@@ -47,10 +47,10 @@ class Restorer:
             `memory` and cuts others into tiles of one size that does.
         hyper: Hyper-parameters that differ from the defaults.
         net: A network to use as it is; it is put into inference mode while it restores.
-        compiled: Compile the network once for all sizes (seconds at the first image, several times faster after it)
-            or run operator by operator; None compiles on CPU.
-        memory: Gigabytes that the network may take for an image or a batch of tiles, for tile="auto"; None: half of
-            what is free now. A given number makes the same tiles on every machine.
+        compiled: Compile the network once for all sizes (seconds at the first image, faster after it) or run operator
+            by operator; None, on CPU: compile, unless only without a graph an image fits into `memory`.
+        memory: Gigabytes that the network may take for an image or a batch of tiles; None: half of what is free now. A
+            given number makes the same tiles on every machine.
         batch: Images of one size, or tiles, that go through the network together.
         ensemble: Restore the eight flips and turns of an image and average them: eight times as long.
         engine: "mindspore" runs the network; "mindir" and "onnx" run a file of `export`, the latter with onnxruntime.
@@ -105,14 +105,15 @@ class Restorer:
         if kind != "mindspore":
             self.engine: Engine = open_engine(kind, weights, self.spec.name, device, key)
             tile = self._fitting_file(tile, net is not None or whole_statistics)
-        budget = _budget(self.spec, memory) if tile == "auto" else (None, None)
-        self.budget, self._tile_pixels = budget
+        else:
+            self.net = self._network(net, device, weights, hyper)
+            self.engine = CellEngine(self.net, self.spec)
+            compiled = False if compiled is None and not on_cpu() else compiled
+        self.budget = Budget.of(self.spec, memory, compiled=compiled, graph_only=kind != "mindspore")
+        self.by_memory = tile == "auto"
         self.tiling = None if tile is None else self._tiling(tile)
         if self.tiling and self.spec.tiling == "statistics" and tile != "auto" and not whole_statistics:
             self._warn()
-        if kind == "mindspore":
-            self.net = self._network(net, device, weights, hyper)
-            self.engine = CellEngine(self.net, self.spec, compiled=on_cpu() if compiled is None else compiled)
         self.statistics = self._held_statistics() if whole_statistics else None
         self.progress: Callable[[float], None] | None = None
 
@@ -284,7 +285,9 @@ class Restorer:
             return [self._run([image])[0] for image in images]
         batch = _batched(images)
         tile = self.tiling.size if self.tiling else None
-        output = self.engine.run(batch, repeats=batch.shape[2:] == (tile, tile))
+        repeats = batch.shape[2:] == (tile, tile)
+        compiled = self.budget.compiles(batch.size // 3, tile=repeats)
+        output = self.engine.run(batch, repeats=repeats, compiled=compiled)
         if output.shape != batch.shape:
             raise RestoreError(f"{self.spec.name} made {output.shape} of {batch.shape}; its spec gives a wrong output")
         return list(output.transpose(0, 2, 3, 1).copy())  # MindSpore's memory is reused
@@ -302,24 +305,24 @@ class Restorer:
     def _tiling(self, tile: int | str) -> Tiling:
         grid = self.spec.size_multiple, self.spec.min_size
         if tile == "auto":
-            return Tiling.within(self._tile_pixels / self.batch, *grid)
+            return Tiling.within(self.budget.tile / self.batch, *grid)
         if not isinstance(tile, int):
             raise RestoreError(f"tile {tile!r}: give a side in pixels, such as 512, or auto")
         return Tiling.of(tile, *grid)
 
     def _tiling_for(self, height: int, width: int) -> Tiling | None:
         """Leave tiles out where the whole image fits into the memory, or into one tile."""
-        if self.budget is not None and height * width <= self.budget:
+        if self.by_memory and self.budget.fits(height * width):
             return None
         if self.tiling is None or max(height, width) <= self.tiling.size:
             return None
-        if self.budget is not None and self.spec.tiling == "statistics" and self.statistics is None:
+        if self.by_memory and self.spec.tiling == "statistics" and self.statistics is None:
             self._warn()
         return self.tiling
 
     def _fits_together(self, height: int, width: int) -> bool:
-        if self.budget is not None:
-            return height * width * self.batch <= self.budget
+        if self.by_memory:
+            return self.budget.fits(height * width * self.batch)
         return self._tiling_for(height, width) is None
 
     def _held_statistics(self) -> WholeStatistics:
@@ -367,12 +370,3 @@ def _checked_batch(batch: int) -> int:
     if batch < 1:
         raise RestoreError(f"batch {batch}: give the number of images that go through together, 1 or more")
     return batch
-
-
-def _budget(spec: ModelSpec, memory: float | None) -> tuple[float, float]:
-    """Give how many pixels the network may take at once: of whole images, and of tiles."""
-    if memory is not None and memory <= 0:
-        raise RestoreError(f"memory {memory}: give gigabytes, such as 2")
-    total = psutil.virtual_memory().available / 2 if memory is None else memory * 1e9
-    left = max(total - spec.graph_bytes, 0)
-    return left / spec.pixel_bytes, left / (spec.tile_bytes or spec.pixel_bytes)

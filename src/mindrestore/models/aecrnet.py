@@ -35,6 +35,7 @@ AECRNET = ModelSpec(
     tiling="statistics",
     pixel_bytes=17_000,
     tile_bytes=7_000,
+    eager_bytes=6_000,
     graph_bytes=320_000_000,
     aliases={"mix4.w": "mix1.w", "mix5.w": "mix2.w"},  # the released files use the older names
     recognise=_recognise,

@@ -36,6 +36,7 @@ SPEC = ModelSpec(
     output_index=(0, 0),
     stages=3,
     pixel_bytes=4_500,
+    eager_bytes=3_300,
     graph_bytes=520_000_000,
     recognise=_recognise,
 )

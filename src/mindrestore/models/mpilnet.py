@@ -47,6 +47,7 @@ MPILNET = ModelSpec(
     parameters=32_344_836,
     paper="MPILNet: Multi-level Patch Integrated Learning Network for Non-homogeneous Haze Removal; a reconstruction",
     licence="no weights were published",
+    eager_bytes=2_800,
     recognise=_recognise,
 )
 

@@ -46,6 +46,7 @@ def _spec(name: str, task: str, parameters: int, *, n_feat: int, unet: int, orsn
         output_index=0,
         stages=3,
         pixel_bytes=60 * n_feat,  # 2142 were measured for 40 features
+        eager_bytes=75 * n_feat,  # 2,880 were
         graph_bytes=420_000_000,
         hyper={"n_feat": n_feat, "scale_unetfeats": unet, "scale_orsnetfeats": orsnet},
         recognise=_recognise,

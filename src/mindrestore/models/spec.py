@@ -25,8 +25,9 @@ class ModelSpec:
         hyper: hyper-parameters of this registered name; the constructor's defaults are the others.
         tiling: `exact` when a tile gives the same pixels as the whole image (beyond the network's reach), `statistics`
             when the network pools over the whole image, so that tiles differ a little.
-        pixel_bytes: memory that a forward pass on CPU takes per pixel (bytes); says which images fit a memory budget.
+        pixel_bytes: memory that the compiled network takes per pixel on CPU (bytes); says which images fit a budget.
         tile_bytes: the same for tiles, whose graph is compiled for one size; None: as `pixel_bytes`.
+        eager_bytes: the same for images that run operator by operator, without a graph; None: as `pixel_bytes`.
         graph_bytes: memory of the compiled graph itself (bytes); 0: not measured.
         aliases: parameter names found in published files -> the name used here.
         recognise: function that reads the hyper-parameters off a file: parameter name -> shape in, hyper-parameter ->
@@ -48,6 +49,7 @@ class ModelSpec:
     tiling: str = "statistics"
     pixel_bytes: int = 8000
     tile_bytes: int | None = None
+    eager_bytes: int | None = None
     graph_bytes: int = 0
     aliases: Mapping[str, str] = field(default_factory=dict)
     recognise: Callable[[Mapping[str, tuple[int, ...]]], dict[str, Any]] | None = None
