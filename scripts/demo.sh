@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Train a network from nothing and look at the result: at most 10 minutes on 2 CPU cores, no download of data.
+# Train a network from nothing and look at the result: at most 10 minutes on 2 CPU cores (cross, which compiles twice, takes
+# longer), no download of data.
 #
 # Usage: demo.sh [haze|rain|all|cross]
 # Trains the recipe quickstart (AECR-Net against haze), quickstart_derain (MPRNet against rain), quickstart_allinone (DSRIR
@@ -61,7 +62,7 @@ else
   python "$ROOT/haze_data.py" check "$OUT/data"
 fi
 
-say "training the recipe $recipe (about five minutes on two cores)"
+say "training the recipe $recipe (several minutes on two cores)"
 python "$ROOT/train.py" --recipe "$recipe" "${roots[@]}" --run-dir "$OUT" ${OVERRIDES[@]+"${OVERRIDES[@]}"}
 
 say "evaluating on scenes that the network has never seen"

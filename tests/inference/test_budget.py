@@ -67,7 +67,7 @@ def test_both_ways_give_the_same_image_and_the_budget_chooses():
     hyper = {"n_feat": 4, "scale_unetfeats": 4, "scale_orsnetfeats": 4, "num_cab": 1}
     roomy = Restorer("mprnet_deraining", device="CPU", hyper=hyper)
     narrow = Restorer("mprnet_deraining", device="CPU", hyper=hyper, net=roomy.net, tile="auto", memory=0.01)
-    keys = [restore.restore_float(photo / np.float32(255)) for restore in (roomy, narrow)]
-    assert np.abs(keys[0] - keys[1]).max() < 1e-5
+    images = [restore.restore_float(photo / np.float32(255)) for restore in (roomy, narrow)]
+    assert np.abs(images[0] - images[1]).max() < 1e-5
     assert list(roomy.engine._forwards) == [(1,)]  # one graph for every size
     assert list(narrow.engine._forwards) == [()]  # none: whole, operator by operator

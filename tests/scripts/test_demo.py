@@ -12,7 +12,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 OVERRIDES = "train.max_steps=4 train.batch_size=2 data.patch_size=32 train.mode=pynative"
 ALL = "train.max_steps=4 train.progressive.patch_sizes=[16,24] train.val_every=0 train.mode=pynative"
-
 CROSS = f"{OVERRIDES.replace('steps=4', 'steps=2')} then.train.max_steps=2 then.train.val_every=2"
 
 

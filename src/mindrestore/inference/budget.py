@@ -9,7 +9,7 @@ import psutil
 from mindrestore.inference.pixels import RestoreError
 from mindrestore.models.spec import ModelSpec
 
-_LEAST_TILE = 128**2  # pixels; compiled tiles smaller than this give way to tiles that run operator by operator
+_LEAST_TILE = 128**2  # pixels
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Budget:
     Attributes:
         compiled: pixels of whole images that the compiled graph may take at once.
         eager: pixels of whole images that fit operator by operator; 0: the network always runs as a graph.
-        tile: pixels of tiles.
-        tiles_compiled: Whether tiles run as a compiled graph.
+        tile: pixels of all tiles of a batch.
+        tiles_compiled: whether tiles run as a compiled graph.
     """
 
     compiled: float
@@ -37,6 +37,9 @@ class Budget:
             memory: Gigabytes that it may take; None: half of what is free now.
             compiled: Always compile (True), never (False), or as memory allows (None).
             graph_only: The network is a file that cannot run operator by operator.
+
+        Returns:
+            The budget; tiles that would leave the graph less than 128x128 pixels run operator by operator.
 
         Raises:
             RestoreError: The memory is no positive number.

@@ -56,6 +56,9 @@ class CellEngine:
             batch: (N, 3, H, W) in [0,1].
             repeats: More of this size follow, as tiles do: compile for it alone.
             compiled: Compile; for all sizes at once, unless one repeats.
+
+        Returns:
+            (N, 3, H, W) float32.
         """
         key = () if not compiled else batch.shape if repeats else batch.shape[:1]
         if key not in self._forwards:
