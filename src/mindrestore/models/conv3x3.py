@@ -16,6 +16,7 @@ from mindrestore.models.conv1x1 import ChannelProducts
 from mindrestore.models.layers import conv, like, on_cpu
 
 _WIDE = 256  # channels
+_ALIGNED = 16  # numbers in a vector register
 
 
 class Conv3x3(nn.Cell):
@@ -86,7 +87,6 @@ class _QuickGradient(nn.Cell):
         self.products = ChannelProducts(3 * out_channels, 3 * in_channels)
         self.pick = ops.Gather()  # half the time of turning round by the operator for that
         self.mirrored = Tensor(list(range(8, -1, -1)), ms.int32)
-        self.cut = ops.Slice()
         self.zeros = ops.Zeros()
 
     def construct(self, x: Tensor, weight: Tensor) -> Tensor:
@@ -102,30 +102,28 @@ class _QuickGradient(nn.Cell):
     def kernel_gradient(self, x: Tensor, dout: Tensor) -> Tensor:
         """Sum dout[o, h, w] * x[c, h + ky - 1, w + kx - 1]: ky shifts x, kx shifts dout the other way.
 
-        With a column of zeros behind every row, each shift is one of the flat map: long pieces, which are copied fast.
+        With a column of zeros behind every row, each shift is one of the flat map. Copies with zeros between them, cut
+        into equal lengths, are shifted copies: nothing is sliced.
         """
         n, c, h, w = x.shape
         o = dout.shape[1]
         x = ops.depend(x, dout)  # else the shifted maps are made, and kept, as soon as x is there: in the forward pass
         row = w + 1
+        spare = 2 * row + -(h + 2) * row % _ALIGNED  # beyond the map: room for shifts, up to a length of whole vectors
         x = ops.concat((x, self.zeros((n, c, h, 1), x.dtype)), 3).reshape(n, c, h * row)
         dout = ops.concat((dout, self.zeros((n, o, h, 1), dout.dtype)), 3).reshape(n, o, h * row)
-        before, after, none = self._cuts(x, row)
-        shifted_x = ops.concat((none, before, x, after, none), 2).reshape(n, 3 * c, h * row)  # ordered by (channel, ky)
-        before, after, none = self._cuts(dout, 1)
-        shifted_dout = ops.concat((after, none, dout, none, before), 2).reshape(n, 3 * o, h * row)  # (channel, kx)
+        shifted_x = self._shifted(x, (2 * row, row, 0), spare)  # ordered by (channel, ky)
+        shifted_dout = self._shifted(dout, (row - 1, row, row + 1), spare)  # (channel, kx)
         products = self.products(shifted_dout, shifted_x).reshape(o, 3, c, 3)
         return ops.transpose(products, (0, 2, 3, 1))  # (O, C, ky, kx)
 
-    def _cuts(self, flat: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Give maps (N, C, L) without their last and without their first `step` numbers, and zeros (N, C, step)."""
+    def _shifted(self, flat: Tensor, shifts: tuple[int, int, int], spare: int) -> Tensor:
+        """Give three copies of maps (N, C, L) that begin after `shifts` zeros, as (N, 3 * C, L + spare)."""
         n, c, length = flat.shape
-        shape = (n, c, length - step)
-        return (
-            self.cut(flat, (0, 0, 0), shape),
-            self.cut(flat, (0, 0, step), shape),
-            self.zeros((n, c, step), flat.dtype),
-        )
+        before = self.zeros((n, c, shifts[0]), flat.dtype)
+        between = self.zeros((n, c, spare - shifts[0] + shifts[1]), flat.dtype)  # shifts are equally far apart
+        after = self.zeros((n, c, spare - shifts[2]), flat.dtype)
+        return ops.concat((before, flat, between, flat, between, flat, after), 2).reshape(n, 3 * c, length + spare)
 
 
 class _ShiftedSum(nn.Cell):
