@@ -101,7 +101,7 @@ class Literal:
     def step(self, hazy, clear, lr):
         for optimizer, gradients in zip(self.optimizers, self.gradients(hazy, clear)):
             optimizer.advance()
-            optimizer(*optimizer.scalars(lr), *gradients)
+            optimizer(optimizer.scalars(lr), *gradients)
 
 
 @pytest.mark.parametrize("mode", ["graph", "pynative"])

@@ -206,7 +206,7 @@ def test_golden_supervised_training(tiny):
         value, gradients = function(*pair)
         losses.append(float(value))
         optimizer.advance()
-        optimizer(*optimizer.scalars(lr=1e-4), *gradients)
+        optimizer(optimizer.scalars(lr=1e-4), *gradients)
     np.testing.assert_allclose(losses, tiny["stage1.losses"], rtol=1e-4)
     assert float(loss(*pair)) == pytest.approx(float(tiny["stage1.l1_after"]), rel=1e-4)
     parameters = dict(net.parameters_and_names())

@@ -47,8 +47,8 @@ class AdversarialStep(Step):
         updates = [Update(optimizer, options), Update(opponent, options, adversary.lr_factor)]
         names = (*objective.names, NAME, *loss.names)
         super().__init__(names, updates, [*buffers_of(net), *buffers_of(adversary.discriminator)], options)
-        self._backward = options.compiled(Backward(_NetworkLoss(net, objective), optimizer.params))
-        self._opposing = options.compiled(Backward(_DiscriminatorLoss(loss), opponent.params))
+        self._backward = options.compiled(Backward(_NetworkLoss(net, objective), optimizer.params, updates[0].at_once))
+        self._opposing = options.compiled(Backward(_DiscriminatorLoss(loss), opponent.params, updates[1].at_once))
 
     def gather(self, batch_input: Tensor, target: Tensor, scale: Tensor, driven: Sequence[Tensor]) -> list[Gathered]:
         (values, image), gradients = self._backward(batch_input, target, scale, *driven)

@@ -27,7 +27,7 @@ class Adam(nn.Cell):
             parameter names to a multiple of the learning rate; of several that fit, the longest counts.
 
     Inputs:
-        rates, eps, keeps: float32 tensors from `scalars(lr)`.
+        scalars: those of `scalars(lr)`.
         *gradients: one per parameter, in the order of `params`.
 
     Raises:
@@ -36,7 +36,7 @@ class Adam(nn.Cell):
     Example:
         >>> optimizer = Adam(net.trainable_params(), OptimConfig())
         >>> optimizer.advance()
-        >>> optimizer(*optimizer.scalars(lr=1e-4), *gradients)
+        >>> optimizer(optimizer.scalars(lr=1e-4), *gradients)
     """
 
     def __init__(self, params: Sequence[Parameter], config: OptimConfig) -> None:
@@ -50,6 +50,9 @@ class Adam(nn.Cell):
         self.second = self.params.clone("optim.v", init="zeros")
         # The kernel computes 1 - beta in float32; corrections from the same rounded betas cancel that rounding.
         self.beta1, self.beta2 = (float(np.float32(beta)) for beta in config.betas)
+        # As tensors: numbers would become some anew in every call. Beta powers of 0: the corrections are in the rate.
+        self.betas = tuple(Tensor(value, mstype.float32) for value in (self.beta1, self.beta2))
+        self.none = Tensor(0, mstype.float32)
         self.epsilon = config.eps
         self.decay = config.weight_decay
         self.decoupled = config.name == "adamw"
@@ -66,26 +69,34 @@ class Adam(nn.Cell):
         """Count one more update; call it before `scalars`."""
         self.count += 1
 
-    def scalars(self, lr: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Work out, in double precision, what the kernel needs for this update; rates and keeps are per group."""
+    def scalars(self, lr: float) -> Tensor:
+        """Work out, in double precision, what the kernel needs for this update.
+
+        Args:
+            lr: learning rate of this update.
+
+        Returns:
+            Epsilon, the rate of every group, and what its decay leaves of a weight; float32. As one tensor: with a
+            second one an update took twice the time on CPU.
+        """
         correction1 = 1.0 - self.beta1**self.count
         correction2 = math.sqrt(1.0 - self.beta2**self.count)
         rates = [factor * lr * correction2 / correction1 for factor in self.factors]
         keeps = [1.0 - factor * lr * self.decay if self.decoupled else 1.0 for factor in self.factors]
-        rates, eps, keeps = (Tensor(value, mstype.float32) for value in (rates, self.epsilon * correction2, keeps))
-        return rates, eps, keeps
+        return Tensor([self.epsilon * correction2, *rates, *keeps], mstype.float32)
 
-    def construct(self, rates: Tensor, eps: Tensor, keeps: Tensor, *gradients: Tensor) -> Tensor:
+    def construct(self, scalars: Tensor, *gradients: Tensor) -> Tensor:
         if self.decay > 0 and not self.decoupled:
             gradients = self.each(ops.partial(_decayed, self.decay), gradients, self.params)
-        for g in range(len(self.spans)):
+        groups = len(self.spans)
+        for g in range(groups):
             first, last = self.spans[g]
             params = self.params[first:last]
             if self.decay > 0 and self.decoupled:
-                self.each(ops.partial(_shrink, keeps[g]), params)
-            update = ops.partial(_update, self.kernel, (rates[g], self.beta1, self.beta2, eps))
+                self.each(ops.partial(_shrink, scalars[1 + groups + g]), params)
+            update = ops.partial(_update, self.kernel, self.none, (scalars[1 + g], *self.betas, scalars[0]))
             self.each(update, params, self.first[first:last], self.second[first:last], gradients[first:last])
-        return eps
+        return scalars
 
 
 def _groups(params: Sequence[Parameter], factors: Mapping[str, float]) -> dict[float, list[Parameter]]:
@@ -115,9 +126,14 @@ def _decayed(decay: float, gradient: Tensor, param: Parameter) -> Tensor:
 
 
 def _update(
-    kernel: ops.Adam, rates: tuple, param: Parameter, first: Parameter, second: Parameter, gradient: Tensor
+    kernel: ops.Adam,
+    none: Tensor,
+    rates: tuple[Tensor, ...],
+    param: Parameter,
+    first: Parameter,
+    second: Parameter,
+    gradient: Tensor,
 ) -> tuple[Tensor, ...]:
-    none = ops.zeros((), mstype.float32)  # beta powers of 0: the corrections are in the rate already
     return kernel(param, first, second, none, none, *rates, gradient)
 
 

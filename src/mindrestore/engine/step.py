@@ -147,7 +147,7 @@ class SupervisedStep(Step):
     ) -> None:
         options = options or StepOptions()
         super().__init__(objective.names, [Update(optimizer, options)], buffers_of(net), options)
-        self._backward = options.compiled(Backward(_Loss(net, objective), optimizer.params))
+        self._backward = options.compiled(Backward(_Loss(net, objective), optimizer.params, self.updates[0].at_once))
 
     def gather(self, batch_input: Tensor, target: Tensor, scale: Tensor, driven: Sequence[Tensor]) -> list[Gathered]:
         (values,), gradients = self._backward(batch_input, target, scale, *driven)

@@ -45,6 +45,10 @@ class StepOptions:
 class Update:
     """Gather the gradients of one optimizer's parameters, and use them.
 
+    Where nothing is added up, over batches or ranks, the gradients are made ready where they are computed: `at_once` is
+    for `Backward` then. That spares a call with as many inputs as the network has parameters, 3 % of a training step
+    of DehazeFormer-T on CPU.
+
     Args:
         optimizer: holds the parameters.
         options: accumulation, scaling, clipping, mode.
@@ -61,7 +65,9 @@ class Update:
         self.optimizer, self.lr_factor, self.world = optimizer, lr_factor, options.world
         self._add = options.compiled(_Add())
         self._sum_over_ranks = SumOverRanks() if self.world > 1 else None
-        self._finish = options.compiled(_Finish(options))
+        finish = _Finish(options)
+        self.at_once = finish if options.accumulate == 1 and self.world == 1 else None
+        self._finish = options.compiled(finish)
         self._update = options.compiled(optimizer)
         self._sums: tuple[Tensor, ...] = ()  # of values and gradients
 
@@ -76,22 +82,29 @@ class Update:
         return self._sum_over_ranks.seconds if self._sum_over_ranks else 0.0
 
     def add(self, values: Tensor, gradients: tuple[Tensor, ...]) -> None:
-        """Add what one batch gave: (V,) values that are logged, and the gradients of the scaled loss."""
+        """Add what one batch gave: (V,) values that are logged, and the gradients of the scaled loss.
+
+        With `at_once` the norm is the last value, and the gradients are ready.
+        """
         gathered = (values, *gradients)
         self._sums = self._add(*self._sums, *gathered) if self._sums else gathered
 
     def finish(self, batches: int, scale: float) -> tuple[np.ndarray, float, list[Tensor]]:
         """Give the mean values, the gradient norm before clipping, and gradients that are ready for `apply`."""
-        factors = (Tensor(factor, mstype.float32) for factor in (1.0 / (batches * self.world), scale))
+        if self.at_once is not None:
+            (values, *gradients), self._sums = self._sums, ()
+            *values, norm = values.asnumpy()
+            return np.array(values), float(norm), gradients
+        factors = Tensor([1.0 / (batches * self.world), scale], mstype.float32)
         sums = self._sum_over_ranks(self._sums) if self._sum_over_ranks else self._sums
-        values, norm, *gradients = self._finish(*factors, *sums)
+        values, norm, *gradients = self._finish(factors, *sums)
         self._sums = ()
         return values.asnumpy(), float(norm.asnumpy()), gradients
 
     def apply(self, lr: float, gradients: list[Tensor]) -> None:
         """Update the parameters."""
         self.optimizer.advance()
-        self._update(*self.optimizer.scalars(lr * self.lr_factor), *gradients)
+        self._update(self.optimizer.scalars(lr * self.lr_factor), *gradients)
 
 
 class Backward(nn.Cell):
@@ -100,22 +113,30 @@ class Backward(nn.Cell):
     Args:
         loss: cell that returns (scaled loss, values that are logged, *anything else).
         params: parameters to differentiate with respect to; all others are constant.
+        finish: makes the gradients ready in the same graph, see `Update.at_once`.
 
     Inputs:
-        *inputs: those of the loss.
+        *inputs: those of the loss; the third is the loss scale.
 
     Returns:
-        (values, *anything else), and float32 gradients in the order of the parameters.
+        (values, *anything else), and float32 gradients in the order of the parameters. With `finish` the norm of the
+        gradients is the last value.
     """
 
-    def __init__(self, loss: nn.Cell, params: ParameterTuple) -> None:
+    def __init__(self, loss: nn.Cell, params: ParameterTuple, finish: nn.Cell | None = None) -> None:
         super().__init__(auto_prefix=False)
         self.gradients = ops.value_and_grad(loss, None, params, has_aux=True)
+        self.finish = finish
         self.each = ops.HyperMap()
 
     def construct(self, *inputs: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         found, gradients = self.gradients(*inputs)
-        return found[1:], self.each(_as_float32, gradients)
+        gradients = self.each(_as_float32, gradients)
+        if self.finish is None:
+            return found[1:], gradients
+        scale = inputs[2]
+        values, norm, *gradients = self.finish(ops.stack((ops.ones_like(scale), scale)), found[1], *gradients)
+        return (ops.concat((values, norm.reshape(1))), *found[2:]), gradients
 
 
 def _as_float32(gradient: Tensor) -> Tensor:
@@ -136,7 +157,7 @@ class _Add(nn.Cell):
 
 
 class _Finish(nn.Cell):
-    """(share of one batch, loss scale, sums of values and gradients) -> (values, norm, *gradients) ready for use.
+    """([share of one batch, loss scale], sums of values and gradients) -> (values, norm, *gradients) ready for use.
 
     Whole lists go through `HyperMap`: a loop in graph mode nests one call per round, and the limit is 1000 calls.
     """
@@ -148,7 +169,8 @@ class _Finish(nn.Cell):
         self.half_squares = ops.L2Loss()
         self.each = ops.HyperMap()
 
-    def construct(self, share: Tensor, scale: Tensor, values: Tensor, *gradients: Tensor) -> tuple[Tensor, ...]:
+    def construct(self, factors: Tensor, values: Tensor, *gradients: Tensor) -> tuple[Tensor, ...]:
+        share, scale = factors[0], factors[1]
         if self.scaled:
             gradients = self.each(ops.partial(_unscaled, scale, share), gradients)
         norm = ops.sqrt(2.0 * ops.stack(self.each(self.half_squares, gradients)).sum())
