@@ -2,12 +2,14 @@
 
     python benchmarks/photo.py memory --models aecrnet mprnet_deraining dehazeformer_t --memory 2 --out photo.json
     python benchmarks/photo.py tiles --models aecrnet mprnet_deraining dehazeformer_t --memory 1
+    python benchmarks/photo.py eager --models aecrnet dehazeformer_s dehazeformer_b --memory 2
 
 `memory` restores a photograph of 24 megapixels, each network in a process of its own, and gives the peak of resident
 memory beyond that of importing the package. `tiles` restores one image that fits both ways, whole and in tiles in
 turns, and gives the ratio of the speeds per pixel (above 1: tiles are faster); by default the image that four tiles
-cover exactly, since a last tile that is mostly overlap costs as much as any. Weights are initial ones: they change
-neither time nor memory.
+cover exactly, since a last tile that is mostly overlap costs as much as any. `eager` does so with the whole image
+operator by operator, which is what `Restorer` chooses where a graph for the whole image would not fit. Weights are
+initial ones: they change neither time nor memory.
 """
 
 from __future__ import annotations
@@ -72,15 +74,15 @@ def in_own_process(arguments: list[str]) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def measure_tiles(model: str, size: tuple[int, int] | None, memory: float, runs: int) -> dict:
-    """Restore one image whole and in tiles, in turns."""
+def measure_tiles(model: str, size: tuple[int, int] | None, memory: float, runs: int, eager: bool) -> dict:
+    """Restore one image whole, in a graph or operator by operator, and in tiles, in turns."""
     from mindrestore.inference.restorer import Restorer
 
     tiling = Restorer(model, device="CPU", tile="auto", memory=memory).tiling
     size = size or (2 * tiling.size - tiling.overlap,) * 2
     photo = photo_of(*size)
     ways = {
-        "whole": Restorer(model, device="CPU"),
+        "whole": Restorer(model, device="CPU", compiled=False if eager else None),
         "tiled": Restorer(model, device="CPU", tile=tiling.size),
     }
     times: dict[str, list[float]] = {way: [] for way in ways}
@@ -113,7 +115,7 @@ def line(row: dict) -> str:
 def main() -> None:
     """Parse the command line, measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["memory", "tiles"])
+    parser.add_argument("what", choices=["memory", "tiles", "eager"])
     parser.add_argument("--models", nargs="+", default=["aecrnet", "mprnet_deraining", "dehazeformer_t"])
     parser.add_argument("--memory", type=float, default=2.0, help="gigabytes given to the network (default: 2)")
     parser.add_argument("--megapixels", type=float, default=24)
@@ -132,7 +134,7 @@ def main() -> None:
             options = ["--memory", str(args.memory), "--megapixels", str(args.megapixels), "--here"]
             rows.append(in_own_process(["memory", "--models", model, *options]))
         else:
-            rows.append(measure_tiles(model, size, args.memory, args.runs))
+            rows.append(measure_tiles(model, size, args.memory, args.runs, args.what == "eager"))
         print(line(rows[-1]), flush=True)
     if args.out:
         args.out.write_text(json.dumps(rows, indent=1) + "\n")

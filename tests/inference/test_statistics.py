@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Tensor, nn
@@ -80,9 +81,36 @@ def test_cells_of_a_tile_are_those_it_lies_in():
     np.testing.assert_array_equal(pool.held.asnumpy()[0, 0], expected)
 
 
-def test_networks_that_can_hold_them(spec_of):
-    small = {"n_feat": 4, "scale_unetfeats": 4, "scale_orsnetfeats": 4, "num_cab": 1}
-    assert len(WholeStatistics(create_model("mprnet_deraining", **small)).pools) > 20
-    assert len(WholeStatistics(create_model("dsrir", width=4, blocks=1, groups=1)).pools) > 5
-    with pytest.raises(RestoreError, match="aecrnet has no statistics that can be held; leave whole_statistics out"):
-        Restorer("aecrnet", hyper={"channels": 4, "blocks": 1, "deform_layers": 1}, whole_statistics=True)
+DEHAZEFORMER = {"widths": (4, 8, 6), "depths": (1, 2, 2, 1, 1), "attention": (0, 1 / 2, 1)}
+POOLS = {
+    "aecrnet": ({"channels": 4, "blocks": 1, "deform_layers": 1}, 1),  # one block with a gate
+    "dehazeformer_t": (DEHAZEFORMER, 3 + 2),  # blocks that attend, and fusions
+    "dsrir": ({"width": 4, "blocks": 1, "groups": 1}, 19),
+    "mprnet_deraining": ({"n_feat": 4, "scale_unetfeats": 4, "scale_orsnetfeats": 4, "num_cab": 1}, 34),
+}
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_networks_hold_them(name):
+    hyper, count = POOLS[name]
+    assert len(WholeStatistics(create_model(name, **hyper)).pools) == count
+
+
+@pytest.mark.filterwarnings("ignore:.*averages over the whole image")
+def test_tiles_that_are_normalised_as_the_whole_come_nearer_to_it():
+    ms.set_seed(0)
+    net = create_model("dehazeformer_t", **DEHAZEFORMER)
+    ramp = np.linspace(0, 1, 192, dtype=np.float32)
+    image = np.ascontiguousarray(np.broadcast_to((4 * ramp * ramp[::-1])[None, :, None], (96, 192, 3)))
+    whole, plain = (
+        Restorer("dehazeformer_t", net=net, device="CPU", compiled=False, tile=tile).restore_float(image)
+        for tile in (None, 64)
+    )
+    held = Restorer("dehazeformer_t", net=net, device="CPU", compiled=False, tile=64, whole_statistics=True)
+    error = np.abs(held.restore_float(image) - whole).mean()
+    assert 1e-4 < error < 0.5 * np.abs(plain - whole).mean()
+
+
+def test_a_network_without_any_is_named(spec_of):
+    with pytest.raises(RestoreError, match="has no statistics that can be held; leave whole_statistics out"):
+        Restorer(spec_of(), net=nn.SequentialCell(nn.ReLU()), whole_statistics=True)

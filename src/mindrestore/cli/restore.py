@@ -92,9 +92,7 @@ def add_passing(parser: argparse.ArgumentParser) -> None:
         "--batch", type=int, metavar="N", default=1, help="images or tiles that go together (default: 1)"
     )
     parser.add_argument("--ensemble", action="store_true", help="average over eight flips and turns, 8 times as long")
-    parser.add_argument(
-        "--whole-statistics", action="store_true", help="let tiles use averages over the whole image (mprnet_*, dsrir)"
-    )
+    parser.add_argument("--whole-statistics", action="store_true", help="let tiles use averages over the whole image")
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:

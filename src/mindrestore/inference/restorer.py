@@ -56,8 +56,8 @@ class Restorer:
         engine: "mindspore" runs the network; "mindir" and "onnx" run a file of `export`, the latter with onnxruntime.
             None: by the suffix of `weights`. A file of one size is filled up to it, or run in tiles of it.
         key: Of an encrypted MINDIR.
-        whole_statistics: Let tiles use the averages that the network takes over the whole image, made small; only
-            networks with pools that can be held, one tile at a time.
+        whole_statistics: Let tiles use the averages that the network takes over the whole image, made small; one tile
+            at a time.
 
     Attributes:
         progress: Set it to a function that takes the share of an image that is done, from 0 to 1; it is called after
@@ -333,7 +333,8 @@ class Restorer:
 
     def _warn(self) -> None:
         warnings.warn(
-            f"{self.spec.name} averages over the whole image: results in tiles differ from those of whole images",
+            f"{self.spec.name} averages over the whole image: results in tiles differ from those of whole images, less "
+            "so with --whole-statistics (whole_statistics=True)",
             stacklevel=3,
         )
 

@@ -16,9 +16,12 @@ class HeldPool(nn.Cell):
     """Stand in for a pool: pass its means on and note them, or give means from elsewhere.
 
     Args:
-        pool: Cell from (1, C, H, W) to means (1, C, rows, columns), or of stacked parts of an image (n, C, H/.., W/..).
+        pool: Cell from (1, C, H, W) to means (1, C, rows, columns), or of stacked parts of an image (n, C, H/.., W/..);
+            it may take more than the map, and give anything else per image, such as deviations, in that shape.
         name: Names the parameters.
     """
+
+    holds = True
 
     def __init__(self, pool: nn.Cell, name: str) -> None:
         super().__init__(auto_prefix=False)
@@ -29,8 +32,8 @@ class HeldPool(nn.Cell):
         self.held: Parameter | None = None
         self.whole: np.ndarray | None = None
 
-    def construct(self, x: Tensor) -> Tensor:
-        means = self.pool(x)
+    def construct(self, *inputs: Tensor) -> Tensor:
+        means = self.pool(*inputs)
         if self.noting:
             self.note(means)
             return means

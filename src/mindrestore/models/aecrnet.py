@@ -15,7 +15,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import HeUniform, Uniform, initializer
 
 from mindrestore.models.deform import DeformConv2d
-from mindrestore.models.layers import NarrowConv2d, ReflectPad, channel_mean, conv, upsample_conv
+from mindrestore.models.layers import ChannelMean, NarrowConv2d, ReflectPad, conv, upsample_conv
 from mindrestore.models.spec import ModelSpec
 
 
@@ -137,10 +137,11 @@ class ChannelAttention(nn.Cell):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        self.pool = ChannelMean()
         self.ca = nn.SequentialCell(conv(channels, channels // 8, 1), nn.ReLU(), conv(channels // 8, channels, 1))
 
     def construct(self, x: Tensor) -> Tensor:
-        return x * ops.sigmoid(self.ca(channel_mean(x)))  # gate (N, C, 1, 1)
+        return x * ops.sigmoid(self.ca(self.pool(x)))  # gate (N, C, 1, 1)
 
 
 class PixelAttention(nn.Cell):

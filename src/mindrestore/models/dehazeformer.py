@@ -18,7 +18,7 @@ from mindspore.common.initializer import Normal, initializer
 from mindrestore.models.conv1x1 import ChannelAdd, Conv1x1
 from mindrestore.models.dehazeformer_blocks import WINDOW, Block
 from mindrestore.models.depthwise import Depthwise5x5
-from mindrestore.models.layers import ChannelScale, NarrowConv2d, ReflectPad, channel_mean, conv
+from mindrestore.models.layers import ChannelMean, ChannelScale, NarrowConv2d, ReflectPad, conv
 from mindrestore.models.spec import ModelSpec
 from mindrestore.models.windows import mirrored, window_places
 
@@ -167,13 +167,14 @@ class SKFusion(nn.Cell):
     def __init__(self, channels: int) -> None:
         super().__init__()
         squeezed = max(channels // 8, 4)
+        self.pool = ChannelMean()
         self.mlp = nn.SequentialCell(
             Conv1x1(channels, squeezed, bias=False), nn.ReLU(), Conv1x1(squeezed, 2 * channels, bias=False)
         )
         self.scale = ChannelScale()
 
     def construct(self, a: Tensor, b: Tensor) -> Tensor:
-        scores = self.mlp(channel_mean(a) + channel_mean(b))  # (N, 2C, 1, 1)
+        scores = self.mlp(self.pool(a + b))  # (N, 2C, 1, 1)
         for_a, for_b = ops.split(scores, a.shape[1], 1)
         return b + self.scale(a - b, ops.sigmoid(for_a - for_b))  # the softmax of two
 

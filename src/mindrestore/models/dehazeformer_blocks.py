@@ -45,10 +45,45 @@ class RLN(nn.Cell):
         self.bias = Parameter(ops.zeros((1, channels, 1, 1)), name="bias")
         self.meta1, self.meta2 = Conv1x1(1, channels), Conv1x1(1, channels)
         self.normalise = _Normalise()
+        self.pool = ImageMoments()
 
     def construct(self, x: Tensor, offset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        normalised, mean, deviation = self.normalise(x, offset)
+        if self.pool.holds:
+            mean, deviation = ops.split(self.pool(x, offset).reshape(-1, 2), 1, 1)
+            normalised = self.normalise.by(x, offset - mean, deviation)
+        else:
+            normalised, mean, deviation = self.normalise(x, offset)
         return normalised, self.meta1.on_constants(deviation), self.meta2.on_constants(mean)
+
+
+class ImageMoments(nn.Cell):
+    """Average each image over channels and pixels, as a cell that tiles of a larger image can have replaced.
+
+    Inputs:
+        x: (N, C, H, W) map; offset: (N, C) added to it.
+
+    Returns:
+        (N, 2, 1, 1) mean and deviation.
+    """
+
+    image_statistics = True
+    holds = False  # then the normalisation works them out by itself, in fewer passes
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add = ChannelAdd()
+
+    def construct(self, x: Tensor, offset: Tensor) -> Tensor:
+        mean, _, deviation = _moments(self.add, x, offset)
+        return ops.concat((mean, deviation), 1).reshape(-1, 2, 1, 1)
+
+
+def _moments(add: ChannelAdd, x: Tensor, offset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Give the mean (N, 1) of x + offset, the map without it, and the deviation (N, 1)."""
+    c, h, w = x.shape[1:]
+    mean = (channel_sum(x) / (h * w) + offset).mean(1, keep_dims=True)
+    centred = add(x, offset - mean)
+    return mean, centred, ops.sqrt(channel_sum(centred * centred).sum(1, keepdims=True) / (c * h * w) + 1e-5)
 
 
 class _Normalise(nn.Cell):
@@ -60,11 +95,8 @@ class _Normalise(nn.Cell):
         self.tile = ops.Tile()  # the function `ops.tile` cannot be compiled inside a backward pass
 
     def construct(self, x: Tensor, offset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        c, h, w = x.shape[1:]
-        mean = (channel_sum(x) / (h * w) + offset).mean(1, keep_dims=True)  # (N, 1)
-        centred = self.add(x, offset - mean)
-        deviation = ops.sqrt(channel_sum(centred * centred).sum(1, keepdims=True) / (c * h * w) + 1e-5)
-        return self.scale(centred, self.spread(1 / deviation, c)), mean, deviation
+        mean, centred, deviation = _moments(self.add, x, offset)
+        return self.scale(centred, self.spread(1 / deviation, x.shape[1])), mean, deviation
 
     def bprop(self, x: Tensor, offset: Tensor, out: tuple, dout: tuple) -> tuple[Tensor, Tensor]:
         normalised, _, deviation = out
@@ -79,6 +111,10 @@ class _Normalise(nn.Cell):
         dx = self.scale(dnormalised, self.spread(1 / deviation, c)) + self.scale(normalised, self.spread(slope, c))
         dx = self.add(dx, self.tile(level, (1, c)))
         return dx, sums / deviation + slope * channel_sum(normalised) + h * w * level
+
+    def by(self, x: Tensor, offset: Tensor, deviation: Tensor) -> Tensor:
+        """Give (x + offset) / deviation, with the mean taken from the offset already."""
+        return self.scale(self.add(x, offset), self.spread(1 / deviation, x.shape[1]))
 
     def spread(self, values: Tensor, channels: int) -> Tensor:
         """Give every channel the number of its image: (N, 1) -> (N, C, 1, 1)."""

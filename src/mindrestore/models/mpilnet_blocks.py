@@ -8,7 +8,7 @@ from mindspore.common.initializer import HeNormal, Zero, initializer
 from mindrestore.models.activations import LeakyReLU
 from mindrestore.models.conv1x1 import Conv1x1
 from mindrestore.models.conv3x3 import Conv3x3, conv_3x3
-from mindrestore.models.layers import ChannelScale, NarrowConv2d, ReflectPad, average_pool_2x2, channel_mean, conv
+from mindrestore.models.layers import ChannelMean, ChannelScale, NarrowConv2d, ReflectPad, average_pool_2x2, conv
 from mindrestore.models.vgg import VGGFeatures
 
 TAPS = {  # the last ReLU of every stage
@@ -104,6 +104,7 @@ class DehazeBlock(nn.Cell):
         super().__init__()
         hidden = max(channels // 8, 8)
         self.conv1, self.conv2 = conv_3x3(channels, channels), conv_3x3(channels, channels)
+        self.pool = ChannelMean()
         self.channel_gate = nn.SequentialCell(conv(channels, hidden, 1), nn.ReLU(), conv(hidden, channels, 1))
         self.pixel_gate = nn.SequentialCell(Conv1x1(channels, hidden), nn.ReLU(), Conv1x1(hidden, 1))
         for gate in (self.channel_gate, self.pixel_gate):
@@ -112,7 +113,7 @@ class DehazeBlock(nn.Cell):
 
     def construct(self, x: Tensor) -> Tensor:
         y = self.conv2(x + ops.relu(self.conv1(x)))
-        y = self.scale(y, ops.sigmoid(self.channel_gate(channel_mean(y))))
+        y = self.scale(y, ops.sigmoid(self.channel_gate(self.pool(y))))
         return y * ops.sigmoid(self.pixel_gate(y)) + x
 
 
