@@ -290,8 +290,8 @@ def channel_mean(x: Tensor) -> Tensor:
         (1, 4, 1, 1)
     """
     n, c, h, w = x.shape
-    lines = x.reshape(n * c * h, w).astype(ms.float32).sum(1) * (1 / w)  # else the gradient divides the whole image
-    return (lines.reshape(n * c, h).sum(1) * (1 / h)).reshape(n, c, 1, 1).astype(x.dtype)
+    lines = x.reshape(n * c * h, w).astype(ms.float32).sum(1) / w  # the gradient of a mean divides the whole image
+    return (lines.reshape(n * c, h).sum(1) / h).reshape(n, c, 1, 1).astype(x.dtype)
 
 
 class ChannelMean(nn.Cell):
