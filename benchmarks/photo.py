@@ -82,7 +82,7 @@ def measure_tiles(model: str, size: tuple[int, int] | None, memory: float, runs:
     size = size or (2 * tiling.size - tiling.overlap,) * 2
     photo = photo_of(*size)
     ways = {
-        "whole": Restorer(model, device="CPU", compiled=False if eager else None),
+        "whole": Restorer(model, device="CPU", compiled=not eager),
         "tiled": Restorer(model, device="CPU", tile=tiling.size),
     }
     times: dict[str, list[float]] = {way: [] for way in ways}

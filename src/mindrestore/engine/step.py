@@ -21,7 +21,7 @@ from mindrestore.engine.precision import scale_of
 from mindrestore.engine.update import Backward, StepOptions, Update
 from mindrestore.engine.values import read_values, write_values
 
-Gathered = tuple[Tensor, tuple[Tensor, ...]]  # values that are logged, and gradients
+Gathered = tuple[Tensor, tuple[Tensor, ...]]  # values that are logged, and gradients; see `Update.add`
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ class ImageMoments(nn.Cell):
 
 
 def _moments(add: ChannelAdd, x: Tensor, offset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Give the mean (N, 1) of x + offset, the map without it, and the deviation (N, 1)."""
+    """Give, of x (N, C, H, W) + offset (N, C), the mean (N, 1), the map without it, and the deviation (N, 1)."""
     c, h, w = x.shape[1:]
     mean = (channel_sum(x) / (h * w) + offset).mean(1, keep_dims=True)
     centred = add(x, offset - mean)
@@ -113,7 +113,7 @@ class _Normalise(nn.Cell):
         return dx, sums / deviation + slope * channel_sum(normalised) + h * w * level
 
     def by(self, x: Tensor, offset: Tensor, deviation: Tensor) -> Tensor:
-        """Give (x + offset) / deviation, with the mean taken from the offset already."""
+        """Give (x + offset) / deviation: (N, C, H, W), (N, C) less the mean, (N, 1) -> (N, C, H, W)."""
         return self.scale(self.add(x, offset), self.spread(1 / deviation, x.shape[1]))
 
     def spread(self, values: Tensor, channels: int) -> Tensor:
