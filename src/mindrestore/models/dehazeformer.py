@@ -221,7 +221,7 @@ class DehazeFormer(nn.Cell):
         _initialise(self, sum(depths))
 
     def construct(self, x: Tensor) -> Tensor:
-        h, w = x.shape[2:]
+        n, _, h, w = x.shape
         x = ops.gather(x, mirrored(h, (h + 3) // 4 * 4), 2)
         x = ops.gather(x, mirrored(w, (w + 3) // 4 * 4), 3)  # multiples of 4
         k1 = self.layer1(self.patch_embed(x))  # (N, C1, H, W)
@@ -232,7 +232,7 @@ class DehazeFormer(nn.Cell):
         u = self.layer5(self.fusion2(u, self.skip1(k1)) + u)
         maps = self.patch_unembed(u)  # (N, 4, H, W)
         k, b = ops.split(maps, (1, 3), 1)
-        return (ops.concat((k, k, k), 1) * x - b + x)[:, :, :h, :w]
+        return ops.slice(ops.concat((k, k, k), 1) * x - b + x, (0, 0, 0, 0), (n, 3, h, w))
 
     def for_export(self) -> None:
         """Use operators that MINDIR with dynamic size can hold; the numbers stay the same."""

@@ -175,15 +175,13 @@ class ReflectPad(nn.Cell):
         p = self.width = width
         # Slices as operators with fixed places: `x[:, :, 1:2]` takes fifty times as long to compile
         self.slices = tuple(ops.StridedSlice(mask, mask) for mask in (0b1011, 0b0111))  # rows, columns
-        self.before = tuple((k, k + 1) for k in range(p, 0, -1))
-        self.after = tuple((-k - 1, -k) for k in range(1, p + 1))
-        self.back = tuple((k, k + 1) for k in range(p - 1, -1, -1))  # from the border onto lines 1 to p
-        self.back_end = tuple((-k - 1, -k or 2**31 - 1) for k in range(p))  # and onto the last but one
+        self.before, self.after = (p, 0, -1), (-2, -2 - p, -1)  # mirrored lines: first, one behind the last, step
         self.zeros = ops.ZerosLike()
 
     def construct(self, x: Tensor) -> Tensor:
-        x = ops.concat((*self.lines(0, x, self.before), x, *self.lines(0, x, self.after)), 2)
-        return ops.concat((*self.lines(1, x, self.before), x, *self.lines(1, x, self.after)), 3)
+        for way in range(2):
+            x = ops.concat((self.lines(way, x, self.before), x, self.lines(way, x, self.after)), way + 2)
+        return x
 
     def bprop(self, x: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor]:
         return (self.folded(0, self.folded(1, dout)),)
@@ -191,15 +189,24 @@ class ReflectPad(nn.Cell):
     def folded(self, way: int, dout: Tensor) -> Tensor:
         """Add the gradient of the border to that of the lines it mirrors, along one axis."""
         p, axis = self.width, way + 2
-        (core,) = self.lines(way, dout, ((p, -p),))
-        edge, rest = self.lines(way, self.zeros(core), ((0, 1), (0, -p - 1)))
-        start = ops.concat((edge, *self.lines(way, dout, self.back), rest), axis)
-        return core + start + ops.concat((rest, *self.lines(way, dout, self.back_end), edge), axis)
+        length = dout.shape[axis]
+        first = self.lines(way, dout, (p, p + 1, 1))
+        last = self.lines(way, dout, (-p - 1, -p, 1))
+        upper = self.lines(way, dout, (p - 1, -length - 1, -1))  # border
+        lower = self.lines(way, dout, (-1, -p - 1, -1))
+        if length > 4 * p + 2:  # no line is mirrored to both sides
+            upper = self.lines(way, dout, (p + 1, 2 * p + 1, 1)) + upper
+            lower = self.lines(way, dout, (-2 * p - 1, -p - 1, 1)) + lower
+            return ops.concat((first, upper, self.lines(way, dout, (2 * p + 1, -2 * p - 1, 1)), lower, last), axis)
+        core = self.lines(way, dout, (p, -p, 1))
+        edge, rest = self.lines(way, self.zeros(core), (0, 1, 1)), self.lines(way, self.zeros(core), (0, -p - 1, 1))
+        return core + ops.concat((edge, upper, rest), axis) + ops.concat((rest, lower, edge), axis)
 
-    def lines(self, way: int, x: Tensor, places: tuple[tuple[int, int], ...]) -> tuple[Tensor, ...]:
-        """Take rows (way 0) or columns (way 1)."""
-        take, one = self.slices[way], (1, 1, 1, 1)  # begin and end count on the axis of the slice only
-        return tuple(take(x, (0, 0, start, start), (0, 0, stop, stop), one) for start, stop in places)
+    def lines(self, way: int, x: Tensor, places: tuple[int, int, int]) -> Tensor:
+        """Take rows (way 0) or columns (way 1) from the first place to before the last one, by steps."""
+        start, stop, step = places
+        steps = (1, 1, 1, step) if way else (1, 1, step, 1)  # begin and end count on the axis of the slice only
+        return self.slices[way](x, (0, 0, start, start), (0, 0, stop, stop), steps)
 
 
 class NarrowConv2d(nn.Cell):
