@@ -11,15 +11,15 @@ from mindspore.common.initializer import HeUniform, Uniform, initializer
 
 from mindrestore.models.layers import ReflectPad, like, on_cpu
 
-_ROWS = 8  # output rows that one product makes
+_ROWS, _COLUMNS = 8, 4  # of the output that one product makes
 
 
 class Depthwise5x5(nn.Cell):
     """Convolve every channel with its own 5x5 kernel; the border mirrors the map, and the size stays.
 
     On CPU the operator for one channel per group multiplies matrices of one row: slow, and its gradients up to a
-    hundred times slower. There it makes eight rows of a map at once, as eight output channels with kernels of 12x5
-    that hold the 5x5 kernel shifted down row by row: same numbers, two to four times faster.
+    hundred times slower. There it makes blocks of 8x4 pixels at once, as 32 output channels with kernels of 12x8
+    that hold the 5x5 kernel shifted to each pixel: same numbers, three to six times faster.
 
     `weight` and `bias` are initialised as PyTorch does (uniform in +-1/5).
 
@@ -45,38 +45,39 @@ class Depthwise5x5(nn.Cell):
         self.pad = ReflectPad(2)
         self.direct = not on_cpu()
         self.shift = Tensor(_shifted_kernels(), ms.float32)
-        self.rows = ops.StridedSlice(0b1011, 0b1011)
+        self.part = ops.StridedSlice(0b0011, 0b0011)
         self.convolve = ops.Conv2D(channels, 5, mode=1, pad_mode="valid", pad=0, stride=1, dilation=1, group=channels)
-        self.convolve_rows = ops.Conv2D(
-            _ROWS * channels,
-            (_ROWS + 4, 5),
+        self.convolve_blocks = ops.Conv2D(
+            _ROWS * _COLUMNS * channels,
+            (_ROWS + 4, _COLUMNS + 4),
             mode=1,
             pad_mode="pad",
-            pad=(0, _ROWS - 1, 0, 0),  # rows for heights that are no multiples; what is made of them is cut off
-            stride=(_ROWS, 1),
+            pad=(0, _ROWS - 1, 0, _COLUMNS - 1),  # for sides that are no multiples; what is made of it is cut off
+            stride=(_ROWS, _COLUMNS),
             dilation=1,
             group=channels,
         )
 
     def construct(self, x: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
         weight, padded = like(self.weight, x), self.pad(x)
-        y = self.convolve(padded, weight) if self.direct else self.eight_rows(padded, weight, x.shape)
+        y = self.convolve(padded, weight) if self.direct else self.by_blocks(padded, weight, x.shape)
         return y, offset * self.weight.reshape(-1, 25).sum(1) + self.bias  # mirrored borders keep constants
 
-    def eight_rows(self, padded: Tensor, weight: Tensor, shape: tuple[int, int, int, int]) -> Tensor:
+    def by_blocks(self, padded: Tensor, weight: Tensor, shape: tuple[int, int, int, int]) -> Tensor:
         n, c, h, w = shape
-        shifted = ops.matmul(weight.reshape(c, 25), like(self.shift, weight)).reshape(c * _ROWS, 1, _ROWS + 4, 5)
-        groups = (h + _ROWS - 1) // _ROWS
-        y = self.convolve_rows(padded, shifted).reshape(n * c, _ROWS, groups, w)
-        y = ops.transpose(y, (0, 2, 1, 3)).reshape(n, c, groups * _ROWS, w)
-        if groups * _ROWS == h:  # a slice of all rows would be the slowest operator of the network
+        shifted = ops.matmul(weight.reshape(c, 25), like(self.shift, weight))
+        shifted = shifted.reshape(c * _ROWS * _COLUMNS, 1, _ROWS + 4, _COLUMNS + 4)
+        down, across = (h + _ROWS - 1) // _ROWS, (w + _COLUMNS - 1) // _COLUMNS  # blocks
+        y = self.convolve_blocks(padded, shifted).reshape(n * c, _ROWS, _COLUMNS, down, across)
+        y = ops.transpose(y, (0, 3, 1, 4, 2)).reshape(n, c, down * _ROWS, across * _COLUMNS)
+        if down * _ROWS + across * _COLUMNS == h + w:  # a slice of all would be the slowest operator of the network
             return y
-        return self.rows(y, (0, 0, 0, 0), (0, 0, h, 0), (1, 1, 1, 1))
+        return self.part(y, (0, 0, 0, 0), (0, 0, h, w), (1, 1, 1, 1))
 
 
 def _shifted_kernels() -> np.ndarray:
-    """Give the matrix (25, 8 * 12 * 5) of zeros and ones that turns a 5x5 kernel into the eight of 12x5."""
-    matrix = np.zeros((5, 5, _ROWS, _ROWS + 4, 5))
-    for y, x, row in np.ndindex(5, 5, _ROWS):
-        matrix[y, x, row, row + y, x] = 1
+    """Give the matrix (25, 32 * 12 * 8) of zeros and ones that turns a 5x5 kernel into the 32 of 12x8."""
+    matrix = np.zeros((5, 5, _ROWS, _COLUMNS, _ROWS + 4, _COLUMNS + 4))
+    for y, x, row, column in np.ndindex(5, 5, _ROWS, _COLUMNS):
+        matrix[y, x, row, column, row + y, column + x] = 1
     return matrix.reshape(25, -1)
