@@ -58,7 +58,9 @@ def test_the_form_follows_the_device():
         ((2, 3, 4, 4), 3, False),
         ((2, 1, 9, 6), 2, False),
         ((1, 3, 2, 2), 1, False),
+        ((2, 2, 9, 8), 3, False),  # lines lie between the mirrored ones, and none
         ((2, 2, 4, 5), 3, True),
+        ((1, 2, 11, 6), 2, True),
     ],
 )
 def test_reflection_equals_the_mirror_operator_and_its_gradient(shape, width, graph):

@@ -31,7 +31,7 @@ def compare(own, plain, inputs, weights, graph, tolerance=1e-5):
 
 
 @both_modes
-@pytest.mark.parametrize("size", [(16, 11), (9, 8), (3, 5)])
+@pytest.mark.parametrize("size", [(16, 12), (16, 11), (9, 8), (3, 5)])
 def test_depthwise_convolution(graph, size):
     ms.set_seed(0)
     layer = Depthwise5x5(4)

@@ -194,7 +194,7 @@ class ReflectPad(nn.Cell):
         last = self.lines(way, dout, (-p - 1, -p, 1))
         upper = self.lines(way, dout, (p - 1, -length - 1, -1))  # border
         lower = self.lines(way, dout, (-1, -p - 1, -1))
-        if length > 4 * p + 2:  # no line is mirrored to both sides
+        if length > 4 * p + 2:  # lines lie between those that are mirrored
             upper = self.lines(way, dout, (p + 1, 2 * p + 1, 1)) + upper
             lower = self.lines(way, dout, (-2 * p - 1, -p - 1, 1)) + lower
             return ops.concat((first, upper, self.lines(way, dout, (2 * p + 1, -2 * p - 1, 1)), lower, last), axis)
