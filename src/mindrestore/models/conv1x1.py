@@ -43,7 +43,7 @@ class Conv1x1(nn.Cell):
             self.bias = Parameter(initializer(Uniform(1 / math.sqrt(in_channels)), (out_channels,)), name="bias")
         self.add = ops.BiasAdd()
         self.product = product_1x1(in_channels, out_channels)
-        self.of_constants = ops.MatMul(transpose_b=True)  # the function turns matrices by calls of their own
+        self.of_constants = ops.MatMul()  # the gradient of the function turns both matrices round
 
     def construct(self, x: Tensor) -> Tensor:
         y = self.product(x, like(self.weight, x))
@@ -52,7 +52,7 @@ class Conv1x1(nn.Cell):
     def on_constants(self, values: Tensor) -> Tensor:
         """Give what the layer makes of constant maps: (N, in_channels) -> (N, out_channels), in float32."""
         o, c = self.weight.shape[:2]
-        weight = self.weight.reshape(o, c).astype(ms.float32)  # mixed precision may have cast it
+        weight = self.weight.reshape(o, c).T.astype(ms.float32)  # mixed precision may have cast it
         return self.add(self.of_constants(values.astype(ms.float32), weight), self.bias.astype(ms.float32))
 
 
