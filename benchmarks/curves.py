@@ -45,7 +45,8 @@ def draw(runs: dict[str, list[Path]], out: Path) -> None:
             panel.plot(*zip(*losses), color="tab:grey", linewidth=1)
             beside.plot(*zip(*scores), color="tab:blue", marker="o", markersize=3)
             start = losses[-1][0]
-        panel.set(title=label, xlabel="step", ylabel="loss", yscale="log")
+        positive = min(loss for loss in panel.lines[0].get_ydata()) > 0  # minus a PSNR is not
+        panel.set(title=label, xlabel="step", ylabel="loss", yscale="log" if positive else "linear")
         beside.set_ylabel("validation PSNR, dB", color="tab:blue")
     figure.tight_layout()
     figure.savefig(out, dpi=110)

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Train the recipe dsrir/noise_light on real photographs, and measure it on CBSD68 and Kodak images at three noise levels.
 #   bash benchmarks/denoise_real.sh DATA OUT [KEY=VALUE ...]
-# DATA holds bsds500_clean/target, cbsd68/target and kodak24/target (clear photographs). Everything is written under OUT;
-# run again, it goes on.
+# DATA holds bsds500_clean/target, cbsd68/target and kodak24/target (clear photographs). Everything is written under OUT:
+# the run, a report per test set with table and pictures, and steps.png, the loss and the PSNR over the steps. Run again,
+# it goes on.
 set -euo pipefail
 data=$(realpath "$1")
 out=$(realpath -m "$2")
@@ -18,3 +19,8 @@ python train.py --recipe dsrir/noise_light "data.root=$out/data" --run-dir "$out
 for set in cbsd68 kodak24; do
   python eval.py "$out/run" --mode noise --denoise_path "$out/data/$set" --out "$out/report_$set"
 done
+if python -c 'import matplotlib' 2>/dev/null; then
+  python benchmarks/curves.py "$out/steps.png" "sigma 25=$out/run"
+else
+  echo "no curves: pip install 'mindrestore[plots]' and run this again"
+fi
