@@ -37,16 +37,16 @@ def draw(runs: dict[str, list[Path]], out: Path) -> None:
     figure, panels = plt.subplots(1, len(runs), figsize=(4.2 * len(runs), 3.2), squeeze=False)
     for panel, (label, parts) in zip(panels[0], runs.items()):
         beside = panel.twinx()
-        start = 0
+        start, lowest = 0, float("inf")
         for run in parts:
             if start:
                 panel.axvline(start, color="black", linestyle=":", linewidth=1)
             losses, scores = read(run, start)
             panel.plot(*zip(*losses), color="tab:grey", linewidth=1)
             beside.plot(*zip(*scores), color="tab:blue", marker="o", markersize=3)
-            start = losses[-1][0]
-        positive = min(loss for loss in panel.lines[0].get_ydata()) > 0  # minus a PSNR is not
-        panel.set(title=label, xlabel="step", ylabel="loss", yscale="log" if positive else "linear")
+            start, lowest = losses[-1][0], min(lowest, *(loss for _, loss in losses))
+        scale = "log" if lowest > 0 else "linear"  # minus a PSNR is below
+        panel.set(title=label, xlabel="step", ylabel="loss", yscale=scale)
         beside.set_ylabel("validation PSNR, dB", color="tab:blue")
     figure.tight_layout()
     figure.savefig(out, dpi=110)

@@ -8,7 +8,8 @@ import pytest
 from mindspore import Tensor, ops
 
 from golden import error
-from mindrestore.models.layers import NarrowConv2d, ReflectPad, conv, max_pool_2x2, on_cpu, upsample_conv
+from mindrestore.models.layers import NarrowConv2d, conv, max_pool_2x2, on_cpu, upsample_conv
+from mindrestore.models.reflect_pad import ReflectPad
 
 RNG = np.random.default_rng(0)
 

@@ -15,7 +15,8 @@ from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import HeUniform, Uniform, initializer
 
 from mindrestore.models.deform import DeformConv2d
-from mindrestore.models.layers import ChannelMean, NarrowConv2d, ReflectPad, conv, upsample_conv
+from mindrestore.models.layers import ChannelMean, NarrowConv2d, conv, upsample_conv
+from mindrestore.models.reflect_pad import ReflectPad
 from mindrestore.models.spec import ModelSpec
 
 

@@ -18,7 +18,8 @@ from mindspore.common.initializer import Normal, initializer
 from mindrestore.models.conv1x1 import ChannelAdd, Conv1x1
 from mindrestore.models.dehazeformer_blocks import WINDOW, Block
 from mindrestore.models.depthwise import Depthwise5x5
-from mindrestore.models.layers import ChannelMean, ChannelScale, NarrowConv2d, ReflectPad, conv
+from mindrestore.models.layers import ChannelMean, ChannelScale, NarrowConv2d, conv
+from mindrestore.models.reflect_pad import ReflectPad
 from mindrestore.models.spec import ModelSpec
 from mindrestore.models.windows import mirrored, window_places
 

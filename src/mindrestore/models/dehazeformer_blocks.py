@@ -15,7 +15,8 @@ from mindspore.common.initializer import HeUniform, initializer
 
 from mindrestore.models.conv1x1 import ChannelAdd, Conv1x1, channel_sum, product_1x1
 from mindrestore.models.depthwise import Depthwise5x5
-from mindrestore.models.layers import ChannelScale, ReflectPad, like, linear
+from mindrestore.models.layers import ChannelScale, like, linear
+from mindrestore.models.reflect_pad import ReflectPad
 from mindrestore.models.windows import WindowAttention, from_windows, to_windows
 
 WINDOW = 8  # side, pixels

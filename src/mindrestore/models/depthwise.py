@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import HeUniform, Uniform, initializer
 
-from mindrestore.models.layers import ReflectPad, like, on_cpu
+from mindrestore.models.layers import like, on_cpu
+from mindrestore.models.reflect_pad import ReflectPad
 
 _ROWS, _COLUMNS = 8, 4  # of the output that one product makes
 
@@ -19,7 +21,7 @@ class Depthwise5x5(nn.Cell):
 
     On CPU the operator for one channel per group multiplies matrices of one row: slow, and its gradients up to a
     hundred times slower. There it makes blocks of 8x4 pixels at once, as 32 output channels with kernels of 12x8
-    that hold the 5x5 kernel shifted to each pixel: same numbers, three to six times faster.
+    that hold the 5x5 kernel shifted to each pixel: same numbers, several times faster.
 
     `weight` and `bias` are initialised as PyTorch does (uniform in +-1/5).
 
@@ -44,7 +46,7 @@ class Depthwise5x5(nn.Cell):
         self.bias = Parameter(initializer(Uniform(1 / 5), (channels,)), name="bias")
         self.pad = ReflectPad(2)
         self.direct = not on_cpu()
-        self.shift = Tensor(_shifted_kernels(), ms.float32)
+        self.shift = _shifted_kernels()
         self.part = ops.StridedSlice(0b0011, 0b0011)
         self.convolve = ops.Conv2D(channels, 5, mode=1, pad_mode="valid", pad=0, stride=1, dilation=1, group=channels)
         self.convolve_blocks = ops.Conv2D(
@@ -75,9 +77,10 @@ class Depthwise5x5(nn.Cell):
         return self.part(y, (0, 0, 0, 0), (0, 0, h, w), (1, 1, 1, 1))
 
 
-def _shifted_kernels() -> np.ndarray:
-    """Give the matrix (25, 32 * 12 * 8) of zeros and ones that turns a 5x5 kernel into the 32 of 12x8."""
+@cache
+def _shifted_kernels() -> Tensor:
+    """Give, once for all layers, the zeros and ones (25, 32 * 12 * 8) that turn a 5x5 kernel into 32 of 12x8."""
     matrix = np.zeros((5, 5, _ROWS, _COLUMNS, _ROWS + 4, _COLUMNS + 4))
     for y, x, row, column in np.ndindex(5, 5, _ROWS, _COLUMNS):
         matrix[y, x, row, column, row + y, column + x] = 1
-    return matrix.reshape(25, -1)
+    return Tensor(matrix.reshape(25, -1), ms.float32)

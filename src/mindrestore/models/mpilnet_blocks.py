@@ -8,7 +8,8 @@ from mindspore.common.initializer import HeNormal, Zero, initializer
 from mindrestore.models.activations import LeakyReLU
 from mindrestore.models.conv1x1 import Conv1x1
 from mindrestore.models.conv3x3 import Conv3x3, conv_3x3
-from mindrestore.models.layers import ChannelMean, ChannelScale, NarrowConv2d, ReflectPad, average_pool_2x2, conv
+from mindrestore.models.layers import ChannelMean, ChannelScale, NarrowConv2d, average_pool_2x2, conv
+from mindrestore.models.reflect_pad import ReflectPad
 from mindrestore.models.vgg import VGGFeatures
 
 TAPS = {  # the last ReLU of every stage
