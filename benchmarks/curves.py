@@ -21,7 +21,7 @@ Points = list[tuple[int, float]]  # (step, value)
 
 
 def read(run: Path, start: int = 0) -> tuple[Points, Points]:
-    """Give (step, loss) and (step, PSNR) of a run that began at step `start`."""
+    """Return (step, loss) and (step, PSNR) of a run that began at step `start`."""
     losses, scores = [], []
     for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)

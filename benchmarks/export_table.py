@@ -66,7 +66,7 @@ def export(model: str, form: str, size: tuple[int, int], folder: Path) -> dict:
 
 
 def cell(result: dict, form: str) -> str:
-    """Say one result in a few words."""
+    """Return one result in a few words."""
     if "error" in result:
         return f"no: {result['error']}"
     if FORMS[form][2]:

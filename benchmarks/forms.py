@@ -53,7 +53,7 @@ class PlainPReLU(nn.Cell):
 
 
 def pairs() -> dict[str, tuple[nn.Cell, nn.Cell, bool]]:
-    """Give name -> (form in use, plain form, takes a gate)."""
+    """Return name -> (form in use, plain form, takes a gate)."""
     slices = BilinearResize("double")
     slices.exportable = True
     return {

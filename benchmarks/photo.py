@@ -29,7 +29,7 @@ WIDTH_BY_HEIGHT = 1.5  # of a camera's sensor
 
 
 def peak_mb() -> float:
-    """Give the largest resident size of this process so far (MB of 10^6 bytes)."""
+    """Return the largest resident size of this process so far (MB of 10^6 bytes)."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 

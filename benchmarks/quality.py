@@ -36,7 +36,7 @@ Restore = Callable[[np.ndarray], np.ndarray]
 
 @dataclass
 class Method:
-    """Hold something that restores images.
+    """Something that restores images.
 
     Attributes:
         name: Its name in tables.
@@ -57,7 +57,7 @@ class Method:
 
 
 def peers(task: str, folder: Path | None, name: str) -> list[Method]:
-    """Give the published networks for a test set."""
+    """Return the published networks for a test set."""
     from peers.aodnet import AODNet
     from peers.gcanet import GCANet
     from peers.prenet import PReNet
@@ -74,7 +74,7 @@ def peers(task: str, folder: Path | None, name: str) -> list[Method]:
 
 
 def ours(task: str, given: Mapping[str, str]) -> tuple[Method, Trained] | None:
-    """Give the network whose weights were given as a run folder, file or name, else that of the default weights."""
+    """Return the network whose weights were given as a run folder, file or name, else that of the default weights."""
     source = given.get(task, "default" if has_default(task) else None)
     if source is None:
         print(f"{task}: no weights ship and none were given; only inputs and peers are measured")
@@ -91,7 +91,7 @@ class Store:
         self.folder = folder
 
     def scores(self, method: Method, test: TestSet, name: str, measure: Callable[[], dict]) -> dict[str, Any]:
-        """Give the stored scores of an image, else measure and store them."""
+        """Return the stored scores of an image, else measure and store them."""
         if method.identity is None:
             return measure()
         path = self.folder / method.name / f"{test.name.replace(' ', '_')}.json"
@@ -106,7 +106,7 @@ class Store:
 
 
 def measure_set(test: TestSet, methods: list[Method], store: Store, limit: int | None) -> list[dict[str, Any]]:
-    """Give one row per method and protocol, with means over the images."""
+    """Return one row per method and protocol, with means over the images."""
     found: dict[str, list[dict[str, Any]]] = {method.name: [] for method in methods}
     for name in test.names(limit):
         degraded, clear = test.load(name)

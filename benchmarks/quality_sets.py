@@ -69,7 +69,7 @@ class TestSet:
 
 
 def test_sets(data: Path, task: str) -> Iterator[TestSet]:
-    """Give the sets of a task that lie below `data`; `real_hazy` is last and has no targets."""
+    """Return the sets of a task that lie below `data`; `real_hazy` is last and has no targets."""
     if task == "dehaze":
         for name in _HAZE:
             yield TestSet(name, task, data / name / "hazy", data / name / "clear", multiple=4)

@@ -29,7 +29,7 @@ from mindrestore.inference.trained import Trained
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """Give the peak signal-to-noise ratio (dB) of images in [0,1]."""
+    """Return the peak signal-to-noise ratio (dB) of images in [0,1]."""
     error = float(np.mean((a.astype(np.float64) - b) ** 2))
     return float("inf") if error == 0 else -10 * np.log10(error)
 
@@ -45,7 +45,7 @@ def restorers(trained: Trained, tile: int) -> dict[str, Restorer]:
 
 
 def measure(trained: Trained, photos: list[Path], tiles: list[int], most: int) -> list[dict]:
-    """Give one row per image, tile size and way."""
+    """Return one row per image, tile size and way."""
     whole = trained.restorer("CPU")
     images = {path: read_rgb(path)[:most, :most] for path in photos}
     expected = {path: whole.restore_float(image) for path, image in images.items()}

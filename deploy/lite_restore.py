@@ -26,7 +26,7 @@ from mindrestore.inference.tiles import Tiling, run_tiled
 
 
 class LiteModel:
-    """Hold an exported network in MindSpore Lite.
+    """An exported network in MindSpore Lite.
 
     Args:
         path: MINDIR of one size, of `mindrestore export --size`.

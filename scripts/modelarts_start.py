@@ -21,7 +21,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src"
 
 
 def command_line(environment: Mapping[str, str], arguments: Sequence[str]) -> list[str]:
-    """Give the arguments of `mindrestore` for this node of the job.
+    """Return the arguments of `mindrestore` for this node of the job.
 
     Example:
         >>> command_line({"MA_NUM_GPUS": "8"}, ["--recipe", "quickstart"])[:5]

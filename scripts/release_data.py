@@ -71,7 +71,7 @@ class Photo(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Give a file name that no other photograph has."""
+        """Return a file name that no other photograph has."""
         parts = [part for part in Path(self.file).parts if part not in ("contents", "images")]
         return re.sub(r"\W+", "-", f"{self.package}-{'-'.join(parts[-2:]).rsplit('.', 1)[0]}")
 
@@ -153,7 +153,7 @@ def cut(image: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
 def degrade_haze(
     image: np.ndarray, depth: np.ndarray, night: bool, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give hazy and clear image."""
+    """Return hazy and clear image."""
     clear = vary_tones(to_float(image), rng)
     if night:
         hazy, clear, _ = hazy_night(clear, depth, rng)
@@ -201,7 +201,7 @@ def build_rain(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, s
 
 
 def degrade_rain(clear: np.ndarray, ranges: RainRanges, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Give rainy and clear image."""
+    """Return rainy and clear image."""
     rainy = add_rain(clear, draw_rain(ranges, rng), rng)
     return (compress(rainy, int(rng.integers(85, 98))) if rng.random() < 0.15 else rainy), clear
 

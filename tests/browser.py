@@ -23,7 +23,7 @@ DESKTOP, PHONE = (1280, 900), (390, 844)
 
 
 def find_chromium() -> tuple[str, str] | None:
-    """Give the paths of a browser and its driver, or None where one is missing."""
+    """Return the paths of a browser and its driver, or None where one is missing."""
     browsers = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
     browser, driver = next(filter(None, browsers), None), shutil.which("chromedriver")
     return (browser, driver) if browser and driver else None
@@ -51,7 +51,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture
 def browser(chromium):
-    """Give the browser with an empty page and a desktop window; the test fails on any error in the console.
+    """Return the browser with an empty page and a desktop window; the test fails on any error in the console.
 
     Use `browser.get(url)` for addresses and `open_page(browser, path)` for files.
     """
@@ -65,7 +65,7 @@ def browser(chromium):
 
 
 def resize(driver, size: tuple[int, int]) -> None:
-    """Give the page a viewport of exactly this width and height in CSS pixels."""
+    """Return the page a viewport of exactly this width and height in CSS pixels."""
     metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size[0] < 600}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 

@@ -33,7 +33,7 @@ def bounded_memory():
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Give the folder of real images and weights beside the checkout, or skip."""
+    """Return the folder of real images and weights beside the checkout, or skip."""
     if not SHARED.is_dir():
         pytest.skip(f"{SHARED} is absent: real images and weights are not part of the project")
     return SHARED
@@ -41,14 +41,14 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def golden_dir() -> Path:
-    """Give the folder of golden files: the one beside the checkout, else the project's own copies."""
+    """Return the folder of golden files: the one beside the checkout, else the project's own copies."""
     beside = SHARED / "golden"
     return beside if beside.is_dir() else ROOT / "tests" / "golden"
 
 
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder with 6 training pairs and 2 test pairs of smooth 48x48 images, hazy and clear."""
+    """Return a folder with 6 training pairs and 2 test pairs of smooth 48x48 images, hazy and clear."""
     import cv2
 
     from mindrestore.data.images import write_image
@@ -68,13 +68,13 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_overrides() -> list[str]:
-    """Give overrides that shrink the recipe `quickstart` to three steps of two 32x32 patches."""
+    """Return overrides that shrink the recipe `quickstart` to three steps of two 32x32 patches."""
     return ["data.patch_size=32", "train.batch_size=2", "train.max_steps=3", "train.log_every=1", "data.workers=1"]
 
 
 @pytest.fixture
 def weights_folder(tmp_path, monkeypatch) -> Path:
-    """Give an empty folder in place of the one whose weights ship."""
+    """Return an empty folder in place of the one whose weights ship."""
     folder = tmp_path / "shipped"
     folder.mkdir()
     monkeypatch.setattr("mindrestore.weights.shipped.FOLDER", folder)
@@ -90,7 +90,7 @@ LIGHT = {
 
 @pytest.fixture
 def ship(weights_folder):
-    """Give a function that puts a small network with random weights and its card into that folder."""
+    """Return a function that puts a small network with random weights and its card into that folder."""
     from mindrestore.models.registry import create_model, model_spec
     from mindrestore.weights.convert import save_weights
     from mindrestore.weights.files import sha256_of

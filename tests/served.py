@@ -154,7 +154,7 @@ def shared_server(tmp_path_factory):
 
 @pytest.fixture
 def server(shared_server):
-    """Give a server that has nothing to do and no files."""
+    """Return a server that has nothing to do and no files."""
     yield shared_server
     shared_server.work.gate.set()
     wait_until(lambda: shared_server.queue.counts() == {"waiting": 0, "working": 0})

@@ -26,7 +26,7 @@ SETS = """[{name: light, root: a, sigma: 5, task: denoise}, {name: strong, root:
 
 @pytest.fixture
 def two_tasks(tiny_data, tmp_path):
-    """Give overrides for a recipe whose table has three sets of two tasks."""
+    """Return overrides for a recipe whose table has three sets of two tasks."""
     (tmp_path / "a").symlink_to(tiny_data / "test/clear")
     (tmp_path / "b").symlink_to(tiny_data)
     (tmp_path / "list.csv").write_text("a/0.png,a/0.png\nb/train/clear/3.png | b/train/hazy/3.png\n")

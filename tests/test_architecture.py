@@ -17,6 +17,7 @@ PACKAGE = ROOT / "src" / "mindrestore"
 # A module imports only from its own row and the rows before it.
 ROWS = (
     "errors",
+    "files",
     "launch",
     "recipes",
     "data",
@@ -158,7 +159,7 @@ def test_every_readme_command_is_run_somewhere(command):
 
 
 def essential_words(command: str) -> list[tuple[str, ...]]:
-    """Give what a covering test has to contain, each in one of several forms: script or sub-command, and flags."""
+    """Return what a covering test has to contain, each in one of several forms: script or sub-command, and flags."""
     words = command.split()
     while "=" in words[0]:  # NAME=value before the program
         words.pop(0)

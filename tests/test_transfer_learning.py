@@ -20,7 +20,7 @@ from mindrestore.weights.convert import load_weights, save_weights
 
 @pytest.fixture(scope="module")
 def vgg_file(tmp_path_factory):
-    """Give a file of VGG-16 with random weights."""
+    """Return a file of VGG-16 with random weights."""
     path = tmp_path_factory.mktemp("vgg") / "vgg16.npz"
     save_weights(VGGFeatures("vgg16", (last_tap("vgg16"),)), path)
     return path
@@ -28,7 +28,7 @@ def vgg_file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """Give trainA, trainB, testA, testB with images of 64 to 72 pixels."""
+    """Return trainA, trainB, testA, testB with images of 64 to 72 pixels."""
     root, rng = tmp_path_factory.mktemp("ab"), np.random.default_rng(0)
     for split, count in (("train", 3), ("test", 1)):
         for i in range(count):

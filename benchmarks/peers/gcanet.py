@@ -57,7 +57,7 @@ class GCANet:
 
 
 def edges(levels: np.ndarray) -> np.ndarray:
-    """Give the mean absolute difference of every pixel to its four neighbours (H, W, 1), over three colours."""
+    """Return the mean absolute difference of every pixel to its four neighbours (H, W, 1), over three colours."""
     across, down = np.abs(np.diff(levels, axis=1)), np.abs(np.diff(levels, axis=0))
     total = np.zeros_like(levels)
     total[:, 1:] += across

@@ -11,7 +11,7 @@ from mindspore import Tensor, ops
 
 
 class Arrays:
-    """Hold the arrays of a network, and apply its layers by name.
+    """The arrays of a network, and apply its layers by name.
 
     Args:
         arrays: Name -> array; convolutions as (out, in, height, width).

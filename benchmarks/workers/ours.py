@@ -21,7 +21,7 @@ from mindrestore.models.registry import create_model, model_spec
 
 
 def build(case: str, model: str, shape: tuple[int, ...]) -> Callable[[], object]:
-    """Give a function that runs the case once and waits for its result."""
+    """Return a function that runs the case once and waits for its result."""
     rng = np.random.default_rng(0)
     x = Tensor(rng.random(shape, dtype=np.float32))
     if case == "train":
@@ -50,7 +50,7 @@ def first(output: Tensor | tuple) -> Tensor:
 
 
 def training_step(model: str, x: Tensor, target: Tensor) -> Callable[[], object]:
-    """Give one whole update with L1 on every stage and Adam, as the trainer does it."""
+    """Return one whole update with L1 on every stage and Adam, as the trainer does it."""
     from mindrestore.engine.optim import build_optimizer
     from mindrestore.engine.step import StepOptions, SupervisedStep
     from mindrestore.losses.objective import build_objective

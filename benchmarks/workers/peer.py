@@ -11,7 +11,7 @@ from protocol import arguments, serve
 
 
 def build(case: str, peer: str, shape: tuple[int, ...]) -> Callable[[], object]:
-    """Give a function that runs the case once."""
+    """Return a function that runs the case once."""
     module, _, expression = peer.partition(":")
     cell = eval(expression, vars(importlib.import_module(module)))
     torch.manual_seed(0)

@@ -20,7 +20,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def peak_mb() -> float:
-    """Give the largest resident size of this process so far (MiB)."""
+    """Return the largest resident size of this process so far (MiB)."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

@@ -45,7 +45,7 @@ PathLike = Union[str, Path]
 
 @dataclass(frozen=True)
 class EvalReport:
-    """Hold an evaluation of one set or several, its table, and the folder with CSV, JSON, pictures and index.html."""
+    """An evaluation of one set or several, its table, and the folder with CSV, JSON, pictures and index.html."""
 
     evaluation: Evaluation | SetsEvaluation
     table: str
@@ -161,10 +161,6 @@ def training_pairs(data: DataConfig) -> list[Pair]:
 
     Raises:
         DatasetError: The list or the folder cannot be used; the message names file and row.
-
-    Example:
-        >>> len(training_pairs(load_recipe("dsrir/noise", ["data.root=/data"]).data))
-        5144
     """
     if data.mix:
         return mixed_pairs(data)

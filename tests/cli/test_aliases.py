@@ -32,7 +32,7 @@ MPILNET = shlex.split("""
 
 
 def train_recipe(*words):
-    """Give the recipe that `train.py WORDS` would run."""
+    """Return the recipe that `train.py WORDS` would run."""
     return load_recipe(*choose_recipe(parse(build_parser(), ["train", *words])))
 
 

@@ -16,7 +16,7 @@ from mindrestore.weights.torch_writer import write_torch_file
 
 @pytest.fixture
 def official(tmp_path):
-    """Give an official file of a small AECR-Net, and its arrays."""
+    """Return an official file of a small AECR-Net, and its arrays."""
     net = create_model("aecrnet", **SMALL["aecrnet"])
     arrays = {name: parameter.asnumpy() for name, parameter in net.parameters_and_names()}
     write_torch_file(tmp_path / "official.pth", {f"module.{name}": array for name, array in arrays.items()})

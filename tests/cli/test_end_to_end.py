@@ -187,7 +187,7 @@ def test_models_prints_the_specs(capsys):
 
 @pytest.fixture
 def broken_data(tiny_data, tmp_path) -> Path:
-    """Give a copy of the tiny data set to damage."""
+    """Return a copy of the tiny data set to damage."""
     return Path(shutil.copytree(tiny_data, tmp_path / "copy"))
 
 

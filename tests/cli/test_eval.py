@@ -24,7 +24,7 @@ TINY = {"n_feat": 8, "scale_unetfeats": 4, "scale_orsnetfeats": 4, "num_cab": 1}
 
 @pytest.fixture(scope="module")
 def rain(tmp_path_factory) -> Path:
-    """Give `Synthetic_Rain_Datasets` with pairs of 32x40 images, two of them in Rain100H."""
+    """Return `Synthetic_Rain_Datasets` with pairs of 32x40 images, two of them in Rain100H."""
     root = tmp_path_factory.mktemp("data") / "Synthetic_Rain_Datasets"
     rng = np.random.default_rng(0)
     for place, (name, count) in enumerate(SETS.items()):
@@ -38,7 +38,7 @@ def rain(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
-    """Give a run folder with a tiny deraining network as it is initialised."""
+    """Return a run folder with a tiny deraining network as it is initialised."""
     folder = tmp_path_factory.mktemp("runs") / "derain"
     folder.mkdir()
     recipe = {

@@ -20,7 +20,7 @@ FIVE = ["BSD68-15", "BSD68-25", "BSD68-50", "Rain100L", "SOTS"]
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Give two noisy, one rainy and two hazy images of odd sizes."""
+    """Return two noisy, one rainy and two hazy images of odd sizes."""
     root, rng = tmp_path_factory.mktemp("datasets"), np.random.default_rng(0)
 
     def scene(height=37, width=45):

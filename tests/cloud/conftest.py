@@ -88,7 +88,7 @@ class Weed:
 
 
 def client(server: str, key: str = KEY, secret: str = SECRET, timeout: int = 60):
-    """Give the official client for the store of the tests."""
+    """Return the official client for the store of the tests."""
     from obs import ObsClient
 
     options = {"signature": "v4", "path_style": True, "max_retry_count": 0, "timeout": timeout}
@@ -122,7 +122,7 @@ def start_weed(folder: Path) -> Weed:
 
 @pytest.fixture(scope="session")
 def weed(tmp_path_factory):
-    """Give a running store with the bucket `data`."""
+    """Return a running store with the bucket `data`."""
     weed = start_weed(tmp_path_factory.mktemp("weed"))
     yield weed
     weed.kill()
@@ -130,7 +130,7 @@ def weed(tmp_path_factory):
 
 @pytest.fixture
 def own_weed(tmp_path):
-    """Give a store that a test may kill."""
+    """Return a store that a test may kill."""
     folder = tmp_path / "weed"
     folder.mkdir()
     weed = start_weed(folder)

@@ -32,7 +32,7 @@ def store_for(weed, key=KEY, secret=SECRET, patience=(0.05, 0.1), part_size=PART
 
 @pytest.fixture
 def folder(request):
-    """Give a folder of the store that no other test uses."""
+    """Return a folder of the store that no other test uses."""
     return Address("data", hashlib.md5(request.node.name.encode()).hexdigest()[:12])
 
 
@@ -161,7 +161,7 @@ def test_a_broken_off_download_goes_on(weed, folder, tmp_path):
     remote, starts, opened = store.find(address), [], store.objects.open
 
     def short(address, start=0):
-        """Give a connection that breaks off after one block, the first time."""
+        """Return a connection that breaks off after one block, the first time."""
         starts.append(start)
         context = opened(address, start)
         if len(starts) > 1:

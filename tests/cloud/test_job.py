@@ -35,7 +35,7 @@ def store(credentials):
 
 @pytest.fixture(scope="module")
 def data_in_store(weed, tiny_data):
-    """Give the address of a small data set in the store."""
+    """Return the address of a small data set in the store."""
     Mirror(CheckedStore(ObsStore(client(weed.server))), tiny_data, Address("data", "tiny")).push()
     return "obs://data/tiny"
 

@@ -12,7 +12,7 @@ from mindrestore.data.noise import add_noise, noise_rng
 
 
 def places(height, width):
-    """Give an image whose pixels tell their own row and column."""
+    """Return an image whose pixels tell their own row and column."""
     rows, columns = np.mgrid[:height, :width]
     return np.stack([rows % 256, columns % 256, rows // 256 * 16 + columns // 256], 2).astype(np.uint8)
 

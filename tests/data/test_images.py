@@ -10,16 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from mindrestore.data.images import (
-    ImageError,
-    list_images,
-    read_depth,
-    read_image,
-    read_rgb,
-    to_float,
-    write_bytes,
-    write_image,
-)
+from mindrestore.data.images import ImageError, list_images, read_depth, read_image, read_rgb, to_float, write_image
+from mindrestore.files import WriteError, write_bytes
 
 
 @pytest.fixture
@@ -159,7 +151,7 @@ def test_failed_write_keeps_the_old_file_and_leaves_no_temporary(tmp_path, colou
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(ImageError, match="disk is full"):
+    with pytest.raises(WriteError, match="disk is full"):
         write_image(tmp_path / "a.png", 255 - colours)
     assert (tmp_path / "a.png").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
@@ -167,14 +159,14 @@ def test_failed_write_keeps_the_old_file_and_leaves_no_temporary(tmp_path, colou
 
 def test_write_errors_are_explained(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ImageError, match="cannot be written"):
+    with pytest.raises(WriteError, match="cannot be written"):
         write_bytes(tmp_path / "file" / "a.bin", b"1")
 
     def refuse(source, destination):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(os, "replace", refuse)
-    with pytest.raises(ImageError, match="no permission"):
+    with pytest.raises(WriteError, match="no permission"):
         write_bytes(tmp_path / "a.bin", b"1")
 
 

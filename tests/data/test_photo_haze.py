@@ -24,7 +24,7 @@ def two_halves():
 
 
 def seed_with(flat):
-    """Give a seed whose image is, or is not, at one distance all over."""
+    """Return a seed whose image is, or is not, at one distance all over."""
     return next(s for s in range(50) if (np.ptp(picture_depth(two_halves(), np.random.default_rng(s))) == 0) == flat)
 
 

@@ -17,7 +17,7 @@ LEVEL = Camera(1.5, 0.0, 0.0, np.pi / 2)
 
 
 def directions(width, height):
-    """Give the pixel directions of the level 90-degree camera, from first principles."""
+    """Return the pixel directions of the level 90-degree camera, from first principles."""
     x = (np.arange(width) + 0.5) / width * 2 - 1
     y = (1 - (np.arange(height) + 0.5) / height * 2) * height / width
     x, y = np.meshgrid(x, y)

@@ -24,7 +24,7 @@ ALL = ("hflip", "vflip", "rot90", "transpose")
 
 
 def numbered(height, width):
-    """Give an image in which every pixel tells its own place."""
+    """Return an image in which every pixel tells its own place."""
     rows, columns = np.mgrid[:height, :width]
     return np.stack([rows, columns, rows * width + columns], 2).astype(np.int32)
 
@@ -179,7 +179,7 @@ def test_edge_decay_brings_crops_to_the_border_as_often_as_it_says():
 
 
 class Draws:
-    """Give chosen numbers where a generator draws."""
+    """Provide chosen numbers where a generator draws."""
 
     def __init__(self, *numbers):
         self.numbers, self.limits = list(numbers), []

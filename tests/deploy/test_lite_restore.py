@@ -38,7 +38,7 @@ class Invert(nn.Cell):
 
 
 def stand_in() -> types.ModuleType:
-    """Give the few names of mindspore_lite that the example uses."""
+    """Return the few names of mindspore_lite that the example uses."""
 
     class Tensor:
         def __init__(self, shape=(), data=None):

@@ -76,7 +76,7 @@ def train(folder, steps, mode="pynative", seed=0, wounded=False):
 
 
 def values_of(trainer):
-    """Give everything that the ranks have to agree on."""
+    """Return everything that the ranks have to agree on."""
     params = {name: param.asnumpy() for name, param in trainer.learner.named_params().items()}
     scale = np.array(trainer.learner.facts()["loss_scale"]["loss_scale"], np.float64)
     return {**params, "scale": scale, "updates": np.array(trainer.learner.facts()["updates"])}

@@ -65,7 +65,7 @@ def losses(folder):
 
 
 def communication_shares(folder):
-    """Give the share of every record that has one; some come from a single process."""
+    """Return the share of every record that has one; some come from a single process."""
     records = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
     found = [record["communication_share"] for record in records if "communication_share" in record]
     assert found

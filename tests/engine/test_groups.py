@@ -19,7 +19,7 @@ BATCHES = [(Tensor(batch.input), Tensor(batch.target)) for batch in TinyLoader()
 
 
 def moved(config, mode="graph", steps=1):
-    """Give how far every parameter moves."""
+    """Return how far every parameter moves."""
     net = TinyNet().set_train(True)
     before = {param.name: param.asnumpy().copy() for param in net.trainable_params()}
     optimizer = build_optimizer(config, net.trainable_params())

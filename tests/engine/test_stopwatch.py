@@ -10,7 +10,7 @@ from mindrestore.engine.stopwatch import Stopwatch, describe_times
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Give a clock that stands still until it is set: clock[0] is the time."""
+    """Return a clock that stands still until it is set: clock[0] is the time."""
     now = [100.0]
     monkeypatch.setattr(stopwatch.time, "perf_counter", lambda: now[0])
     return now

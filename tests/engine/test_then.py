@@ -21,7 +21,7 @@ THEN = "then={loss: {terms: {consistency: {weight: 0.4, crop: random}}}, train: 
 
 @pytest.fixture(scope="module")
 def chain(tiny_data, tiny_overrides):
-    """Give a recipe of two stages; the network is a tiny one."""
+    """Return a recipe of two stages; the network is a tiny one."""
     rhythm = ["train.checkpoint_every=1", "train.checkpoint_unit=step", "train.val_every=3", "train.mode=pynative"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(api, "create_model", lambda name, **hyper: TinyNet())
@@ -46,7 +46,7 @@ def stopping_at(monkeypatch, stage, step):
 
 @pytest.fixture(scope="module")
 def reference(chain, tmp_path_factory):
-    """Give the folder of the first stage; that of the second lies beside it."""
+    """Return the folder of the first stage; that of the second lies beside it."""
     folder = tmp_path_factory.mktemp("reference") / "whole"
     assert api.train(chain, run_dir=folder).run_dir == folder.with_name("whole_stage2")
     return folder

@@ -16,7 +16,7 @@ HEIGHT, WIDTH = 72, 96
 
 
 def scene(top=0.0, left=0.0):
-    """Give a smooth picture of endless waves, seen from a position in pixels."""
+    """Return a smooth picture of endless waves, seen from a position in pixels."""
     y, x = np.mgrid[top : top + HEIGHT, left : left + WIDTH]
     waves = [
         np.sin(0.31 * x + 0.17 * y)

@@ -73,7 +73,7 @@ def test_dsrir(golden_dir):
 
 @pytest.fixture
 def mprnet(golden_dir):
-    """Give the metrics of the official MPRNet: the whole file when it is there, else the copy of this part."""
+    """Return the metrics of the official MPRNet: the whole file when it is there, else the copy of this part."""
     whole = golden_dir / "mprnet_units.npz"
     file = np.load(whole if whole.is_file() else OWN_GOLDEN / "mprnet_metrics.npz")
     return {key.split("/")[1]: file[key] for key in file.files if key.startswith("metric/")}

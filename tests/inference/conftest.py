@@ -13,7 +13,7 @@ _BLANK = {"tasks": ("dehazing",), "value_range": (0.0, 1.0), "parameters": 0, "p
 
 @pytest.fixture(scope="session")
 def spec_of():
-    """Give a function that makes the spec of a network with sizes in multiples of 4, from 8 on."""
+    """Return a function that makes the spec of a network with sizes in multiples of 4, from 8 on."""
 
     def make(**changes):
         required = {

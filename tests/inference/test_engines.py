@@ -49,7 +49,7 @@ def photo():
 
 @pytest.fixture(params=["mindir", "onnx"])
 def export(request, net, spec_of, tmp_path):
-    """Give a function that exports in one format."""
+    """Return a function that exports in one format."""
     if request.param == "onnx":
         pytest.importorskip("onnxruntime")
 

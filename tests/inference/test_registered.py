@@ -42,7 +42,7 @@ EXPORTS = [
 
 @pytest.fixture(scope="module", params=NAMES)
 def restore(request):
-    """Give a restorer that is compiled once for the images of all tests."""
+    """Return a restorer that is compiled once for the images of all tests."""
     ms.set_seed(0)
     return Restorer(request.param, device="CPU", hyper=SMALL[request.param])
 

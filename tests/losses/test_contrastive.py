@@ -44,12 +44,12 @@ def vgg_without_bias():
 
 @pytest.fixture(scope="module")
 def small_vgg():
-    """Give layers with random weights; the relations between the forms hold for any."""
+    """Return layers with random weights; the relations between the forms hold for any."""
     return load_golden(VGGFeatures("vgg16", TAPS))
 
 
 def golden_images(golden, scale: float = 1.0) -> list[Tensor]:
-    """Give output, hazy and clear images in the order of the loss."""
+    """Return output, hazy and clear images in the order of the loss."""
     return [Tensor(golden[f"cr/{key}"] * np.float32(scale)) for key in ("a", "n", "p")]
 
 
@@ -113,7 +113,7 @@ def test_golden_model_zoo_forms(golden, vgg_without_bias, form, key, graph):
 
 
 class Step(nn.Cell):
-    """Give total, terms and the gradients of the total in the parameters of the network."""
+    """Provide total, terms and the gradients of the total in the parameters of the network."""
 
     def __init__(self, net: nn.Cell, objective: Objective) -> None:
         super().__init__(auto_prefix=False)
@@ -203,7 +203,7 @@ def test_unknown_form_is_refused(small_vgg):
 
 @pytest.fixture(scope="module")
 def files(small_vgg, tmp_path_factory):
-    """Give VGG-16 files as torchvision's features: complete, and without biases."""
+    """Return VGG-16 files as torchvision's features: complete, and without biases."""
     folder = tmp_path_factory.mktemp("vgg")
     arrays = {name: p.asnumpy() for name, p in small_vgg.parameters_and_names()}
     np.savez(folder / "vgg16.npz", **arrays, **{"features.26.bias": np.zeros(512, np.float32)})

@@ -43,7 +43,7 @@ def vgg():
 
 
 def case(golden, name):
-    """Give the arrays of a case; the project's own copy of the file leaves some out."""
+    """Return the arrays of a case; the project's own copy of the file leaves some out."""
     arrays = section(golden, f"{name}.")
     if not arrays:
         pytest.skip(f"case {name} is in the full golden file only")
@@ -64,7 +64,7 @@ def objective_of(vgg) -> Objective:
 
 
 def random_outputs(side=16):
-    """Give images near [0, 1] and maps around 0, then an input and a target."""
+    """Return images near [0, 1] and maps around 0, then an input and a target."""
     images = tuple(Tensor(RNG.random((2, 3, side, side)).astype(np.float32)) for _ in range(3))
     maps = tuple(Tensor(RNG.standard_normal((2, 3, side, side)).astype(np.float32)) for _ in range(3))
     return (images, maps), *(Tensor(RNG.random((2, 3, side, side)).astype(np.float32)) for _ in range(2))
@@ -110,7 +110,7 @@ def test_golden_terms_and_total(golden, vgg, name, graph):
 
 
 class Gradients(nn.Cell):
-    """Give total and terms, and the gradients of the total in all trained parameters."""
+    """Provide total and terms, and the gradients of the total in all trained parameters."""
 
     def __init__(self, net: nn.Cell, objective: Objective) -> None:
         super().__init__(auto_prefix=False)

@@ -22,7 +22,7 @@ TABLE = [
 
 
 def images(side: int) -> dict[str, np.ndarray]:
-    """Give a pattern P, one of less contrast (A), and that with waves (B)."""
+    """Return a pattern P, one of less contrast (A), and that with waves (B)."""
     c, y, x = np.meshgrid(np.arange(3), np.arange(side), np.arange(side), indexing="ij")
     pattern = ((3 * c + 5 * y + 7 * x + x * y // 16) % 17) / 16
     paler = 0.6 * pattern + 0.3

@@ -8,7 +8,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def dehazeformer_shapes(widths: Sequence[int], depths: Sequence[int], attention: Sequence[float], mixer: str) -> Shapes:
-    """Give name -> shape of all parameters and of the tables of relative positions."""
+    """Return name -> shape of all parameters and of the tables of relative positions."""
     w1, w2, w3 = widths
     found: Shapes = {
         **_layer("patch_embed.proj", w1, 3, 3),

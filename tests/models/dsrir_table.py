@@ -6,7 +6,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def dsrir_shapes(*, width: int, blocks: int, groups: int) -> Shapes:
-    """Give name -> shape; 16, 2 and 4 are the published sizes."""
+    """Return name -> shape; 16, 2 and 4 are the published sizes."""
     c1, c2, c3 = 2 * width, 3 * width, 4 * width
     found: Shapes = {
         "ebd.weight": (c1 + c2 + c3, 3, 3, 3),

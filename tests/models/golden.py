@@ -67,12 +67,12 @@ def load_golden_dehazeformer(net: nn.Cell) -> nn.Cell:
 
 
 def section(golden: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    """Give the arrays below a prefix, without it."""
+    """Return the arrays below a prefix, without it."""
     return {key[len(prefix) :]: golden[key] for key in golden if key.startswith(prefix)}
 
 
 def error(actual: np.ndarray, expected: np.ndarray) -> float:
-    """Give the largest difference relative to the largest reference value."""
+    """Return the largest difference relative to the largest reference value."""
     actual, expected = (np.asarray(v, np.float64) for v in (actual, expected))
     assert actual.shape == expected.shape, f"shape {actual.shape} instead of {expected.shape}"
     return float(np.abs(actual - expected).max() / max(np.abs(expected).max(), 1e-30))
@@ -89,7 +89,7 @@ def assert_close(actual: Mapping[str, np.ndarray], expected: Mapping[str, np.nda
 
 
 def gradient_facts(names: Iterable[str], gradients: Iterable[Tensor]) -> dict[str, np.ndarray]:
-    """Give norm, head and whole of every gradient under the keys of the golden files."""
+    """Return norm, head and whole of every gradient under the keys of the golden files."""
     facts = {}
     for name, gradient in zip(names, gradients):
         value = gradient.asnumpy()

@@ -13,7 +13,7 @@ _WIDTHS = (32, 64, 128, 256, 256)  # of the decoder at the same scales
 
 
 def mpilnet_shapes(*, vgg_depth: int, share_encoder: bool, freeze_encoder: bool = False) -> Shapes:
-    """Give name -> shape; freezing changes none of them."""
+    """Return name -> shape; freezing changes none of them."""
     found: Shapes = {}
     for number in range(1 if share_encoder else 3):
         channels = 3

@@ -6,7 +6,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def mprnet_shapes(n_feat: int, scale_unetfeats: int, scale_orsnetfeats: int, num_cab: int, reduction: int) -> Shapes:
-    """Give the name and shape of every parameter for some hyper-parameters."""
+    """Return the name and shape of every parameter for some hyper-parameters."""
     n, full = n_feat, n_feat + scale_orsnetfeats
     c1, c2, c3 = n, n + scale_unetfeats, n + 2 * scale_unetfeats
     shapes: Shapes = {"shallow_feat1.1.body.1.weight": (1,)}

@@ -80,7 +80,7 @@ class HookedLoss(nn.Cell):
 
 
 class Gradients(nn.Cell):
-    """Give the value of a loss cell with its extra outputs, and the gradients of its input and of the parameters."""
+    """The value of a loss cell with its extra outputs, and the gradients of its input and of the parameters."""
 
     def __init__(self, loss: nn.Cell, net: nn.Cell) -> None:
         super().__init__(auto_prefix=False)
@@ -97,7 +97,7 @@ def golden(golden_dir):
 
 
 def prepare(mode: str, phase: str) -> tuple[AECRNet, Callable]:
-    """Give the golden network, and what computes loss, layers and gradients in this mode."""
+    """Return the golden network, and what computes loss, layers and gradients in this mode."""
     net = load_golden(AECRNet()).set_train(phase == "train")
     if mode == "pynative":
         return net, Gradients(HookedLoss(net), net)

@@ -16,7 +16,7 @@ RNG = np.random.default_rng(0)
 
 
 class Gradients(nn.Cell):
-    """Give the output of a layer, and the gradients of sum(output * weights) in its input and parameters."""
+    """The output of a layer, and the gradients of sum(output * weights) in its input and parameters."""
 
     def __init__(self, layer: nn.Cell) -> None:
         super().__init__(auto_prefix=False)

@@ -39,7 +39,7 @@ def test_cpu_setting_depends_on_the_release_and_respects_the_user(monkeypatch, v
 
 
 def printed(tmp_path, how, **environment):
-    """Give the lines that a program prints which prepares MindSpore and computes something."""
+    """Return the lines that a program prints which prepares MindSpore and computes something."""
     (tmp_path / "program.py").write_text(SCRIPT)
     command = [sys.executable, str(tmp_path / "program.py"), how]
     done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=True)

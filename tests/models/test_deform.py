@@ -24,7 +24,7 @@ def golden(golden_dir):
 
 
 class Product(nn.Cell):
-    """Give sum((sample + bias) * dout), whose gradients the golden file holds, and the output beside it."""
+    """Provide sum((sample + bias) * dout), whose gradients the golden file holds, and the output beside it."""
 
     def __init__(self, sample: DeformSample) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Product(nn.Cell):
 
 
 class Gradients(nn.Cell):
-    """Give the output and the gradients of all six inputs."""
+    """The output and the gradients of all six inputs."""
 
     def __init__(self, loss: Product) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ def build(window: Window, path: str, graph: bool):
 
 
 def evaluate(window: Window, path: str, inputs: tuple, graph: bool) -> dict[str, np.ndarray]:
-    """Give output and gradients for (x, dy, dx, mask, weight, bias, dout)."""
+    """Return output and gradients for (x, dy, dx, mask, weight, bias, dout)."""
     out, gradients = build(window, path, graph)(*(Tensor(np.ascontiguousarray(v)) for v in inputs))
     d_x, d_dy, d_dx, d_mask, d_weight, d_bias = (g.asnumpy() for g in gradients)
     pairs = np.stack((d_dy, d_dx), 2)  # (N, taps, 2, Ho, Wo), the published order of channels

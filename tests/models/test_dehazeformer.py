@@ -38,7 +38,7 @@ def drawn(case: str, seed: int) -> np.ndarray:
     scope="module", params=[pytest.param(name, marks=() if name[-2:] == "_t" else pytest.mark.slow) for name in FILES]
 )
 def case(request, golden_dir):
-    """Give the golden arrays of a size and its network with the golden weights."""
+    """Return the golden arrays of a size and its network with the golden weights."""
     with np.load(golden_dir / f"{FILES[request.param]}.npz") as file:
         golden = dict(file)
     return golden, load_golden_dehazeformer(create_model(request.param))
@@ -122,7 +122,7 @@ def test_golden_outputs_of_one_compilation(case):
 
 
 class Loss(nn.Cell):
-    """Give the mean absolute difference from a target."""
+    """The mean absolute difference from a target."""
 
     def __init__(self, net: nn.Cell) -> None:
         super().__init__(auto_prefix=False)

@@ -33,7 +33,7 @@ def net():
 
 
 def case(golden, name):
-    """Give the input of a case and its outputs; the project's own copy of the file leaves some out."""
+    """Return the input of a case and its outputs; the project's own copy of the file leaves some out."""
     arrays = section(golden, f"{name}.")
     if not arrays:
         pytest.skip(f"case {name} is in the full golden file only")
@@ -49,7 +49,7 @@ def assert_golden(outputs, expected):
 
 
 def fingerprint(value: np.ndarray) -> np.ndarray:
-    """Give sum, norm and 14 samples."""
+    """Return sum, norm and 14 samples."""
     flat = value.astype(np.float64).ravel()
     return np.concatenate(([flat.sum(), np.linalg.norm(flat)], flat[np.linspace(0, flat.size - 1, 14).astype(int)]))
 
@@ -131,7 +131,7 @@ def keep(found, key):
 
 @pytest.fixture(scope="module")
 def compiled():
-    """Give the network compiled once for all sizes."""
+    """Return the network compiled once for all sizes."""
     net = load_golden(DSRIR())
     net.set_inputs(Tensor(shape=(None, 3, None, None), dtype=ms.float32))
     return ms.jit(net)
@@ -190,7 +190,7 @@ def test_half_precision_trains_close_to_float32():
 
 
 class MeanSquare(nn.Cell):
-    """Give the mean square of the final image."""
+    """The mean square of the final image."""
 
     def __init__(self, net: nn.Cell) -> None:
         super().__init__(auto_prefix=False)

@@ -156,7 +156,7 @@ def small(name: str, seed: int = 0, **changes: Any) -> nn.Cell:
 
 
 def image(name: str, rows: int | None = None, columns: int | None = None, batch: int = 2) -> Tensor:
-    """Give random images of the smallest size plus some multiples that the network asks for."""
+    """Return random images of the smallest size plus some multiples that the network asks for."""
     spec = model_spec(name)
     step = spec.size_multiple
     usual = (4, 6) if step < 32 else (0, 1)  # a network with such steps is large itself
@@ -175,7 +175,7 @@ def trainable(net: nn.Cell) -> dict[str, np.ndarray]:
 
 
 def raw_image(net: nn.Cell, spec: ModelSpec, x: Tensor) -> np.ndarray:
-    """Give the restored image in units of [0, 1] without clipping."""
+    """Return the restored image in units of [0, 1] without clipping."""
     low, high = spec.value_range
     output = net(x * (high - low) + low)
     for index in ImageModel(net, spec).path:
@@ -255,7 +255,7 @@ def test_weights_follow_the_seed(name):
 
 
 def output_and_gradients(name: str, graph: bool) -> dict[str, np.ndarray]:
-    """Give the outputs, every gradient that is not 0 by construction, and the buffers; none of these gradients is 0."""
+    """Return the outputs, every gradient that is not 0 by construction, and the buffers."""
     net = small(name).set_train(True)
     net_output = net if model_spec(name).output_index is None else EveryOutput(net)
     gradients = Gradients(net_output, net)
@@ -300,7 +300,7 @@ def flat(outputs):
 
 
 class Gradients(nn.Cell):
-    """Give the output, and the gradients of its mean square in the parameters."""
+    """The output, and the gradients of its mean square in the parameters."""
 
     def __init__(self, net_output: nn.Cell, net: nn.Cell) -> None:
         super().__init__(auto_prefix=False)
@@ -318,7 +318,7 @@ class Gradients(nn.Cell):
 
 @cache
 def unmoved(name: str) -> tuple[nn.Cell, np.ndarray]:
-    """Give a small network and what it makes of the image, once for all of its hyper-parameters."""
+    """Return a small network and what it makes of the image, once for all of its hyper-parameters."""
     net = small(name)
     return net, raw_image(net, model_spec(name), image(name))
 

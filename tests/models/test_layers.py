@@ -15,7 +15,7 @@ RNG = np.random.default_rng(0)
 
 
 def value_and_gradients(function, *inputs, weights=None):
-    """Give the value, and the gradients of sum(value * fixed random numbers)."""
+    """Return the value, and the gradients of sum(value * fixed random numbers)."""
     value = function(*inputs)
     probe = Tensor(np.random.default_rng(7).standard_normal(value.shape).astype(np.float32))
 

@@ -92,7 +92,7 @@ def test_start_of_the_weights(net):
 
 
 def net_shape(net: nn.Cell, bias: str) -> tuple[int, ...]:
-    """Give the shape of the kernel that a bias belongs to."""
+    """Return the shape of the kernel that a bias belongs to."""
     return dict(net.parameters_and_names())[bias.replace(".bias", ".weight")].shape
 
 

@@ -42,7 +42,7 @@ def units(golden_dir):
 
 @pytest.fixture(scope="module", params=TASKS)
 def case(request, golden_dir):
-    """Give a task's golden arrays and its network with the plain weights."""
+    """Return a task's golden arrays and its network with the plain weights."""
     with np.load(golden_dir / f"mprnet_{request.param}.npz") as file:
         return request.param, dict(file), load_golden_mprnet(create_model(f"mprnet_{request.param}"))
 
@@ -194,7 +194,7 @@ def test_golden_gradients_and_damped_outputs(case, graph):
 
 
 class TaskLoss(nn.Cell):
-    """Give the task's training loss and the three images."""
+    """The task's training loss and the three images."""
 
     def __init__(self, net: nn.Cell, objective: nn.Cell) -> None:
         super().__init__(auto_prefix=False)

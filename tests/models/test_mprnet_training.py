@@ -23,7 +23,7 @@ SLOW = ("deblurring", "denoising")
 
 @pytest.fixture(scope="module", params=[*(pytest.param(task, marks=pytest.mark.slow) for task in SLOW), "deraining"])
 def case(request, golden_dir):
-    """Give a task and its golden arrays."""
+    """Return a task and its golden arrays."""
     with np.load(golden_dir / f"mprnet_{request.param}.npz") as file:
         return request.param, dict(file)
 

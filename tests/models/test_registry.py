@@ -19,7 +19,7 @@ X = np.random.default_rng(0).random((2, 3, 4, 4)).astype(np.float32)
 
 
 class Affine(nn.Cell):
-    """Give (input, 3 * input, input) and remember whether it was made ready for export."""
+    """Provide (input, 3 * input, input) and remember whether it was made ready for export."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ from mindrestore.pages.evaluation import write_evaluation_page
 
 @pytest.fixture(scope="session")
 def pairs(tmp_path_factory) -> list[Pair]:
-    """Give four pairs of 40x24 images: clear ones, and the same darker, each by another factor."""
+    """Return four pairs of 40x24 images: clear ones, and the same darker, each by another factor."""
     root = tmp_path_factory.mktemp("pairs")
     rng = np.random.default_rng(0)
     found = []
@@ -32,7 +32,7 @@ def pairs(tmp_path_factory) -> list[Pair]:
 
 @pytest.fixture(scope="session")
 def write_report(pairs):
-    """Give a function that evaluates a brightening by a factor and writes the report."""
+    """Return a function that evaluates a brightening by a factor and writes the report."""
 
     def write(folder: Path, factor: float, run: Path | None = None, chosen=pairs, protocol="rgb") -> Evaluation:
         result = evaluate_pairs(
@@ -48,7 +48,7 @@ def write_report(pairs):
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory) -> Path:
-    """Give a run folder with six logged intervals, a validation, and the half line of a killed process."""
+    """Return a run folder with six logged intervals, a validation, and the half line of a killed process."""
     folder = tmp_path_factory.mktemp("runs") / "first"
     folder.mkdir()
     records = [

@@ -72,13 +72,13 @@ class Page(HTMLParser):
             self._cell[0] += data
 
     def files(self, folder: Path) -> list[Path]:
-        """Give the files that the page leads to; fail on addresses that need a network."""
+        """Return the files that the page leads to; fail on addresses that need a network."""
         local = [address for address in self.addresses if not address.startswith(("#", "data:"))]
         assert [address for address in local if "//" in address] == []
         return [folder / unquote(address.split("#")[0]) for address in local]
 
     def table(self, label: str) -> list[dict[str, str]]:
-        """Give the values that the rows of a table sort by, under their headings; equal headings get a number."""
+        """Return the values that the rows of a table sort by, under their headings; equal headings get a number."""
         head, *rows = self.tables[label]
         names: list[str] = []
         for title, _ in head:

@@ -22,7 +22,7 @@ FACTORS = {"weak": 1.2, "strong": 1.7}
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, write_report) -> dict[str, Path]:
-    """Give two run folders with reports of the same images."""
+    """Return two run folders with reports of the same images."""
     root = tmp_path_factory.mktemp("runs")
     for name, factor in FACTORS.items():
         write_report(root / name / "report", factor)

@@ -22,7 +22,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory, write_report, run, pairs) -> dict[str, Path]:
-    """Give a report, a comparison and the page of a restoration."""
+    """Return a report, a comparison and the page of a restoration."""
     root = tmp_path_factory.mktemp("pages #1")
     write_report(root / "night" / "report", 1.6, run)
     write_report(root / "day" / "report", 1.2)
@@ -52,7 +52,7 @@ def heading(driver, text: str):
 
 
 def shown(driver, place: int = 0) -> list[tuple[str, int]]:
-    """Give label and width of the two pictures of a slider, once both are loaded."""
+    """Return label and width of the two pictures of a slider, once both are loaded."""
     script = (
         "const s = document.querySelectorAll('before-after')[arguments[0]]; s.scrollIntoView();"
         "return [...s.querySelectorAll('img')].map(i => [i.alt, i.complete ? i.naturalWidth : 0])"
@@ -182,6 +182,6 @@ def test_colours_follow_the_system_and_can_be_read(browser, pages, scheme):
 
 
 def luminance(colour: list[float]) -> float:
-    """Give the relative luminance of an sRGB colour as WCAG defines it."""
+    """Return the relative luminance of an sRGB colour as WCAG defines it."""
     linear = [v / 12.92 if v <= 0.03928 else ((v + 0.055) / 1.055) ** 2.4 for v in (c / 255 for c in colour)]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -34,7 +34,7 @@ class Negative:
 
 @pytest.fixture
 def photos(tmp_path) -> Path:
-    """Give a folder with four photographs, one of them large and one with 16 bits, and a damaged one."""
+    """Return a folder with four photographs, one of them large and one with 16 bits, and a damaged one."""
     rng = np.random.default_rng(0)
     for name, shape in (
         ("a.png", (30, 40, 3)),

@@ -17,7 +17,7 @@ from selenium.webdriver.common.keys import Keys
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """Give a page with one slider of three layers: black, white and grey pictures of 64x48."""
+    """Return a page with one slider of three layers: black, white and grey pictures of 64x48."""
     folder = tmp_path_factory.mktemp("page")
     for name, value in (("black", 0), ("white", 255), ("grey", 128)):
         write_image(folder / f'{name} #1 "&".png', np.full((48, 64, 3), value, np.uint8))

@@ -27,7 +27,7 @@ def launch(name, *arguments, cwd, **settings):
 
 @pytest.fixture
 def echo_python(tmp_path):
-    """Give a stand-in for Python that answers the checks with yes and prints the command line of the program."""
+    """Return a stand-in for Python that answers the checks with yes and prints the command line of the program."""
     script = tmp_path / "echo-python"
     script.write_text('#!/bin/sh\ncase "$1" in\n-c) ;;\n-) cat >/dev/null ;;\n*) shift; printf "%s\\n" "$@" ;;\nesac\n')
     script.chmod(0o755)

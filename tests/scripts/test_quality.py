@@ -55,7 +55,7 @@ def aodnet(tmp_path):
 
 @pytest.fixture
 def run(quality, data, aodnet, ship, tmp_path, monkeypatch):
-    """Give a function that runs the program into tmp_path/out."""
+    """Return a function that runs the program into tmp_path/out."""
     monkeypatch.setattr("mindrestore.inference.restorer.on_cpu", lambda: False)
 
     def start(*words):

@@ -36,7 +36,7 @@ def picture(seed):
 
 @pytest.fixture
 def packages(tmp_path):
-    """Give a function that writes a package of two pictures with the given licence text, and a table of them."""
+    """Return a function that writes a package of two pictures with the given licence text, and a table of them."""
 
     def write(licence=LICENCE, change=b""):
         store, table = tmp_path / "store", tmp_path / "table.csv"

@@ -48,7 +48,7 @@ def start(weights: Path, temporary: Path, *words: str) -> tuple[subprocess.Popen
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> Path:
-    """Give a weight file with a record of its hyper-parameters beside it."""
+    """Return a weight file with a record of its hyper-parameters beside it."""
     ms.set_seed(0)
     path = tmp_path_factory.mktemp("weights") / "tiny.npz"
     save_weights(create_model("aecrnet", **HYPER), path)
@@ -63,7 +63,7 @@ def restore(weights) -> Restorer:
 
 @pytest.fixture(scope="module")
 def served(weights, tmp_path_factory):
-    """Give a running server; in the end Ctrl-C leaves nothing of it behind."""
+    """Return a running server; in the end Ctrl-C leaves nothing of it behind."""
     temporary = tmp_path_factory.mktemp("served") / "tmp"
     process, port = start(weights, temporary, "--device", "CPU", "--max-bytes", "3000000")
     yield Running(port, None, None, temporary)

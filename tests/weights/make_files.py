@@ -26,7 +26,7 @@ class PaddleTensor:
 
 
 def tensors():
-    """Give tensors of every kind that checkpoints hold."""
+    """Return tensors of every kind that checkpoints hold."""
     import torch
 
     base = torch.randn(6, 5, generator=torch.Generator().manual_seed(0))

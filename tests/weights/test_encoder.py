@@ -15,7 +15,7 @@ from mindrestore.weights.torch_writer import write_torch_file
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Give files as torchvision would make them: VGG-16 with a classifier, VGG-19."""
+    """Return files as torchvision would make them: VGG-16 with a classifier, VGG-19."""
     folder = tmp_path_factory.mktemp("vgg")
     for layout in ("vgg16", "vgg19"):
         net = VGGFeatures(layout, (last_tap(layout),))

@@ -32,7 +32,7 @@ PIECES += [pickle.dumps({"a": 1.5})[2:-1], b"q\x00", b"h\x00", b"U\x02f4"]
 
 @pytest.fixture
 def harmless(tmp_path, monkeypatch):
-    """Give a function that reads bytes and checks what comes of it."""
+    """Return a function that reads bytes and checks what comes of it."""
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "w.pth"
 

@@ -79,7 +79,7 @@ def streamed(data_pkl, storages, version=1001):
 
 @pytest.fixture
 def place(tmp_path):
-    """Give a function that writes bytes to a file and reads it as weights."""
+    """Return a function that writes bytes to a file and reads it as weights."""
 
     def read(content, suffix=".pth"):
         path = tmp_path / f"w{suffix}"

@@ -25,7 +25,7 @@ class AliasError(MindRestoreError):
 
 @dataclass(frozen=True)
 class Alias:
-    """Hold one line of a table: what a published flag means here.
+    """One line of a table: what a published flag means here.
 
     Attributes:
         flag: The flag with its dashes.
@@ -85,7 +85,7 @@ class Alias:
 
 @dataclass(frozen=True)
 class System:
-    """Hold the table of one published program.
+    """The table of one published program.
 
     Attributes:
         name: Name of the table.
@@ -108,7 +108,7 @@ class System:
     defaults: Sequence[str] = ()
 
     def recipe_for(self, values: Mapping[str, Any]) -> str | None:
-        """Give the recipe for the flags of a command line."""
+        """Return the recipe for the flags of a command line."""
         named = values.get(self.recipe_flag)
         if not named:
             return self.recipe
@@ -184,12 +184,7 @@ def given_values(args: argparse.Namespace, recipe: str | None = None) -> tuple[S
 
 
 def recipe_overrides(system: System | None, values: Mapping[str, Any]) -> list[str]:
-    """Turn published flags into `key=value` overrides of a recipe.
-
-    Example:
-        >>> recipe_overrides(systems()[0], {"--batch_size": 4})
-        ['train.batch_size=4']
-    """
+    """Turn published flags into `key=value` overrides of a recipe."""
     words = {flag: json.dumps(value) for flag, value in values.items()}  # JSON is YAML with no doubt about the type
     return [template.format(word) for flag, word in words.items() for template in system.flags[flag].train]
 
@@ -205,12 +200,7 @@ def command_arguments(
 
 
 def given_notes(system: System | None, values: Mapping[str, Any]) -> list[str]:
-    """Give what there is to say about the published flags of a command line.
-
-    Example:
-        >>> given_notes(None, {})
-        []
-    """
+    """Return what there is to say about the published flags of a command line."""
     return [f"{flag}: {system.flags[flag].note}" for flag in values if system.flags[flag].note]
 
 

@@ -187,7 +187,7 @@ def _synth(args: argparse.Namespace) -> int:
 
 
 def _ranges(args: argparse.Namespace) -> Any:
-    """Give the ranges of haze or rain that were asked for, and refuse an option of the other kind."""
+    """Return the ranges of haze or rain that were asked for, and refuse an option of the other kind."""
     from mindrestore.data.degrade import HazeRanges
     from mindrestore.data.rain import RainRanges
 

@@ -36,7 +36,7 @@ def add_verb(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print suspicious pairs; 1 when there are some."""
     from mindrestore.data.duplicates import Limits, find_duplicates
-    from mindrestore.data.images import write_bytes
+    from mindrestore.files import write_bytes
 
     limits = Limits(args.distance, args.keypoints)
     found = find_duplicates(

@@ -193,7 +193,7 @@ def _joint_rows(args: argparse.Namespace) -> Listing:
 
 
 def _folders(args: argparse.Namespace, published: Any) -> Any:
-    """Give the folders that were asked for, and the published ones where none were."""
+    """Return the folders that were asked for, and the published ones where none were."""
     return published._replace(degraded=args.degraded or published.degraded, target=args.clean or published.target)
 
 

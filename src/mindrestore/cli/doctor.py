@@ -23,7 +23,7 @@ CONVOLUTION_FLOP = 2 * 32 * 32 * 9 * 128 * 128
 
 @dataclass(frozen=True)
 class Finding:
-    """Hold one remark: `ok`, `note`, `warning` (works, but not as it should) or `broken`."""
+    """One remark: `ok`, `note`, `warning` (works, but not as it should) or `broken`."""
 
     level: str
     text: str
@@ -74,10 +74,6 @@ def package_findings(versions: dict[str, str | None]) -> list[Finding]:
 
     Returns:
         A finding for each package that is absent, too new for another one, or optional and absent.
-
-    Example:
-        >>> package_findings({"mindspore": "2.10.0", "numpy": "2.1.0", "opencv-python-headless": "4.11.0.86"})[0].level
-        'warning'
     """
     findings = [
         Finding("broken", f"{name} is not installed; run: pip install -r requirements.txt")
@@ -114,10 +110,6 @@ def convolution_setting(mindspore: str | None, flags: frozenset[str], isa: str |
 
     Returns:
         A warning when the user's own value forces the slow path, a note when only MindRestore's setting avoids it.
-
-    Example:
-        >>> convolution_setting("2.10.0", frozenset({"avx2", "avx512f"}), "AVX512_CORE")[0].level
-        'warning'
     """
     if not mindspore or release(mindspore) < (2, 9) or "avx512f" not in flags:
         return [
@@ -157,7 +149,7 @@ def machine_findings() -> list[Finding]:
 
 
 def judge_convolution(seconds: float) -> Finding:
-    """Tell from a measured time which path the convolution took."""
+    """Return from a measured time which path the convolution took."""
     speed = CONVOLUTION_FLOP / seconds / 1e9
     measured = f"convolution 3x3, 32 to 32 channels, 128x128: {seconds * 1e3:.1f} ms ({speed:.1f} GFLOP/s)"
     if speed < SLOW_GFLOPS:
@@ -168,7 +160,7 @@ def judge_convolution(seconds: float) -> Finding:
 
 
 def time_convolution(rounds: int = 7) -> float:
-    """Give the median time in seconds of one 3x3 convolution, 32 to 32 channels, on a 128x128 image."""
+    """Return the median time in seconds of one 3x3 convolution, 32 to 32 channels, on a 128x128 image."""
     import numpy as np
     from mindspore import Tensor
 

@@ -49,7 +49,7 @@ def take_experiment(args: argparse.Namespace, system: System, values: Mapping[st
 
 
 def _known_dataset(name: str) -> str | None:
-    """Give the name if the catalogue has it; other folders are recognised by what they hold."""
+    """Return the name if the catalogue has it; other folders are recognised by what they hold."""
     from mindrestore.data.catalog import DatasetError, dataset_name
 
     try:

@@ -59,12 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def read_size(text: str) -> tuple[int, int] | None:
-    """Read HEIGHTxWIDTH.
-
-    Example:
-        >>> read_size("480x640")
-        (480, 640)
-    """
+    """Read HEIGHTxWIDTH."""
     height, _, width = text.lower().partition("x")
     if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a size; write HEIGHTxWIDTH, such as 480x640")

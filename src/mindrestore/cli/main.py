@@ -82,10 +82,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 for success, 2 for an error that the user can mend, 130 after Ctrl-C, or what the
         sub-command returns (`data check` and `restore` give 1 when some files are wrong).
-
-    Example:
-        >>> main(["recipes"])
-        0
     """
     os.environ.setdefault("GLOG_v", "3")  # MindSpore's warnings about its own inner steps help nobody here
     try:
@@ -122,7 +118,7 @@ def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
 
 
 def is_override(word: str) -> bool:
-    """Tell whether a word reads `key=value`."""
+    """Return whether a word reads `key=value`."""
     return "=" in word and not word.startswith("-")
 
 

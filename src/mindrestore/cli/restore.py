@@ -113,10 +113,6 @@ def tile_side(text: str) -> int | str | None:
 
     Raises:
         argparse.ArgumentTypeError: It is no number, `auto` or `none`.
-
-    Example:
-        >>> tile_side("512"), tile_side("none")
-        (512, None)
     """
     if text in ("auto", "none"):
         return None if text == "none" else text
@@ -126,7 +122,7 @@ def tile_side(text: str) -> int | str | None:
 
 
 def passing(args: argparse.Namespace) -> dict[str, Any]:
-    """Give these arguments as keywords of `Restorer`; not every command has an engine to choose."""
+    """Return these arguments as keywords of `Restorer`; not every command has an engine to choose."""
     from mindrestore.inference.export_form import read_key
 
     names = ("device", "tile", "memory", "batch", "ensemble", "whole_statistics", "engine")
@@ -197,7 +193,7 @@ def _restore(args: argparse.Namespace) -> RestoreSummary:
 
 
 def _may_report(photos: Path, folder: Path) -> bool:
-    """Tell whether a page can be written unasked: not of SIDD and DND, nor where photographs have that folder."""
+    """Return whether a page can be written unasked: not of SIDD and DND, nor where photographs have that folder."""
     from mindrestore.inference.benchmarks import is_benchmark
     from mindrestore.inference.planning import REPORT_MARKER
 

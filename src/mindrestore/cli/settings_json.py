@@ -28,10 +28,6 @@ def read_settings(path: Path) -> list[str]:
 
     Raises:
         MindRestoreError: The file cannot be read, or a setting or its value is unknown.
-
-    Example:
-        >>> read_settings(Path("configs/nid/default.json"))[0]
-        'train.batch_size=8'
     """
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))

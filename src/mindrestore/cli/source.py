@@ -47,10 +47,6 @@ def device(text: str) -> str:
 
     Raises:
         argparse.ArgumentTypeError: It is neither.
-
-    Example:
-        >>> device("cpu"), device("0,1")
-        ('CPU', 'auto')
     """
     if re.fullmatch(r"[0-9]+(,[0-9]+)*", text):
         return "auto"
@@ -84,10 +80,6 @@ def read_hyper(args: argparse.Namespace) -> dict[str, Any]:
 
     Raises:
         MindRestoreError: One is not of this form.
-
-    Example:
-        >>> read_hyper(argparse.Namespace(hyper=["n_feat=40"]))
-        {'n_feat': 40}
     """
     hyper = {}
     for text in args.hyper:

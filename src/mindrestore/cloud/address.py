@@ -16,7 +16,7 @@ class CloudError(MindRestoreError):
 
 
 class Address(NamedTuple):
-    """Hold the place of an object, or of a folder of objects.
+    """The place of an object, or of a folder of objects.
 
     Attributes:
         bucket: Name of the bucket.
@@ -35,17 +35,12 @@ class Address(NamedTuple):
         return f"{self.key}/" if self.key else ""
 
     def child(self, name: str) -> Address:
-        """Give the address of something in this folder.
-
-        Example:
-            >>> str(Address("bucket", "out").child("last.ckpt"))
-            'obs://bucket/out/last.ckpt'
-        """
+        """Return the address of something in this folder."""
         return Address(self.bucket, self.prefix + name)
 
 
 class Remote(NamedTuple):
-    """Hold what a store says about an object.
+    """What a store says about an object.
 
     Attributes:
         name: Its key without that of the folder that was listed.
@@ -62,12 +57,7 @@ class Remote(NamedTuple):
 
 
 def is_address(place: str | os.PathLike[str] | None) -> bool:
-    """Tell whether a place is in object storage (`obs://...`) and no path.
-
-    Example:
-        >>> is_address("obs://bucket/data"), is_address("/data")
-        (True, False)
-    """
+    """Return whether a place is in object storage (`obs://...`) and no path."""
     return str(place).startswith(_SCHEME)
 
 
@@ -82,10 +72,6 @@ def parse_address(text: str) -> Address:
 
     Raises:
         CloudError: It is none, or something like a password stands in it.
-
-    Example:
-        >>> parse_address("obs://bucket/data/RESIDE/")
-        Address(bucket='bucket', key='data/RESIDE')
     """
     bucket, _, key = str(text)[len(_SCHEME) :].partition("/")
     if "@" in bucket or ":" in bucket:
@@ -96,14 +82,10 @@ def parse_address(text: str) -> Address:
 
 
 def checked_name(name: str, folder: Address) -> str:
-    """Give the name of an object if it may become a path below a folder.
+    """Return the name of an object if it may become a path below a folder.
 
     Raises:
         CloudError: It would lead out of the folder.
-
-    Example:
-        >>> checked_name("train/hazy/1.png", Address("bucket", "data"))
-        'train/hazy/1.png'
     """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:

@@ -16,12 +16,7 @@ _OF_PARTS = re.compile(r"([0-9a-f]{32})-([0-9]+)")
 
 
 def part_size_for(size: int, wanted: int) -> int:
-    """Give the size of the parts in which a file is sent: as wanted, or larger where that were too many parts.
-
-    Example:
-        >>> part_size_for(200 << 20, 16 << 20) >> 20
-        16
-    """
+    """Return the size of the parts in which a file is sent: as wanted, or larger where that were too many parts."""
     least = -(-size // _MOST_PARTS)
     return max(wanted, -(-least // MIB) * MIB)
 
@@ -42,10 +37,6 @@ def etag_of(stream: BinaryIO, size: int, part: int) -> str:
 
     Returns:
         Hexadecimal digits, with `-N` behind them for N parts.
-
-    Example:
-        >>> etag_of(io.BytesIO(b"hello"), 5, 1 << 20)
-        '5d41402abc4b2a76b9719d911017c592'
     """
     if size <= part:
         return _md5(stream, 0, size).hexdigest()
@@ -65,10 +56,6 @@ def matches(path: Path, size: int, etag: str, part: int = 0) -> bool | None:
 
     Returns:
         Whether it is the same; None when the checksum cannot tell (parts of unknown size, no MD5 at all).
-
-    Example:
-        >>> matches(Path("hello.txt"), 5, "5d41402abc4b2a76b9719d911017c592")
-        True
     """
     if path.stat().st_size != size:
         return False

@@ -36,10 +36,6 @@ def send_file(store: ObsStore, path: Path, address: Address, report: Report = no
 
     Raises:
         CloudError: The store does not take it, or the file became shorter meanwhile.
-
-    Example:
-        >>> send_file(store, Path("runs/first/last.ckpt"), parse_address("obs://bucket/out/first/last.ckpt"))
-        '5d41402abc4b2a76b9719d911017c592-13'
     """
     with path.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
@@ -69,10 +65,6 @@ def fetch_file(store: ObsStore, remote: Remote, path: Path, report: Report = not
 
     Raises:
         CloudError: The connection broke off too often, what came is not what the store has, or the disk is full.
-
-    Example:
-        >>> fetch_file(store, store.find(parse_address("obs://bucket/out/first/last.ckpt")), Path("last.ckpt"))
-        True
     """
     part = path.with_name(f".{path.name}.{remote.etag or remote.size}{PARTIAL}")  # of this version of the object
     try:
@@ -92,12 +84,7 @@ def fetch_file(store: ObsStore, remote: Remote, path: Path, report: Report = not
 
 
 def same(remote: Remote, path: Path) -> bool:
-    """Tell whether a file is here already, to the last bit.
-
-    Example:
-        >>> same(Remote("a", address, 5, "5d41402abc4b2a76b9719d911017c592"), Path("absent"))
-        False
-    """
+    """Return whether a file is here already, to the last bit."""
     return path.is_file() and matches(path, remote.size, remote.etag) is True
 
 

@@ -39,10 +39,6 @@ def in_the_cloud(recipe: Recipe) -> Iterator[Recipe]:
 
     Raises:
         CloudError: Something cannot be copied. During training that is a warning; at the end it is an error.
-
-    Example:
-        >>> with in_the_cloud(load_recipe("quickstart", ["data.root=obs://bucket/data"])) as local:
-        ...     train(local)
     """
     data, output = recipe.data, recipe.output
     store = open_store() if any(map(is_address, (data.root, data.val_root, output.root))) else None
@@ -86,7 +82,7 @@ def _bring_run(store: Store, address: Address, folder: Path) -> None:
 
 
 def _is_ahead(store: Store, last: Remote, folder: Path) -> bool:
-    """Tell whether the store's state is to be taken instead of the one here."""
+    """Return whether the store's state is to be taken instead of the one here."""
     if not has_state(folder) or _machines() > 1:
         return True  # all machines have to begin at the same step: that of the store
     fetched = folder / FETCHED
@@ -98,7 +94,7 @@ def _is_ahead(store: Store, last: Remote, folder: Path) -> bool:
 
 
 def _step_of(read: Callable[[], State]) -> int:
-    """Give the step of a state; -1 for one that cannot be used."""
+    """Return the step of a state; -1 for one that cannot be used."""
     try:
         return read().facts["step"]
     except CheckpointError as error:

@@ -23,9 +23,6 @@ class MoxingStore:
     Args:
         files: The module `moxing.file`.
         patience: Seconds to wait before each further attempt.
-
-    Example:
-        >>> store = MoxingStore(moxing.file)
     """
 
     def __init__(self, files: Any, patience: Sequence[float] = PATIENCE) -> None:
@@ -39,7 +36,7 @@ class MoxingStore:
             return [remote._replace(name=name) for name, remote in zip(names, found) if remote]
 
     def find(self, address: Address) -> Remote | None:
-        """Give one object; None when there is none."""
+        """Return one object; None when there is none."""
         url = str(address)
         if not self._call("read", address, lambda: self.files.exists(url) and not self.files.is_directory(url)):
             return None
@@ -69,7 +66,7 @@ class MoxingStore:
         return ""
 
     def same(self, remote: Remote, path: Path) -> bool:
-        """Tell whether a file of this size is here; moxing says no more."""
+        """Return whether a file of this size is here; moxing says no more."""
         return path.is_file() and path.stat().st_size == remote.size
 
     def _names(self, folder: Address) -> list[str]:
@@ -90,12 +87,7 @@ class MoxingStore:
 
 
 def genuine_moxing() -> Any:
-    """Give `moxing.file` where this is Huawei's moxing; None otherwise (a package of that name on PyPI is another).
-
-    Example:
-        >>> genuine_moxing() is None
-        True
-    """
+    """Return `moxing.file` where this is Huawei's moxing; else None (PyPI's package of that name is another)."""
     try:
         import moxing
     except ImportError:

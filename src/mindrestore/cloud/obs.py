@@ -28,7 +28,7 @@ _OLD_TOKEN = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "RequestTi
 
 
 class Incoming(NamedTuple):
-    """Hold an open object: the stream, the store's checksum ("" when it is none), and bytes per part, if known."""
+    """An open object: the stream, the store's checksum ("" when it is none), and bytes per part, if known."""
 
     stream: Any
     etag: str
@@ -42,11 +42,6 @@ class ObsStore:
         client: The official client (`obs.ObsClient`).
         part_size: Larger files are sent in parts of so many bytes; at least 5 MiB.
         patience: Seconds to wait before each further attempt; as many attempts as there are numbers, and one.
-
-    Example:
-        >>> store = ObsStore.from_environment()
-        >>> [remote.name for remote in store.list(parse_address("obs://bucket/data"))]
-        ['train/hazy/1.png', 'train/clear/1.png']
     """
 
     def __init__(self, client: Any, part_size: int = 16 * MIB, patience: Sequence[float] = PATIENCE) -> None:
@@ -103,7 +98,7 @@ class ObsStore:
             marker = page.next_marker or page.contents[-1].key
 
     def find(self, address: Address) -> Remote | None:
-        """Give one object; None when there is none of this key."""
+        """Return one object; None when there is none of this key."""
         try:
             answer = self._call("read", address, lambda: self.client.getObjectMetadata(*address))
         except _NoObject:

@@ -37,7 +37,7 @@ class Store(Protocol):
         """List all objects of a folder."""
 
     def find(self, address: Address) -> Remote | None:
-        """Give one object."""
+        """Return one object."""
 
     def fetch(self, remote: Remote, path: Path, report: files.Report = ...) -> bool:
         """Bring an object here; tell whether a checksum could be compared."""
@@ -46,7 +46,7 @@ class Store(Protocol):
         """Write a file into the store."""
 
     def same(self, remote: Remote, path: Path) -> bool:
-        """Tell whether a file is here already."""
+        """Return whether a file is here already."""
 
 
 class CheckedStore:
@@ -74,13 +74,10 @@ class CheckedStore:
 
 
 def open_store() -> Store:
-    """Give access to object storage: Huawei's moxing inside ModelArts, elsewhere the official client.
+    """Return access to object storage: Huawei's moxing inside ModelArts, elsewhere the official client.
 
     Raises:
         CloudError: The client or its credentials are missing.
-
-    Example:
-        >>> store = open_store()
     """
     moxing = genuine_moxing()
     return MoxingStore(moxing) if moxing else CheckedStore(ObsStore.from_environment())
@@ -88,7 +85,7 @@ def open_store() -> Store:
 
 @dataclass(frozen=True)
 class Copied:
-    """Say what a copy did.
+    """What a copy did.
 
     Attributes:
         names: Files that were copied, or would be.
@@ -125,10 +122,6 @@ def fetch_tree(store: Store, address: Address, folder: Path, dry_run: bool = Fal
 
     Raises:
         CloudError: There is nothing, there is no room, or a file cannot be copied.
-
-    Example:
-        >>> print(fetch_tree(open_store(), parse_address("obs://bucket/RESIDE"), Path("/cache/RESIDE")))
-        13990 files, 5012.3 MB in 61.2 s (81.9 MB/s)
     """
     remotes = store.list(address)
     if not remotes:
@@ -157,11 +150,6 @@ class Mirror:
         folder: The folder here.
         address: The folder in the store.
         skip: Patterns of file names that stay here.
-
-    Example:
-        >>> mirror = Mirror(open_store(), Path("runs/first"), parse_address("obs://bucket/out/first"))
-        >>> print(mirror.push())
-        9 files, 42.1 MB in 0.8 s (52.6 MB/s)
     """
 
     def __init__(self, store: Store, folder: Path, address: Address, skip: Sequence[str] = UNFINISHED) -> None:
@@ -254,7 +242,7 @@ def _copy_all(jobs: Sequence[Callable[[files.Report], Any]], size: int, title: s
 
 
 def local_copy(address: Address, kind: str) -> Path:
-    """Give the folder on this machine that stands for one in the store.
+    """Return the folder on this machine that stands for one in the store.
 
     Args:
         address: The folder in the store.
@@ -262,10 +250,6 @@ def local_copy(address: Address, kind: str) -> Path:
 
     Returns:
         A folder below $MINDRESTORE_CLOUD_CACHE, else /cache (the local disk of ModelArts), else ~/.cache/mindrestore.
-
-    Example:
-        >>> local_copy(Address("bucket", "RESIDE"), "data")
-        PosixPath('/cache/mindrestore/data/bucket/RESIDE')
     """
     given = os.environ.get("MINDRESTORE_CLOUD_CACHE")
     if given:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mindrestore.data.forms import FORMS
-from mindrestore.data.images import PathLike, natural_key
 from mindrestore.data.layouts import CATALOG, SPLITS, DatasetSpec
 from mindrestore.data.locate import (
     SPLIT_FOLDERS,
@@ -20,6 +19,7 @@ from mindrestore.data.locate import (
     recognise,
 )
 from mindrestore.data.pairing import Pair, Pairing, pair_folders, require_partners
+from mindrestore.files import PathLike, natural_key
 
 __all__ = [
     "CATALOG",
@@ -38,7 +38,7 @@ _DEPTH_SUFFIXES = (".png", ".npy", ".tif")
 
 @dataclass(frozen=True)
 class Found:
-    """Hold what was found for one split of a data set.
+    """What was found for one split of a data set.
 
     Attributes:
         dataset: Name in `CATALOG`.
@@ -56,7 +56,7 @@ class Found:
 
     @property
     def spec(self) -> DatasetSpec:
-        """Give the description of the data set."""
+        """Return the description of the data set."""
         return CATALOG[self.dataset]
 
 
@@ -77,11 +77,6 @@ def find_pairs(dataset: str, root: PathLike, split: str) -> list[Pair]:
     Raises:
         DatasetError: If the name, the split or the folder does not fit.
         PairingError: If an image has no partner.
-
-    Example:
-        >>> pairs = find_pairs("auto", "SOTS/indoor", "test")
-        >>> pairs[0].input.name, pairs[0].target.name
-        ('1400_1.png', '1400.png')
     """
     found = find_split(dataset, root, split)
     pairs = require_partners(found.pairing, found.spec.one_to_one)
@@ -107,10 +102,6 @@ def find_split(dataset: str, root: PathLike, split: str) -> Found:
     Raises:
         DatasetError: If the name, the split or the folder does not fit.
         PairingError: If two clear images claim one key.
-
-    Example:
-        >>> find_split("auto", "NH-HAZE", "train").pairing.missing_targets
-        []
     """
     parts = find_parts(dataset, root, split)
     if len(parts) == 1:
@@ -139,10 +130,6 @@ def find_parts(dataset: str, root: PathLike, split: str) -> list[Found]:
     Raises:
         DatasetError: If the name, the split or the folder does not fit.
         PairingError: If two clear images claim one key.
-
-    Example:
-        >>> [part.dataset for part in find_parts("synthetic_rain", "Synthetic_Rain_Datasets", "test")]
-        ['test100', 'rain100h', 'rain100l', 'test2800', 'test1200']
     """
     root = Path(root)
     if split not in SPLITS:
@@ -182,10 +169,6 @@ def find_sets(root: PathLike) -> dict[str, list[Pair]]:
     Raises:
         DatasetError: If the folder is missing.
         PairingError: If a degraded image has no clear partner.
-
-    Example:
-        >>> list(find_sets("Synthetic_Rain_Datasets/test"))
-        ['Test100', 'Rain100H', 'Rain100L', 'Test2800', 'Test1200']
     """
     root = Path(root)
     if not root.is_dir():
@@ -207,7 +190,7 @@ def find_sets(root: PathLike) -> dict[str, list[Pair]]:
 
 
 def dataset_name(name: str) -> str:
-    """Give the catalogue name for a name or alias, in any spelling.
+    """Return the catalogue name for a name or alias, in any spelling.
 
     Args:
         name: For example "NHHaze", "nh-haze" or "nh_haze".
@@ -217,10 +200,6 @@ def dataset_name(name: str) -> str:
 
     Raises:
         DatasetError: If there is none.
-
-    Example:
-        >>> dataset_name("Dense")
-        'dense_haze'
     """
     plain = re.sub(r"[^a-z0-9]", "", name.lower())
     for key, spec in CATALOG.items():

@@ -8,16 +8,17 @@ from pathlib import Path
 
 from mindrestore.data.catalog import CATALOG, SPLITS, DatasetError, Found, dataset_name, find_parts
 from mindrestore.data.dnd import BOXES, PHOTOGRAPHS, cut_boxes, find_dnd, read_boxes, read_photograph
-from mindrestore.data.images import ImageError, PathLike, read_image
+from mindrestore.data.images import ImageError, read_image
 from mindrestore.data.locate import joining
 from mindrestore.data.pairing import PairingError
+from mindrestore.files import PathLike
 
 Progress = Callable[[Iterable], Iterable]
 
 
 @dataclass
 class Report:
-    """Hold what a check found.
+    """What a check found.
 
     Attributes:
         sections: One line per part of the data set: what it is, where, how many pairs.
@@ -31,11 +32,11 @@ class Report:
 
     @property
     def clean(self) -> bool:
-        """Tell whether nothing is wrong."""
+        """Return whether nothing is wrong."""
         return not self.problems
 
     def format(self) -> str:
-        """Give the report as text."""
+        """Return the report as text."""
         lines = list(self.sections)
         lines += [f"  wrong: {problem}" for problem in self.problems]
         lines += [f"  note: {note}" for note in self.notes]
@@ -58,10 +59,6 @@ def check_folder(root: PathLike, dataset: str = "auto", min_size: int = 8, progr
 
     Raises:
         DatasetError: If the folder is missing, empty or of no known layout.
-
-    Example:
-        >>> check_folder("SOTS/indoor").clean
-        True
     """
     report = Report()
     base = find_dnd(root) if dataset == "auto" or dataset_name(dataset) == "dnd" else None
@@ -155,7 +152,7 @@ def _check_images(found: Found, min_size: int, progress: Progress, report: Repor
 
 
 def _shape(path: Path, known: dict, min_size: int, report: Report) -> tuple[int, int] | None:
-    """Give height and width, or None for a file that cannot be read; report each file once."""
+    """Return height and width, or None for a file that cannot be read; report each file once."""
     if path not in known:
         try:
             known[path] = read_image(path).shape[:2]

@@ -9,10 +9,11 @@ from typing import Callable
 import numpy as np
 
 from mindrestore.data.destinations import refuse_existing, refuse_one_name
-from mindrestore.data.images import ImageError, PathLike, list_images, read_image, write_image
+from mindrestore.data.images import ImageError, list_images, read_image, write_image
 from mindrestore.data.locate import DatasetError
 from mindrestore.data.noise import add_noise, noise_rng
 from mindrestore.data.transforms import centre_crop
+from mindrestore.files import PathLike
 
 
 def crop_images(folder: PathLike, out: PathLike, multiple: int = 8, *, overwrite: bool = False) -> Iterator[Path]:
@@ -30,9 +31,6 @@ def crop_images(folder: PathLike, out: PathLike, multiple: int = 8, *, overwrite
     Raises:
         DatasetError: If there are no images, a destination exists already, or it is the folder itself.
         ImageError: If a file cannot be read or written, or an image is smaller than the multiple.
-
-    Example:
-        >>> paths = list(crop_images("BSD68", "BSD68_crop"))  # 481x321 becomes 480x320
     """
 
     def crop(path: Path, image: np.ndarray) -> np.ndarray:
@@ -65,9 +63,6 @@ def noise_images(
     Raises:
         DatasetError: If there are no images, a destination exists already, or it is the folder itself.
         ImageError: If a file cannot be read or written.
-
-    Example:
-        >>> paths = list(noise_images("BSD68", "BSD68_25", 25))
     """
 
     def spoil(path: Path, image: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ Range = tuple[float, float]
 
 
 class HazeRanges(NamedTuple):
-    """Say from which ranges the haze of an image is drawn.
+    """From which ranges the haze of an image is drawn.
 
     Attributes:
         beta: Scattering coefficient per unit of depth, or None to draw it such that the transmission at the scene's
@@ -35,7 +35,7 @@ class HazeRanges(NamedTuple):
 
 
 class Haze(NamedTuple):
-    """Hold the haze of one image.
+    """The haze of one image.
 
     Attributes:
         beta: Scattering coefficient per unit of depth.
@@ -58,9 +58,6 @@ def draw_haze(ranges: HazeRanges, depth: np.ndarray, rng: np.random.Generator) -
 
     Returns:
         The parameters.
-
-    Example:
-        >>> haze = draw_haze(HazeRanges(beta=(0.6, 1.8)), depth, np.random.default_rng((0, 1, 2)))
     """
     if ranges.beta is not None:
         beta = rng.uniform(*ranges.beta)
@@ -88,16 +85,13 @@ def add_haze(clear: np.ndarray, depth: np.ndarray, haze: Haze, rng: np.random.Ge
 
     Returns:
         Hazy image (H, W, 3) float32 in [0, 1].
-
-    Example:
-        >>> hazy = add_haze(clear, depth, Haze(1.0, (0.8, 0.8, 0.8), 0.0), np.random.default_rng(0))
     """
     density = density_field(depth.shape, haze.patchiness, rng) if haze.patchiness > 0 else np.float32(1)
     return scatter(clear, transmission(depth * density, haze.beta), haze.airlight)
 
 
 def transmission(depth: np.ndarray, beta: float) -> np.ndarray:
-    """Give the share of light that passes the haze, t = exp(-beta d).
+    """Return the share of light that passes the haze, t = exp(-beta d).
 
     Args:
         depth: Distances, at least 0.
@@ -105,10 +99,6 @@ def transmission(depth: np.ndarray, beta: float) -> np.ndarray:
 
     Returns:
         float32 array of the same shape in [0, 1].
-
-    Example:
-        >>> float(transmission(np.array([0.0]), 1.0)[0])
-        1.0
     """
     return np.exp(-np.float32(beta) * depth.astype(np.float32))
 
@@ -123,10 +113,6 @@ def scatter(clear: np.ndarray, passing: np.ndarray, airlight: tuple[float, float
 
     Returns:
         Hazy image (H, W, 3) float32.
-
-    Example:
-        >>> scatter(np.zeros((1, 1, 3)), np.array([[0.5]]), (1.0, 1.0, 1.0))[0, 0, 0]
-        0.5
     """
     passing = passing[..., None].astype(np.float32)
     return clear.astype(np.float32) * passing + np.float32(airlight) * (1 - passing)
@@ -142,9 +128,6 @@ def density_field(shape: tuple[int, int], patchiness: float, rng: np.random.Gene
 
     Returns:
         Array (H, W) float32, at least 0.
-
-    Example:
-        >>> rho = density_field((240, 320), 0.8, np.random.default_rng(0))
     """
     field = np.maximum(1 + patchiness * 1.2 * smooth_noise(shape, rng), 0)
     return (field / field.mean()).astype(np.float32)
@@ -160,10 +143,6 @@ def smooth_noise(shape: tuple[int, int], rng: np.random.Generator, octaves: int 
 
     Returns:
         Array (H, W) float32.
-
-    Example:
-        >>> smooth_noise((240, 320), np.random.default_rng(0)).shape
-        (240, 320)
     """
     height, width = shape
     total = np.zeros(shape, np.float32)
@@ -186,9 +165,6 @@ def plausible_depth(shape: tuple[int, int], rng: np.random.Generator) -> np.ndar
 
     Returns:
         Distances (H, W) float32, about 1 to 10.
-
-    Example:
-        >>> depth = plausible_depth((240, 320), np.random.default_rng(0))
     """
     height, width = shape
     rise = np.linspace(1.0, 0.0, height, dtype=np.float32)[:, None]
@@ -209,10 +185,6 @@ def fill_unknown(depth: np.ndarray) -> np.ndarray:
 
     Raises:
         ValueError: If no distance is known.
-
-    Example:
-        >>> fill_unknown(np.array([[0.0, 3.0]])).tolist()
-        [[3.0, 3.0]]
     """
     known = np.isfinite(depth) & (depth > 0)
     if known.all():

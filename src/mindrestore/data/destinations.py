@@ -17,9 +17,6 @@ def refuse_existing(planned: Iterable[Path], overwrite: bool = False) -> None:
 
     Raises:
         DatasetError: If one exists; the message names the first and counts them.
-
-    Example:
-        >>> refuse_existing([Path("out/0001.png")])
     """
     existing = [] if overwrite else [path for path in planned if path.exists()]
     if existing:
@@ -36,9 +33,6 @@ def refuse_one_name(images: Iterable[Path]) -> None:
 
     Raises:
         DatasetError: If there are two; the message names them.
-
-    Example:
-        >>> refuse_one_name([Path("a.png"), Path("b.jpg")])
     """
     seen: dict[str, Path] = {}
     for path in images:

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mindrestore.data.images import PathLike
 from mindrestore.data.layouts import CATALOG
 from mindrestore.data.locate import locate
 from mindrestore.data.matlab import MatlabError, read_variables, write_variables
+from mindrestore.files import PathLike
 
 PHOTOGRAPHS, BOXES = 50, 20
 
@@ -31,12 +31,7 @@ class Box(NamedTuple):
 
 
 def find_dnd(root: PathLike) -> Path | None:
-    """Give the folder that holds `info.mat` and `images_srgb`: the root, or `DND` below it; None when there is none.
-
-    Example:
-        >>> find_dnd("data")
-        PosixPath('data/DND')
-    """
+    """Return the folder that holds `info.mat` and `images_srgb`: the root or `DND` below it, else None."""
     place = locate(CATALOG["dnd"], Path(root), "test")
     return place and place.targets.parent
 
@@ -52,10 +47,6 @@ def read_boxes(root: PathLike) -> list[list[Box]]:
 
     Raises:
         MatlabError: If the file cannot be read or does not hold boxes.
-
-    Example:
-        >>> read_boxes("DND")[0][0]
-        Box(top=812, left=1140, bottom=1324, right=1652)
     """
     path = Path(root) / "info.mat"
     info = read_variables(path).get("info")
@@ -83,9 +74,6 @@ def read_photograph(root: PathLike, number: int) -> np.ndarray:
 
     Raises:
         MatlabError: If the file cannot be read or does not hold such an array.
-
-    Example:
-        >>> noisy = read_photograph("DND", 1)
     """
     path = Path(root) / "images_srgb" / f"{number:04d}.mat"
     values = read_variables(path).get("InoisySRGB")
@@ -113,9 +101,6 @@ def cut_boxes(image: np.ndarray, boxes: Sequence[Box], path: PathLike) -> list[n
 
     Raises:
         MatlabError: If a box reaches beyond the image.
-
-    Example:
-        >>> noisy = cut_boxes(read_photograph("DND", 1), read_boxes("DND")[0], "0001.mat")
     """
     height, width = image.shape[:2]
     for box in boxes:
@@ -133,9 +118,6 @@ def write_result(path: PathLike, crops: Sequence[np.ndarray]) -> None:
 
     Raises:
         ImageError: If the file cannot be written.
-
-    Example:
-        >>> write_result("results/0001.mat", crops)
     """
     cells = np.empty((1, len(crops)), object)
     for place, crop in enumerate(crops):

@@ -14,8 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mindrestore.data.images import PathLike, list_images, read_rgb
+from mindrestore.data.images import list_images, read_rgb
 from mindrestore.errors import MindRestoreError
+from mindrestore.files import PathLike
 
 _SMALL, _LOW = 32, 8  # side of the grey copy, and of the square of frequencies kept (pixels)
 _PLAIN = 2.0  # grey levels of deviation below which an image has no structure to compare
@@ -28,7 +29,7 @@ Progress = Callable[[Sequence[Path]], Iterable[Path]]
 
 @dataclass(frozen=True)
 class Limits:
-    """Say how alike two images have to be.
+    """How alike two images have to be.
 
     Attributes:
         distance: Most signs of the hash, of 63, that may differ.
@@ -65,7 +66,7 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class _Look:
-    """Hold what is compared of an image: hashes and small copies of its flips and turns, and keypoints."""
+    """What is compared of an image: hashes and small copies of its flips and turns, and keypoints."""
 
     path: Path
     signs: np.ndarray  # (8, 63) bool
@@ -94,10 +95,6 @@ def find_duplicates(
     Raises:
         ImageError: A folder holds no images, or one cannot be read.
         MindRestoreError: The same folder is given as training and test images.
-
-    Example:
-        >>> print(find_duplicates("train", ["SOTS"])[0])
-        SOTS/1400.png: part of train/nyu/17.png (62 keypoints fit)
     """
     same = next((test for test in tests if Path(test).resolve() == Path(train).resolve()), None)
     if same is not None:
@@ -184,7 +181,7 @@ def _look(path: Path, every: bool) -> _Look:
 
 
 def _signs(form: np.ndarray) -> np.ndarray:
-    """Tell which of the low frequencies lie above their median; the mean brightness is left out."""
+    """Return which of the low frequencies lie above their median; the mean brightness is left out."""
     low = cv2.dct(np.ascontiguousarray(form))[:_LOW, :_LOW].ravel()[1:]
     return low > np.median(low)
 

@@ -7,10 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
-from mindrestore.data.images import SUFFIXES, natural_key
+from mindrestore.data.images import SUFFIXES
 from mindrestore.data.matlab import MatlabError, block_paths
 from mindrestore.data.ordered import pair_in_order
 from mindrestore.data.pairing import Pair, Pairing, PairingError, pair_folders
+from mindrestore.files import natural_key
 
 _NOISY_WORD, _CLEAR_WORD = "NOISY_SRGB", "GT_SRGB"
 _SCENES = "[0-9][0-9][0-9][0-9]_[0-9][0-9][0-9]_*"
@@ -20,7 +21,7 @@ Places = Optional[tuple[Path, Path]]
 
 
 class Form(NamedTuple):
-    """Say how one such form is recognised and read.
+    """How one such form is recognised and read.
 
     Attributes:
         locate: Takes a folder and a split; gives where degraded and clear images are, or None for another form.

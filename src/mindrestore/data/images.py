@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import io
-import os
-import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Union
 
 import cv2
 import numpy as np
 from PIL import Image, ImageChops
 
 from mindrestore.errors import MindRestoreError
-
-PathLike = Union[str, "os.PathLike[str]"]
+from mindrestore.files import PathLike, natural_key, write_bytes
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 
@@ -45,10 +37,6 @@ def list_images(folder: PathLike, *, recursive: bool = False) -> list[Path]:
 
     Raises:
         ImageError: If the folder does not exist.
-
-    Example:
-        >>> [path.name for path in list_images("photos")]
-        ['2.png', '10.png']
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -56,12 +44,6 @@ def list_images(folder: PathLike, *, recursive: bool = False) -> list[Path]:
     found = folder.rglob("*") if recursive else folder.iterdir()
     images = [path for path in found if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
     return sorted((path for path in images if path.is_file()), key=lambda path: natural_key(str(path)))
-
-
-def natural_key(text: str) -> tuple:
-    """Give a sort key under which numbers inside a name count as numbers."""
-    # re.split with a group alternates text and digits, so equal positions always hold equal types.
-    return tuple(int(part) if place % 2 else part for place, part in enumerate(re.split(r"([0-9]+)", text)))
 
 
 def read_image(path: PathLike) -> np.ndarray:
@@ -78,10 +60,6 @@ def read_image(path: PathLike) -> np.ndarray:
 
     Raises:
         ImageError: If the file is missing, empty, truncated or no image.
-
-    Example:
-        >>> read_image("hazy/0001.png").shape
-        (460, 620, 3)
     """
     path = Path(path)
     if path.parent.suffix.lower() == ".mat":
@@ -115,10 +93,6 @@ def read_rgb(path: PathLike) -> np.ndarray:
 
     Raises:
         ImageError: If the file cannot be read.
-
-    Example:
-        >>> float(read_rgb("white.png").max())
-        1.0
     """
     return to_float(read_image(path))
 
@@ -134,9 +108,6 @@ def read_depth(path: PathLike) -> np.ndarray:
 
     Raises:
         ImageError: If the file cannot be read or has more than one channel that differ.
-
-    Example:
-        >>> metres = read_depth("depth/0001.png") / 1000  # files of `scenes` hold millimetres
     """
     path = Path(path)
     if path.suffix.lower() == ".npy":
@@ -165,10 +136,6 @@ def to_float(image: np.ndarray) -> np.ndarray:
 
     Raises:
         ImageError: If the array has another type.
-
-    Example:
-        >>> float(to_float(np.uint8([255]))[0])
-        1.0
     """
     if image.dtype == np.uint8:
         return image.astype(np.float32) / np.float32(255)
@@ -189,9 +156,6 @@ def write_image(path: PathLike, array: np.ndarray) -> None:
 
     Raises:
         ImageError: If the values, the format, the folder or the disk do not allow it.
-
-    Example:
-        >>> write_image("out/clean.png", restored)
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -205,62 +169,6 @@ def write_image(path: PathLike, array: np.ndarray) -> None:
     if not done:
         raise ImageError(f"{path}: the encoder refused an array of shape {array.shape}; check its size")
     write_bytes(path, data.tobytes())
-
-
-def write_bytes(path: PathLike, data: bytes) -> None:
-    """Write a file in one step through a temporary neighbour.
-
-    Args:
-        path: Destination. Missing folders are made.
-        data: Whole content.
-
-    Raises:
-        ImageError: If the folder cannot be written or the disk is full; nothing is left behind then.
-
-    Example:
-        >>> write_bytes("out/log.json", b"{}")
-    """
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
-
-
-@contextmanager
-def replacing(path: PathLike) -> Iterator[Path]:
-    """Give a temporary name to write to; the file gets its real name when the block ends without an error.
-
-    Args:
-        path: Destination. Missing folders are made.
-
-    Yields:
-        Path of the temporary file, in the same folder.
-
-    Raises:
-        ImageError: If the folder cannot be written or the disk is full; nothing is left behind then.
-
-    Example:
-        >>> with replacing("out/table.npz") as temporary, open(temporary, "wb") as stream:
-        ...     np.savez(stream, scores)
-    """
-    path = Path(path)
-    # Same folder, so that os.replace stays within one file system; process and thread make the name unique.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield temporary
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise ImageError(f"{path}: {_explain_write(error)}") from error
-
-
-def _explain_write(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk is full; free some space or choose another folder"
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "no permission to write there; choose another folder or change its rights"
-    return f"cannot be written ({error.strerror or error}); check the path"
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -313,10 +221,6 @@ def turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
     Returns:
         The upright image; 5 to 8 exchange height and width.
-
-    Example:
-        >>> turn_upright(np.zeros((2, 3, 3)), 6).shape
-        (3, 2, 3)
     """
     if orientation in (5, 6, 7, 8):
         pixels = pixels.transpose(1, 0, 2)

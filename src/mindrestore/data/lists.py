@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
-from mindrestore.data.images import PathLike, write_bytes
 from mindrestore.data.locate import DatasetError
 from mindrestore.data.pairing import Pair
+from mindrestore.files import PathLike, write_bytes
 
 _TARGET = "target|gt|ground[ _-]?truth|clean|clear|sharp|reference|hq"
 _DEGRADED = "degraded|input|noisy|rainy|hazy|blurry|corrupted|lq"
@@ -47,11 +47,6 @@ def read_list(
 
     Raises:
         DatasetError: If the list cannot be used; the message names the file and the row.
-
-    Example:
-        >>> pairs = read_list("train_all_in_one.csv", "datasets")
-        >>> pairs[0].input == pairs[0].target, pairs[0].noise[-1]
-        (True, 55)
     """
     root = Path(root)
     if not root.is_dir():
@@ -89,10 +84,6 @@ def read_rows(path: PathLike) -> dict[int, Row]:
     Raises:
         DatasetError: If the file is missing, no text or empty, or a row is blank, has other than two columns, or a path
             that is absolute or leads upwards; the message names the row.
-
-    Example:
-        >>> read_rows("train_rain.csv")[1]
-        Row(target='Rain100L/train/gt/norain-1.png', degraded='Rain100L/train/rainy/rain-1.png')
     """
     lines = _read_lines(Path(path))
     while lines and not lines[-1].strip():
@@ -127,9 +118,6 @@ def write_list(path: PathLike, rows: Iterable[Row], *, overwrite: bool = False) 
     Raises:
         DatasetError: If the file exists already, there are no rows, or a name could not be read again.
         ImageError: If the file cannot be written.
-
-    Example:
-        >>> write_list("train_noise.csv", [Row("BSD400/2092.jpg", "BSD400/2092.jpg")])
     """
     path = Path(path)
     if path.exists() and not overwrite:
@@ -168,7 +156,7 @@ def _join(path: Path, row: Row) -> str:
 
 
 def _header(columns: list[str]) -> str | None:
-    """Tell whether two columns name themselves, "straight" or "swapped"."""
+    """Return whether two columns name themselves, "straight" or "swapped"."""
     for first, second, order in ((_TARGET, _DEGRADED, "straight"), (_DEGRADED, _TARGET, "swapped")):
         patterns = (f"(?:{words}){_THING}" for words in (first, second))
         if all(re.fullmatch(pattern, name, re.IGNORECASE) for pattern, name in zip(patterns, columns)):

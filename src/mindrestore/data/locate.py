@@ -23,7 +23,7 @@ class DatasetError(MindRestoreError):
 
 
 class Place(NamedTuple):
-    """Say where the images of a split are: "folders" or a name of `FORMS`, and two folders or files."""
+    """Where the images of a split are: "folders" or a name of `FORMS`, and two folders or files."""
 
     form: str
     inputs: Path
@@ -41,10 +41,6 @@ def locate(spec: DatasetSpec, root: Path, split: str, *, inside: bool = False) -
 
     Returns:
         The first place that exists, or None.
-
-    Example:
-        >>> locate(CATALOG["gopro"], Path("data"), "test").inputs
-        PosixPath('data/GoPro/test/input')
     """
     places = [place.format(split=word) for place in spec.places for word in SPLIT_FOLDERS[split]]
     bases = [root / place for place in dict.fromkeys(places) if place or not inside]
@@ -69,10 +65,6 @@ def recognise(root: Path, split: str, listed: bool = False) -> str:
 
     Raises:
         DatasetError: If there are several.
-
-    Example:
-        >>> recognise(Path("NH-HAZE"), "test")
-        'nh_haze'
     """
     by_folder: dict[Path, str] = {}
     for name, spec in CATALOG.items():
@@ -101,17 +93,12 @@ def recognise(root: Path, split: str, listed: bool = False) -> str:
 
 
 def joining(split: str, names: set[str]) -> str | None:
-    """Name the data set whose split joins the given ones, or None.
-
-    Example:
-        >>> joining("test", {"rain100l", "rain100h"})
-        'synthetic_rain'
-    """
+    """Name the data set whose split joins the given ones, or None."""
     return next((name for name, spec in CATALOG.items() if names <= set(spec.parts.get(split, ()))), None)
 
 
 def explain_layout(spec: DatasetSpec, root: Path, split: str) -> str:
-    """Say which folders were expected and what is there instead."""
+    """Return which folders were expected and what is there instead."""
     if not any(root.iterdir()):
         return f"{root}: the folder is empty; copy or unpack the data set there"
     here = ", ".join(sorted(path.name for path in root.iterdir())[:8])
@@ -152,6 +139,6 @@ def _names_fit(spec: DatasetSpec, folder: Path, ranges: tuple[tuple[int, int], .
 
 
 def leading_number(path: Path) -> int:
-    """Give the number at the beginning of a file name, or -1."""
+    """Return the number at the beginning of a file name, or -1."""
     digits = re.match(r"\d+", path.stem)
     return int(digits.group()) if digits else -1

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mindrestore.data.images import ImageError, PathLike, list_images, natural_key
+from mindrestore.data.images import ImageError, list_images
 from mindrestore.data.lists import Row
 from mindrestore.data.locate import DatasetError
 from mindrestore.data.pairing import Pair, name_some, pair_folders, require_partners
 from mindrestore.data.source import ImageCache, read_pair
+from mindrestore.files import PathLike, natural_key
 
 Progress = Callable[[Iterable], Iterable]
 
@@ -34,7 +35,7 @@ class Folders(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """Hold the rows of a list, and what is worth knowing about the folders."""
+    """The rows of a list, and what is worth knowing about the folders."""
 
     rows: list[Row]
     notes: list[str]
@@ -60,10 +61,6 @@ def list_noise(root: PathLike, folders: Sequence[str] = NOISE_FOLDERS) -> Listin
     Raises:
         DatasetError: If a folder is outside the root or holds no image.
         ImageError: If a folder does not exist.
-
-    Example:
-        >>> list_noise("datasets").rows[0]
-        Row(target='BSD400/2092.jpg', degraded='BSD400/2092.jpg')
     """
     names = []
     for folder in (Path(root) / name for name in folders):
@@ -89,10 +86,6 @@ def list_pairs(root: PathLike, folders: Folders, repeat: int = 1) -> Listing:
         DatasetError: If a folder is outside the root or holds no image.
         PairingError: If a degraded image has no partner.
         ImageError: If a folder does not exist.
-
-    Example:
-        >>> len(list_pairs("datasets", RAIN_FOLDERS, RAIN_REPEAT).rows)
-        5000
     """
     pairs, notes = _find(root, folders)
     return Listing([_row(root, pair) for pair in pairs for _ in range(repeat)], notes)
@@ -114,10 +107,6 @@ def list_haze(root: PathLike, folders: Folders = HAZE_FOLDERS, count: int | None
         DatasetError: If a folder is outside the root or holds no image, or there are fewer images than asked for.
         PairingError: If a hazy image has no partner.
         ImageError: If a folder does not exist.
-
-    Example:
-        >>> list_haze("datasets", count=5000, seed=1234).rows[0].target
-        'Reside/train/gt/0005.jpg'
     """
     pairs, notes = _find(root, folders, recursive=True)
     versions: dict[Path, list[Pair]] = {}
@@ -150,10 +139,6 @@ def list_all_in_one(root: PathLike, repeat: int = RAIN_REPEAT, count: int | None
         DatasetError: If a folder holds no image, or there are fewer clear images than asked for.
         PairingError: If a degraded image has no partner.
         ImageError: If a folder does not exist.
-
-    Example:
-        >>> len(list_all_in_one("datasets", count=5000).rows)
-        15144
     """
     parts = list_noise(root), list_pairs(root, RAIN_FOLDERS, repeat), list_haze(root, HAZE_FOLDERS, count, seed)
     return Listing([row for part in parts for row in part.rows], [note for part in parts for note in part.notes])
@@ -170,10 +155,6 @@ def check_rows(root: PathLike, rows: Iterable[Row], min_size: int = 8, progress:
 
     Returns:
         One line per pair that is unreadable, of unequal size or too small.
-
-    Example:
-        >>> check_rows("datasets", list_noise("datasets").rows)
-        []
     """
     root, read, problems = Path(root), ImageCache(_CACHE_BYTES), []
     for row in progress(list(dict.fromkeys(rows))):

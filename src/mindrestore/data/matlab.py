@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from mindrestore.data.images import ImageError, PathLike, replacing
+from mindrestore.data.images import ImageError
+from mindrestore.files import PathLike, replacing
 
 PUBLISHED_SHAPE = (40, 32, 256, 256, 3)
 
@@ -41,22 +42,13 @@ def block_paths(path: PathLike) -> list[Path]:
 
     Raises:
         MatlabError: If the file is missing or damaged, or holds no such array.
-
-    Example:
-        >>> block_paths("SIDD/test/ValidationGtBlocksSrgb.mat")[0].name
-        '0001_01'
     """
     images, blocks = _load(Path(path)).shape[:2]
     return [Path(path) / block_name(i, k) for i in range(1, images + 1) for k in range(1, blocks + 1)]
 
 
 def block_name(image: int, block: int) -> str:
-    """Name a block by its numbers, both from 1, as the published result pictures are named.
-
-    Example:
-        >>> block_name(7, 3)
-        '0007_03'
-    """
+    """Name a block by its numbers, both from 1, as the published result pictures are named."""
     return f"{image:04d}_{block:02d}"
 
 
@@ -71,10 +63,6 @@ def read_block(path: PathLike) -> np.ndarray:
 
     Raises:
         MatlabError: If the file cannot be used or has no such block.
-
-    Example:
-        >>> read_block("SIDD/test/ValidationNoisyBlocksSrgb.mat/0040_32").shape
-        (256, 256, 3)
     """
     file, name = Path(path).parent, Path(path).name
     numbers = re.fullmatch(r"(\d{4})_(\d{2})", name)
@@ -97,10 +85,6 @@ def read_variables(path: PathLike) -> dict[str, Any]:
 
     Raises:
         MatlabError: If the file is missing or damaged, or h5py is needed and not installed.
-
-    Example:
-        >>> read_variables("DND/images_srgb/0001.mat")["InoisySRGB"].dtype
-        dtype('float32')
     """
     from scipy.io import loadmat
 
@@ -130,9 +114,6 @@ def write_variables(path: PathLike, variables: Mapping[str, Any]) -> None:
 
     Raises:
         ImageError: If the folder or the disk does not allow it.
-
-    Example:
-        >>> write_variables("0001.mat", {"israw": False, "eval_version": "1.0"})
     """
     from scipy.io import savemat
 

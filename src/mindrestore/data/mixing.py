@@ -31,10 +31,6 @@ def mixed_pairs(data: DataConfig) -> list[Pair]:
     Raises:
         DatasetError: A data set is not below the root.
         PairingError: A degraded image has no clear partner.
-
-    Example:
-        >>> {pair.source for pair in mixed_pairs(load_recipe("crossdehaze/nid", ["data.root=/data"]).data)}
-        {0, 1}
     """
     return [
         replace(pair, source=number, gamma=source.gamma or None)
@@ -44,12 +40,7 @@ def mixed_pairs(data: DataConfig) -> list[Pair]:
 
 
 def source_shares(mix: Sequence[SourceConfig]) -> tuple[float, ...]:
-    """Give the shares of a mix, or none where every data set counts by its number of pairs.
-
-    Example:
-        >>> source_shares([SourceConfig(share=3.0), SourceConfig(share=1.0)])
-        (0.75, 0.25)
-    """
+    """Return the shares of a mix, or none where every data set counts by its number of pairs."""
     shares = [source.share for source in mix if source.share is not None]
     return tuple(share / sum(shares) for share in shares)
 
@@ -68,11 +59,6 @@ def mixed_order(sources: np.ndarray, shares: Sequence[float], length: int, seed:
 
     Returns:
         Positions of pairs in order, (length,).
-
-    Example:
-        >>> order = mixed_order(np.array([0] * 90 + [1] * 10), (0.5, 0.5), 100, (666, 0))
-        >>> int((order >= 90).sum())
-        50
     """
     chosen = []
     for number, count in enumerate(_whole_numbers(shares, length)):

@@ -25,9 +25,6 @@ def add_noise(image: np.ndarray, sigma: float, rng: np.random.Generator | np.ran
 
     Raises:
         MindRestoreError: The deviation is negative.
-
-    Example:
-        >>> noisy = add_noise(clear, 25, np.random.default_rng(0))
     """
     if sigma < 0:
         raise MindRestoreError(f"noise of deviation {sigma} does not exist; give 0 or more grey levels of 255")
@@ -36,7 +33,7 @@ def add_noise(image: np.ndarray, sigma: float, rng: np.random.Generator | np.ran
 
 
 def noise_rng(seed: int, sigma: float, name: str) -> np.random.Generator:
-    """Give the generator of one test image's noise: the same whatever is measured before it, and on any machine.
+    """Return the generator of one test image's noise: the same whatever is measured before it, and on any machine.
 
     Args:
         seed: Seed of the test.
@@ -45,15 +42,12 @@ def noise_rng(seed: int, sigma: float, name: str) -> np.random.Generator:
 
     Returns:
         A generator that depends on these three alone.
-
-    Example:
-        >>> noisy = add_noise(clear, 25, noise_rng(1234, 25, "0001.png"))
     """
     return np.random.default_rng((seed, round(sigma * 1000), zlib.crc32(name.encode())))
 
 
 def _levels(image: np.ndarray) -> np.ndarray:
-    """Give an image in grey levels of 255; what is stored in more bits keeps its fraction."""
+    """Return an image in grey levels of 255; what is stored in more bits keeps its fraction."""
     if image.dtype == np.uint8:
         return image
     scale = 255 / np.iinfo(image.dtype).max if np.issubdtype(image.dtype, np.integer) else 255

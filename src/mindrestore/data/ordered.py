@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mindrestore.data.images import PathLike, list_images
+from mindrestore.data.images import list_images
 from mindrestore.data.pairing import Pair, Pairing, PairingError, pair_folders
+from mindrestore.files import PathLike
 
 
 def pair_in_order(input_dir: PathLike, target_dir: PathLike, versions: int = 1) -> Pairing:
@@ -26,11 +27,6 @@ def pair_in_order(input_dir: PathLike, target_dir: PathLike, versions: int = 1) 
         PairingError: The numbers of images do not fit, or names contradict the order; the message names the first image
             that has no partner.
         ImageError: A folder does not exist.
-
-    Example:
-        >>> pair = pair_in_order("HazeCityscapes/trainA", "HazeCityscapes/trainB", versions=3).pairs[5]
-        >>> pair.input.name, pair.target.name
-        ('aachen_000001_000019_foggy_beta_0.02.png', 'aachen_000001_000019.png')
     """
     inputs, targets = (
         sorted(list_images(Path(folder)), key=lambda path: path.name) for folder in (input_dir, target_dir)

@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mindrestore.data.images import PathLike, list_images
+from mindrestore.data.images import list_images
 from mindrestore.errors import MindRestoreError
+from mindrestore.files import PathLike
 
 _INPUT_WORDS = "hazy|haze|foggy|input|rain|rainy|blur|blurry|noisy|lq"
 _TARGET_WORDS = "gt|clear|clean|target|norain|sharp|hq"
@@ -20,7 +21,7 @@ class PairingError(MindRestoreError):
 
 @dataclass(frozen=True)
 class Pair:
-    """Hold one degraded image and its clear partner.
+    """One degraded image and its clear partner.
 
     Attributes:
         key: What the two names have in common; several pairs share it when one clear image has many hazy ones.
@@ -46,7 +47,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class PairRule:
-    """Say how a file name (without suffix) gives the key: group 1 of a pattern that matches all of it.
+    """How a file name (without suffix) gives the key: group 1 of a pattern that matches all of it.
 
     Attributes:
         input: Pattern of the degraded images.
@@ -76,7 +77,7 @@ RULES: dict[str, PairRule] = {
 
 @dataclass(frozen=True)
 class Pairing:
-    """Hold the outcome of matching two folders.
+    """The outcome of matching two folders.
 
     Attributes:
         pairs: Matched images, in natural order of the inputs.
@@ -115,10 +116,6 @@ def pair_folders(
     Raises:
         PairingError: If the rule is unknown or two clear images claim one key.
         ImageError: If a folder does not exist.
-
-    Example:
-        >>> pair_folders("hazy", "clear", "prefix").pairs[0].key
-        '1'
     """
     names = list(RULES) if rule == "auto" else rule.split("|")
     unknown = [name for name in names if name not in RULES]
@@ -136,7 +133,7 @@ def pair_folders(
 
 
 def require_partners(pairing: Pairing, one_to_one: bool = False) -> list[Pair]:
-    """Give the pairs of a complete pairing.
+    """Return the pairs of a complete pairing.
 
     Args:
         pairing: Outcome of `pair_folders`.
@@ -147,9 +144,6 @@ def require_partners(pairing: Pairing, one_to_one: bool = False) -> list[Pair]:
 
     Raises:
         PairingError: If an image has no partner; the message names the first of them.
-
-    Example:
-        >>> pairs = require_partners(pair_folders("hazy", "clear"))
     """
     unused = pairing.unused_targets if one_to_one else []
     if not pairing.missing_targets and unused:

@@ -14,7 +14,7 @@ from mindrestore.data.degrade import density_field, plausible_depth, scatter, sm
 
 
 class Night(NamedTuple):
-    """Hold the light of one night.
+    """The light of one night.
 
     Attributes:
         gamma: Exponent that darkens the photograph, above 1.
@@ -41,9 +41,6 @@ def picture_depth(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
     Returns:
         Distances (H, W) float32, about 1 to 10.
-
-    Example:
-        >>> depth = picture_depth(image, np.random.default_rng(0))
     """
     shape = image.shape[:2]
     depth, flat = plausible_depth(shape, rng), rng.random() < 0.25
@@ -76,9 +73,6 @@ def draw_night(rng: np.random.Generator) -> Night:
 
     Returns:
         The parameters.
-
-    Example:
-        >>> night = draw_night(np.random.default_rng((0, 1, 2)))
     """
     warm = rng.uniform(0, 1)
     colour = np.array([1.0, 1 - 0.25 * warm, 1 - 0.6 * warm])
@@ -98,15 +92,12 @@ def at_night(image: np.ndarray, night: Night) -> np.ndarray:
 
     Returns:
         Image (H, W, 3) float32 in [0, 1].
-
-    Example:
-        >>> dark = at_night(image, draw_night(np.random.default_rng(0)))
     """
     return image.astype(np.float32) ** np.float32(night.gamma) * np.float32(night.light)
 
 
 def lamp_glow(shape: tuple[int, int], night: Night, rng: np.random.Generator) -> np.ndarray:
-    """Give the airlight of a hazy night: the sky's, and halos around one to six lamps.
+    """Return the airlight of a hazy night: the sky's, and halos around one to six lamps.
 
     Args:
         shape: Height and width.
@@ -115,9 +106,6 @@ def lamp_glow(shape: tuple[int, int], night: Night, rng: np.random.Generator) ->
 
     Returns:
         Airlight (H, W, 3) float32 in [0, 1].
-
-    Example:
-        >>> airlight = lamp_glow((240, 320), night, np.random.default_rng(0))
     """
     height, width = shape
     down, right = np.mgrid[:height, :width].astype(np.float32)
@@ -142,9 +130,6 @@ def hazy_night(
 
     Returns:
         Hazy and clear image (H, W, 3) float32 in [0, 1], and the parameters.
-
-    Example:
-        >>> hazy, clear, night = hazy_night(image, picture_depth(image, rng), rng)
     """
     night = draw_night(rng)
     clear = at_night(image, night)
@@ -155,7 +140,7 @@ def hazy_night(
 
 
 def vary_tones(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Give an image the tones that another camera and another light would have given it.
+    """Apply to an image the tones that another camera and another light would have given it.
 
     Clear photographs mostly reach from black to white, which is what tells haze from a pale subject, and rendered
     scenes do not. The darkest and the lightest hundredth go to a drawn black and white, the middle is moved by a power,
@@ -167,9 +152,6 @@ def vary_tones(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
     Returns:
         Image (H, W, 3) float32 in [0, 1].
-
-    Example:
-        >>> varied = vary_tones(image, np.random.default_rng(0))
     """
     dark, light = np.percentile(image, (1, 99))
     black, white, gamma, warm = (rng.uniform(*ends) for ends in ((0.0, 0.06), (0.75, 1.0), (0.8, 1.4), (-0.15, 0.25)))
@@ -187,9 +169,6 @@ def compress(image: np.ndarray, quality: int) -> np.ndarray:
 
     Returns:
         Image (H, W, 3) float32 in [0, 1] with the traces of compression.
-
-    Example:
-        >>> worn = compress(hazy, 80)
     """
     grey_levels = np.round(255 * np.clip(image, 0, 1)).astype(np.uint8)
     _, coded = cv2.imencode(".jpg", grey_levels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
-from mindrestore.data.images import ImageError, PathLike, read_image, turn_upright, write_bytes
+from mindrestore.data.images import ImageError, read_image, turn_upright
+from mindrestore.files import PathLike, write_bytes
 
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 
@@ -34,7 +35,7 @@ _PILLOW_OPTIONS = {
 
 @dataclass(frozen=True)
 class Photo:
-    """Hold a photograph, upright.
+    """A photograph, upright.
 
     Attributes:
         pixels: (H, W, 3) RGB or (H, W) grey, uint8 or uint16.
@@ -58,10 +59,6 @@ def read_photo(path: PathLike) -> Photo:
 
     Raises:
         ImageError: The file is missing, empty, damaged, no image, of floating point, or holds several pictures.
-
-    Example:
-        >>> read_photo("scan.tif").pixels.dtype
-        dtype('uint16')
     """
     path = Path(path)
     try:
@@ -92,9 +89,6 @@ def write_photo(path: PathLike, photo: Photo) -> None:
 
     Raises:
         ImageError: The format cannot hold it, or the folder or the disk does not allow it.
-
-    Example:
-        >>> write_photo("clean.tif", replace(photo, pixels=restored))
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -262,7 +256,7 @@ def _tiff(pixels: np.ndarray, metadata: Mapping[str, Any]) -> bytes:
 
 
 def _tiff_directory(metadata: Mapping[str, Any]) -> TiffImagePlugin.ImageFileDirectory_v2:
-    """Give the tags that say something about the picture."""
+    """Return the tags that say something about the picture."""
     directory = TiffImagePlugin.ImageFileDirectory_v2()
     exif = Image.Exif()
     exif.load(metadata.get("exif"))

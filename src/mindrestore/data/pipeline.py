@@ -26,7 +26,7 @@ _MIXUP_DRAWS = 5
 
 
 class Batch(NamedTuple):
-    """Hold one training batch.
+    """One training batch.
 
     Attributes:
         input: Degraded patches (N, 3, P, P), float32 in [0, 1].
@@ -40,7 +40,7 @@ class Batch(NamedTuple):
 
 
 class TrainLoader:
-    """Give shuffled, cropped and augmented batches of image pairs, epoch by epoch.
+    """Provide shuffled, cropped and augmented batches of image pairs, epoch by epoch.
 
     Every epoch shuffles all pairs anew (`config.repeat` times, one permutation after the other), deals them out to
     the ranks and drops what does not fill a batch. A rank with fewer images than one batch starts over with other
@@ -58,11 +58,6 @@ class TrainLoader:
 
     Raises:
         DatasetError: If there are no pairs.
-
-    Example:
-        >>> loader = TrainLoader(find_pairs("auto", root, "train"), config=recipe.data, batch_size=16, seed=666)
-        >>> for batch in loader.epoch(0):
-        ...     step(batch.input, batch.target)
     """
 
     def __init__(
@@ -94,7 +89,7 @@ class TrainLoader:
         self.earlier_stages: tuple[tuple[int, int], ...] = ()  # one patch size from start to end
 
     def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
-        """Give the batches of one epoch.
+        """Return the batches of one epoch.
 
         Args:
             epoch: Number of the epoch, from 0.
@@ -105,9 +100,6 @@ class TrainLoader:
 
         Raises:
             ImageError: If an image cannot be read or a pair's sizes differ; the message names the file.
-
-        Example:
-            >>> first = next(loader.epoch(0))
         """
         slots = self._plan(epoch)[start_step * self.batch_size :]
         if not slots:
@@ -138,10 +130,6 @@ class TrainLoader:
 
         Returns:
             File paths, for messages.
-
-        Example:
-            >>> loader.names(batch.index)
-            ['its/hazy/1_1_0.90179.png']
         """
         return [str(self.pairs[int(position)].input) for position in index]
 
@@ -162,7 +150,7 @@ class TrainLoader:
         return [Slot(int(number), int(order[number % len(order)])) for number in numbers]
 
     def _order(self, epoch: int) -> np.ndarray:
-        """Give the pairs of an epoch in order, the same on every rank."""
+        """Return the pairs of an epoch in order, the same on every rank."""
         count, seed = len(self.pairs), self._settings.seed
         if self._shares:
             sources = np.array([pair.source for pair in self.pairs])
@@ -172,7 +160,7 @@ class TrainLoader:
 
 
 class ProgressiveLoader:
-    """Give batches whose patches grow and whose size shrinks as training goes on (progressive training).
+    """Provide batches whose patches grow and whose size shrinks as training goes on (progressive training).
 
     Args:
         pairs: The training pairs.
@@ -181,11 +169,6 @@ class ProgressiveLoader:
         seed: As for `TrainLoader`.
         rank: This process among `world`, from 0.
         world: Number of processes that train together.
-
-    Example:
-        >>> loader = ProgressiveLoader(pairs, config=recipe.data, stages=recipe.train.progressive.stages, seed=1234)
-        >>> next(loader.epoch(135)).input.shape  # the first epoch of the second stage
-        (14, 3, 160, 160)
     """
 
     def __init__(
@@ -210,7 +193,7 @@ class ProgressiveLoader:
         self.steps_per_epoch = steps[-1]  # of the last stage
 
     def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
-        """Give the batches of one epoch (from 0), at the sizes of its stage; see `TrainLoader.epoch`."""
+        """Return the batches of one epoch (from 0), at the sizes of its stage; see `TrainLoader.epoch`."""
         stage = min(bisect.bisect_right(self.ends, epoch), len(self.loaders) - 1)
         return self.loaders[stage].epoch(epoch, start_step)
 
@@ -229,9 +212,6 @@ def mix(batch: Batch, alpha: float, rng: np.random.Generator) -> Batch:
 
     Returns:
         Batch in which input and target are mixed alike; `index` still names each sample's own pair.
-
-    Example:
-        >>> mixed = mix(batch, 0.6, np.random.default_rng(0))
     """
     count = len(batch.index)
     other = rng.permutation(count)

@@ -23,7 +23,7 @@ _FADE = 0.35  # share of a streak's half length over which it fades out
 
 
 class RainRanges(NamedTuple):
-    """Say from which ranges the rain of an image is drawn.
+    """From which ranges the rain of an image is drawn.
 
     Attributes:
         angle: Direction in degrees from the vertical, positive when drops fall towards the left.
@@ -50,7 +50,7 @@ class RainRanges(NamedTuple):
 
 
 class Rain(NamedTuple):
-    """Hold the rain of one image; units as in `RainRanges`.
+    """The rain of one image; units as in `RainRanges`.
 
     Attributes:
         angle: Degrees from the vertical.
@@ -84,9 +84,6 @@ def draw_rain(ranges: RainRanges, rng: np.random.Generator) -> Rain:
 
     Returns:
         The parameters.
-
-    Example:
-        >>> rain = draw_rain(RainRanges(density=(0.1, 0.2)), np.random.default_rng((0, 1, 2)))
     """
     names = ("angle", "spread", "length", "width", "density", "brightness")
     drawn = {name: float(rng.uniform(*getattr(ranges, name))) for name in names}
@@ -111,9 +108,6 @@ def add_rain(clear: np.ndarray, rain: Rain, rng: np.random.Generator) -> np.ndar
 
     Raises:
         ValueError: If the blend is unknown.
-
-    Example:
-        >>> rainy = add_rain(clear, Rain(angle=-15, density=0.3), np.random.default_rng(0))
     """
     if rain.blend not in BLENDS:
         raise ValueError(f"blend {rain.blend!r} is unknown; use one of {', '.join(BLENDS)}")
@@ -138,9 +132,6 @@ def streak_field(shape: tuple[int, int], rain: Rain, rng: np.random.Generator) -
 
     Returns:
         Array (H, W) float32 in [0, brightness].
-
-    Example:
-        >>> opacity = streak_field((240, 320), Rain(density=0.3), np.random.default_rng(0))
     """
     clear = np.ones(shape, np.float32)
     for distance in _DISTANCES:
@@ -157,7 +148,7 @@ def streak_field(shape: tuple[int, int], rain: Rain, rng: np.random.Generator) -
 
 
 def _one_streak(length: float, width: float, angle: float) -> np.ndarray:
-    """Give the opacity of one streak of strength 1 in the middle of a square."""
+    """Return the opacity of one streak of strength 1 in the middle of a square."""
     reach = int(np.ceil(length / 2 + 2 * width))
     down, right = np.mgrid[-reach : reach + 1, -reach : reach + 1].astype(np.float32)
     along = down * np.cos(angle) - right * np.sin(angle)

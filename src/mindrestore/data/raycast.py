@@ -81,9 +81,6 @@ def render(
     Returns:
         Image (H, W, 3) float32 sRGB in [0, 1], averaged over several rays a pixel, and the distance along the ray
         through each pixel's centre, (H, W) float32 in metres.
-
-    Example:
-        >>> image, depth = render(shapes, light, camera, (320, 240), far=65.0)
     """
     width, height = size
     origin = np.array([0.0, camera.height, 0.0], np.float32)
@@ -105,7 +102,7 @@ def render(
 
 
 def _rays(camera: Camera, width: int, height: int) -> np.ndarray:
-    """Give unit directions through all pixel centres, (H*W, 3)."""
+    """Return unit directions through all pixel centres, (H*W, 3)."""
     reach = np.tan(camera.field / 2)
     x = ((np.arange(width) + 0.5) / width * 2 - 1) * reach
     y = (1 - (np.arange(height) + 0.5) / height * 2) * reach * height / width
@@ -147,7 +144,7 @@ def _to_local(shape: Shape, vectors: np.ndarray) -> np.ndarray:
 
 
 def _meet(shape: Shape, origin: np.ndarray, rays: np.ndarray) -> np.ndarray:
-    """Give the distance to the shape along each ray, infinite where it is missed."""
+    """Return the distance to the shape along each ray, infinite where it is missed."""
     start = _to_local(shape, origin - np.float32(shape.centre))
     step = _to_local(shape, rays)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -228,7 +225,7 @@ def _dot(one: np.ndarray, two: np.ndarray) -> np.ndarray:
 
 
 def _surface(shape: Shape, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give unit normals and surface coordinates in metres."""
+    """Return unit normals and surface coordinates in metres."""
     local = _to_local(shape, points - np.float32(shape.centre))
     half = np.float32(shape.half)
     if shape.kind == "ball":

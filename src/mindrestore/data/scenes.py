@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from mindrestore.data.destinations import refuse_existing
-from mindrestore.data.images import PathLike, write_image
+from mindrestore.data.images import write_image
 from mindrestore.data.raycast import Camera, Light, Shape, render
 from mindrestore.data.textures import Texture
 from mindrestore.errors import MindRestoreError
+from mindrestore.files import PathLike
 
 # A 16-bit file in millimetres ends here; sky and everything farther get this distance.
 FAR = 65.535
@@ -51,9 +52,6 @@ def render_scene(
 
     Raises:
         MindRestoreError: If the size is too small.
-
-    Example:
-        >>> image, depth = render_scene(0, 1, (320, 240))
     """
     if min(size) < 16:
         raise MindRestoreError(f"scene size {size[0]}x{size[1]} is too small; use at least 16x16")
@@ -83,9 +81,6 @@ def write_scenes(
         DatasetError: If a file exists already.
         MindRestoreError: If the size is too small.
         ImageError: If a file cannot be written.
-
-    Example:
-        >>> paths = list(write_scenes("scenes", 20, (320, 240), seed=0))
     """
     out = Path(out)
     places = [[out / kind / f"{index:04d}.png" for kind in ("clear", "depth")] for index in range(1, count + 1)]

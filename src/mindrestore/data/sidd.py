@@ -10,16 +10,17 @@ from typing import Callable, NamedTuple
 import numpy as np
 
 from mindrestore.data.catalog import DatasetError
-from mindrestore.data.images import ImageError, PathLike, read_image, to_float, write_image
+from mindrestore.data.images import ImageError, read_image, to_float, write_image
 from mindrestore.data.matlab import block_paths, write_variables
 from mindrestore.data.pairing import Pair
 from mindrestore.data.source import read_pair
+from mindrestore.files import PathLike
 
 Restore = Callable[[np.ndarray], np.ndarray]
 
 
 class PatchOptions(NamedTuple):
-    """Say how patches are cut.
+    """How patches are cut.
 
     Attributes:
         size: Side in pixels.
@@ -48,10 +49,6 @@ def cut_patches(pairs: Sequence[Pair], out: PathLike, options: PatchOptions) -> 
     Raises:
         DatasetError: If a destination exists already.
         ImageError: If an image cannot be read, is smaller than a patch, or a patch cannot be written.
-
-    Example:
-        >>> pairs = find_pairs("sidd_medium", "SIDD_Medium_Srgb", "train")
-        >>> done = list(cut_patches(pairs, "SIDD/train", PatchOptions()))
     """
     out = Path(out)
     if not options.overwrite:
@@ -103,11 +100,6 @@ def restore_blocks(restore: Restore, blocks: PathLike, out: PathLike) -> Iterato
     Raises:
         MatlabError: If the blocks cannot be read.
         ImageError: If the result cannot be written.
-
-    Example:
-        >>> restorer = Restorer("mprnet_denoising", weights="denoising.ckpt")
-        >>> for path in restore_blocks(restorer.restore_float, "ValidationNoisyBlocksSrgb.mat", "Idenoised.mat"):
-        ...     print(path.name)
     """
     paths = block_paths(blocks)
     images, last = (int(text) for text in paths[-1].name.split("_"))

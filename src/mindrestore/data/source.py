@@ -30,7 +30,7 @@ class Slot(NamedTuple):
 
 
 class PatchSettings(NamedTuple):
-    """Say how a pair becomes a patch."""
+    """How a pair becomes a patch."""
 
     size: int
     augment: tuple[str, ...]
@@ -52,9 +52,6 @@ def read_pair(pair: Pair, read: Reader = read_image) -> tuple[np.ndarray, np.nda
 
     Raises:
         ImageError: If a file cannot be read or the sizes do not agree.
-
-    Example:
-        >>> hazy, clear = read_pair(find_pairs("auto", "SOTS/indoor", "test")[0])
     """
     image, target = read(pair.input), read(pair.target)
     height, width = image.shape[:2]
@@ -73,11 +70,6 @@ class ImageCache:
 
     Args:
         max_bytes: Limit on the sum of the arrays; 0 keeps nothing.
-
-    Example:
-        >>> read = ImageCache(512 << 20)
-        >>> read(path) is read(path)
-        True
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -103,7 +95,7 @@ class ImageCache:
 
 
 class PatchSource:
-    """Give the samples of one epoch by position, the same ones whoever asks and in whatever order.
+    """The samples of one epoch by position, the same ones whoever asks and in whatever order.
 
     Args:
         pairs: All pairs.
@@ -111,10 +103,6 @@ class PatchSource:
         epoch: Number of the epoch; with the seed and the slot it decides crop and augmentation.
         settings: Patch size, augmentations, seed.
         read: Reader of one image file.
-
-    Example:
-        >>> source = PatchSource(pairs, [Slot(0, 3)], 0, PatchSettings(240, ("hflip",), 666))
-        >>> hazy, clear, index = source[0]  # (3, 240, 240) float32 each, and 3
     """
 
     def __init__(

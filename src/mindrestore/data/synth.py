@@ -12,10 +12,11 @@ import numpy as np
 from mindrestore.data.catalog import DatasetError
 from mindrestore.data.degrade import HazeRanges, add_haze, draw_haze, fill_unknown, plausible_depth
 from mindrestore.data.destinations import refuse_existing, refuse_one_name
-from mindrestore.data.images import ImageError, PathLike, list_images, read_depth, read_image, to_float, write_image
+from mindrestore.data.images import ImageError, list_images, read_depth, read_image, to_float, write_image
 from mindrestore.data.lists import Row, write_list
 from mindrestore.data.rain import RainRanges, add_rain, draw_rain
 from mindrestore.data.scenes import render_scene
+from mindrestore.files import PathLike
 
 _DEPTH_SUFFIXES = (".png", ".npy", ".tif", ".tiff")
 
@@ -34,7 +35,7 @@ ALL_IN_ONE_LIST = "train_all_in_one.csv"
 
 
 class SynthOptions(NamedTuple):
-    """Say how degraded images are made.
+    """How degraded images are made.
 
     Attributes:
         ranges: What the haze or the rain is drawn from; its type decides between the two.
@@ -54,7 +55,7 @@ class SynthOptions(NamedTuple):
 
     @property
     def places(self) -> Places:
-        """Give the names of folders and log."""
+        """Return the names of folders and log."""
         return RAIN_PLACES if isinstance(self.ranges, RainRanges) else HAZE_PLACES
 
 
@@ -76,9 +77,6 @@ def synthesize(clear_dir: PathLike, out: PathLike, options: SynthOptions) -> Ite
     Raises:
         DatasetError: If there are no images, or a destination exists already.
         ImageError: If a file cannot be read or written, or a depth map has another size than its image.
-
-    Example:
-        >>> paths = list(synthesize("scenes/clear", "train", SynthOptions(per_image=2)))
     """
     clear_dir, out = Path(clear_dir), Path(out)
     images = list_images(clear_dir)
@@ -123,9 +121,6 @@ def degraded_scenes(
         DatasetError: If a destination exists already.
         MindRestoreError: If the size is too small.
         ImageError: If a file cannot be written.
-
-    Example:
-        >>> paths = list(degraded_scenes("train", range(1, 101), (160, 120), SynthOptions(RainRanges(), seed=1)))
     """
     inputs, targets, log = Path(out) / "input", Path(out) / "target", Path(out) / options.places.log
     names = [f"{number:04d}.png" for number in numbers]
@@ -162,9 +157,6 @@ def all_in_one_scenes(
         DatasetError: If a destination exists already.
         MindRestoreError: If the size is too small.
         ImageError: If a file cannot be written.
-
-    Example:
-        >>> paths = list(all_in_one_scenes("data/train", 40, (160, 120), seed=1))
     """
     out = Path(out)
     clean, rainy, hazy = (range(first, 3 * count + 1, 3) for first in (1, 2, 3))
@@ -198,7 +190,7 @@ def _degrade(
 def _distances(
     clear: np.ndarray, path: Path, options: SynthOptions, rng: np.random.Generator
 ) -> tuple[np.ndarray | None, dict]:
-    """Give the depth map of an image that gets haze, and what the log says about it."""
+    """Return the depth map of an image that gets haze, and what the log says about it."""
     if isinstance(options.ranges, RainRanges):
         return None, {}
     found = _find_depth(options.depth_dir or path.parent.parent / "depth", path.stem)

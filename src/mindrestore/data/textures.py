@@ -28,7 +28,7 @@ class Texture(NamedTuple):
 
 
 def paint(texture: Texture, u: np.ndarray, v: np.ndarray, footprint: np.ndarray) -> np.ndarray:
-    """Give the colour of a surface at given places.
+    """Return the colour of a surface at given places.
 
     Args:
         texture: What the surface looks like.
@@ -38,9 +38,6 @@ def paint(texture: Texture, u: np.ndarray, v: np.ndarray, footprint: np.ndarray)
 
     Returns:
         Linear RGB (N, 3) in [0, 1].
-
-    Example:
-        >>> grey = paint(Texture("plain", np.array([[0.2, 0.2, 0.2]])), u, v, footprint)
     """
     u, v = u / texture.scale + texture.shift[0], v / texture.scale + texture.shift[1]
     mix = PATTERNS[texture.kind](u, v, texture.colours)
@@ -50,7 +47,7 @@ def paint(texture: Texture, u: np.ndarray, v: np.ndarray, footprint: np.ndarray)
 
 
 def noise(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Give smooth multi-octave noise with features of about one unit.
+    """Return smooth multi-octave noise with features of about one unit.
 
     Args:
         u: Coordinates of any shape.
@@ -58,10 +55,6 @@ def noise(u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
     Returns:
         Values in [0, 1], mean about 0.5.
-
-    Example:
-        >>> noise(np.zeros(3), np.arange(3.0)).shape
-        (3,)
     """
     return _sample(_fractal_tile(), u * 16.0, v * 16.0)
 
@@ -97,7 +90,7 @@ def _fractal_tile() -> np.ndarray:
 
 
 def _random(i: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """Give each cell of a grid its own fixed number in [0, 1]."""
+    """Assign each cell of a grid its own fixed number in [0, 1]."""
     return _white_tile()[j.astype(np.int64) % _TILE, i.astype(np.int64) % _TILE]
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mindrestore.data.images import PathLike, list_images, read_image, write_image
+from mindrestore.data.images import list_images, read_image, write_image
 from mindrestore.errors import MindRestoreError
+from mindrestore.files import PathLike
 
 RSID_TO_NID = (1.90, 1.91, 1.91)  # exponents of red, green and blue, as published
 
@@ -36,10 +37,6 @@ def transfer_channels(image: np.ndarray, gamma: Sequence[float]) -> np.ndarray:
 
     Raises:
         TransferError: If there are not three exponents above 0.
-
-    Example:
-        >>> transfer_channels(np.uint8([[[64, 64, 64]]]), (2.0, 1.0, 1.0)).tolist()
-        [[[127, 64, 64]]]
     """
     gamma = _checked(gamma)
     if np.issubdtype(image.dtype, np.floating):
@@ -49,7 +46,7 @@ def transfer_channels(image: np.ndarray, gamma: Sequence[float]) -> np.ndarray:
 
 
 def tone_table(gamma: float, largest: int = 255) -> np.ndarray:
-    """Give the new value of every value from 0 to `largest`: (v / largest)^(1 / gamma) * largest, fraction cut off.
+    """Return the new value of every value from 0 to `largest`: (v / largest)^(1 / gamma) * largest, fraction cut off.
 
     Args:
         gamma: Exponent, above 0.
@@ -57,10 +54,6 @@ def tone_table(gamma: float, largest: int = 255) -> np.ndarray:
 
     Returns:
         Array (largest + 1,), uint8 or uint16.
-
-    Example:
-        >>> tone_table(1.9)[[0, 1, 128, 255]].tolist()
-        [0, 13, 177, 255]
     """
     values = (np.arange(largest + 1) / largest) ** (1 / gamma) * largest
     return values.astype(np.uint8 if largest == 255 else np.uint16)
@@ -82,9 +75,6 @@ def transfer_folder(source: PathLike, out: PathLike, gamma: Sequence[float] = RS
     Raises:
         TransferError: If there are no images, a file to write exists already, or the exponents are wrong.
         ImageError: If a file cannot be read or written.
-
-    Example:
-        >>> paths = list(transfer_folder("RSID/train/hazy", "RSID_as_NID/train/hazy"))
     """
     source, out = Path(source), Path(out)
     gamma = _checked(gamma)

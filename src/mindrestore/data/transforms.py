@@ -48,9 +48,6 @@ def make_patch(
 
     Returns:
         Two arrays of shape (size, size, C).
-
-    Example:
-        >>> hazy, clear = make_patch(hazy, clear, 240, ("hflip", "rot90"), np.random.default_rng((666, 0, 7)))
     """
     image, target = fill_to(image, size), fill_to(target, size)
     top, left = (crop_start(side, size, rng, edge_decay) for side in image.shape[:2])
@@ -77,9 +74,6 @@ def paste_clear(
 
     Returns:
         The degraded patch with the square, or the patch itself.
-
-    Example:
-        >>> hazy = paste_clear(hazy, clear, np.random.default_rng((666, 0, 7)))
     """
     if rng.random() >= probability:
         return image
@@ -106,10 +100,6 @@ def crop_start(length: int, size: int, rng: np.random.Generator, edge_decay: flo
 
     Returns:
         First row, from 0 to length - size.
-
-    Example:
-        >>> crop_start(480, 256, np.random.default_rng(0), edge_decay=0.1) in range(225)
-        True
     """
     if edge_decay > 0 and rng.random() < size / length * edge_decay:
         return 0 if rng.integers(2) == 0 else length - size
@@ -117,7 +107,7 @@ def crop_start(length: int, size: int, rng: np.random.Generator, edge_decay: flo
 
 
 def check_augmentations(names: Sequence[str]) -> tuple[str, ...]:
-    """Give the names back if all are known.
+    """Return the names back if all are known.
 
     Args:
         names: Names from a recipe.
@@ -127,10 +117,6 @@ def check_augmentations(names: Sequence[str]) -> tuple[str, ...]:
 
     Raises:
         MindRestoreError: If one is unknown.
-
-    Example:
-        >>> check_augmentations(["hflip"])
-        ('hflip',)
     """
     for name in names:
         if name not in AUGMENTATIONS:
@@ -149,10 +135,6 @@ def fill_to(image: np.ndarray, size: int) -> np.ndarray:
 
     Returns:
         Array of at least (size, size, C); the image itself when it is large enough.
-
-    Example:
-        >>> fill_to(np.zeros((1, 300, 3)), 240).shape
-        (240, 300, 3)
     """
     lacking = [max(0, size - side) for side in image.shape[:2]]
     if not any(lacking):
@@ -173,10 +155,6 @@ def centre_crop(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
     Returns:
         View of shape (height, width, C); an odd surplus loses its extra row or column at the end.
-
-    Example:
-        >>> centre_crop(np.zeros((480, 640, 3)), 460, 620).shape
-        (460, 620, 3)
     """
     top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
     return image[top : top + height, left : left + width]
@@ -195,10 +173,6 @@ def dihedral(image: np.ndarray, code: int) -> np.ndarray:
 
     Raises:
         MindRestoreError: If there is no such code.
-
-    Example:
-        >>> dihedral(np.array([[1, 2], [3, 4]]), 3).tolist()
-        [[2, 4], [1, 3]]
     """
     if code not in range(9):
         raise MindRestoreError(f"there is no geometric code {code}; use 0 to 8")
@@ -222,10 +196,6 @@ def saturate(image: np.ndarray, factor: float) -> np.ndarray:
 
     Returns:
         Array of the same shape and type.
-
-    Example:
-        >>> saturate(np.uint8([[[100, 50, 0]]]), 0.0).tolist()
-        [[[59, 59, 59]]]
     """
     if image.dtype == np.uint8:
         return np.array(ImageEnhance.Color(Image.fromarray(np.ascontiguousarray(image))).enhance(factor))

@@ -32,11 +32,6 @@ class AdversarialStep(Step):
         optimizer: holds the network's parameters; averages follow these alone.
         opponent: holds D's parameters.
         options: scaling, clipping (each by the norm of its own gradients), accumulation, averaging, mode.
-
-    Example:
-        >>> step = AdversarialStep(net, objective, Adam(net.trainable_params(), optim), opponent=opponent)
-        >>> step(hazy, clear, lr=1e-4).terms
-        {'smooth_l1': 0.02, 'ms_ssim': 0.14, 'adversarial': 0.48, 'discriminator': 0.97, 'real': 0.55, 'fake': 0.52}
     """
 
     def __init__(
@@ -61,9 +56,6 @@ def name_apart(discriminator: nn.Cell) -> None:
 
     Args:
         discriminator: any cell; it is changed.
-
-    Example:
-        >>> name_apart(objective.adversary.discriminator)
     """
     for name, param in discriminator.parameters_and_names():
         param.name = f"{NAME}.{name}"

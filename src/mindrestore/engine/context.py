@@ -39,10 +39,6 @@ def setup(device: str = "auto", mode: str = "graph", seed: int | None = None, de
 
     Raises:
         DeviceError: the device is unknown or absent, or another one is in use already.
-
-    Example:
-        >>> setup("CPU", seed=1)
-        'CPU'
     """
     if mode not in _MODES:
         raise DeviceError(f"mode {mode!r} is not one of {', '.join(_MODES)}")
@@ -63,22 +59,13 @@ def available_devices() -> list[str]:
 
     Returns:
         A sub-list of ["Ascend", "GPU", "CPU"], the best first.
-
-    Example:
-        >>> "CPU" in available_devices()
-        True
     """
     with muted_mindspore():  # a missing driver is an answer here, not five warnings
         return [name for name in _DEVICES if ms.hal.is_available(name)]
 
 
 def current_device() -> str:
-    """Name the device that MindSpore computes on.
-
-    Example:
-        >>> current_device()
-        'CPU'
-    """
+    """Name the device that MindSpore computes on."""
     return ms.get_context("device_target")
 
 
@@ -94,14 +81,10 @@ def muted_mindspore() -> Iterator[None]:
 
 
 def rank_and_world() -> tuple[int, int]:
-    """Give this process's rank and the number of processes, as the launcher (msrun, rank table, mpirun) set them.
+    """Return this process's rank and the number of processes, as the launcher (msrun, rank table, mpirun) set them.
 
     Returns:
         (rank, world); (0, 1) for a single process.
-
-    Example:
-        >>> rank_and_world()
-        (0, 1)
     """
     rank, world = (os.environ.get(name) for name in ("RANK_ID", "RANK_SIZE"))
     if world is None:
@@ -110,13 +93,10 @@ def rank_and_world() -> tuple[int, int]:
 
 
 def broadcast_parameters(params: Iterable[Parameter]) -> None:
-    """Give every rank the values of rank 0; all ranks must call it.
+    """Send every rank the values of rank 0; all ranks must call it.
 
     Args:
         params: the same parameters in the same order on every rank.
-
-    Example:
-        >>> broadcast_parameters(net.get_parameters())
     """
     broadcast = ops.Broadcast(0)
     for param in params:
@@ -124,16 +104,13 @@ def broadcast_parameters(params: Iterable[Parameter]) -> None:
 
 
 def any_rank(flag: bool) -> bool:
-    """Tell every rank whether a flag is set on any of them; all ranks must call it, and none goes on before all have.
+    """Send every rank whether a flag is set on any of them; all ranks must call it, and none goes on before all have.
 
     Args:
         flag: this rank's answer.
 
     Returns:
         The same answer on every rank.
-
-    Example:
-        >>> stop.requested = any_rank(stop.requested)
     """
     if rank_and_world()[1] == 1:
         return flag
@@ -141,17 +118,13 @@ def any_rank(flag: bool) -> bool:
 
 
 def value_of_first(number: int) -> int:
-    """Give every rank the number that rank 0 has; all ranks must call it.
+    """Send every rank the number that rank 0 has; all ranks must call it.
 
     Args:
         number: below 2**31.
 
     Returns:
         That of rank 0.
-
-    Example:
-        >>> value_of_first(step)
-        100
     """
     if rank_and_world()[1] == 1:
         return number
@@ -163,9 +136,6 @@ def synchronize(tensors: Sequence[Tensor]) -> None:
 
     Args:
         tensors: What was computed together, at least one.
-
-    Example:
-        >>> synchronize([loss, *gradients])
     """
     if on_cpu():
         # ms.hal.synchronize waits in a loop here, and takes the core from the threads that compute

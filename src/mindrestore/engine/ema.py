@@ -18,12 +18,6 @@ class Ema(nn.Cell):
     Args:
         params: parameters to average.
         decay: in (0, 1), such as 0.999.
-
-    Example:
-        >>> ema = Ema(net.trainable_params(), 0.999)
-        >>> ema()                       # after each update
-        >>> with ema.in_place():        # measure with the averages
-        ...     scores = validate(net)
     """
 
     def __init__(self, params: Sequence[Parameter], decay: float) -> None:
@@ -68,10 +62,6 @@ def evaluating(cell: nn.Cell, ema: Ema | None) -> Iterator[None]:
     Args:
         cell: cell in training mode.
         ema: averages of its weights, or None.
-
-    Example:
-        >>> with evaluating(net, ema):
-        ...     scores = validate(net)
     """
     cell.set_train(False)
     try:

@@ -27,11 +27,6 @@ class Learner:
         net: network to train; it is put into training mode.
         objective: see `losses.objective`; its `adversary` makes the training adversarial.
         world: number of data-parallel processes.
-
-    Example:
-        >>> learner = Learner(recipe, net, objective, world=1)
-        >>> learner.step(hazy, clear, lr=1e-4).total
-        0.213
     """
 
     def __init__(self, recipe: Recipe, net: nn.Cell, objective: nn.Cell, world: int) -> None:
@@ -72,7 +67,7 @@ class Learner:
         return []
 
     def named_params(self) -> dict[str, Parameter]:
-        """Give everything that the state file holds, by its name there."""
+        """Return everything that the state file holds, by its name there."""
         named = {f"net.{param.name}": param for param in self.net.get_parameters()}
         extra = [param for optimizer in self.step.optimizers for param in optimizer.state]
         extra += self.step.ema.state if self.step.ema else []
@@ -80,7 +75,7 @@ class Learner:
         return {**named, **{param.name: param for param in extra}}
 
     def facts(self) -> dict[str, Any]:
-        """Give the rest of the state: counts and numbers that are no parameters."""
+        """Return the rest of the state: counts and numbers that are no parameters."""
         return {
             "model": self.recipe.model.name,
             "hyper": dict(self.recipe.model.hyper),

@@ -30,11 +30,6 @@ class RunLog:
 
     Raises:
         MindRestoreError: TensorBoard is asked for and tensorboardX is not installed.
-
-    Example:
-        >>> with RunLog(Path("runs/first")) as log:
-        ...     log.message("hello")
-        ...     log.record({"kind": "train", "step": 1, "loss": 0.2})
     """
 
     def __init__(self, folder: Path, writes: bool = True, tensorboard: bool = False) -> None:
@@ -84,7 +79,7 @@ class RunLog:
 
     @property
     def shows_images(self) -> bool:
-        """Tell whether `images` has an effect."""
+        """Return whether `images` has an effect."""
         return self._board is not None
 
     def forget_after(self, step: int) -> None:
@@ -104,7 +99,7 @@ class RunLog:
 
     @property
     def has_bar(self) -> bool:
-        """Tell whether a progress bar is visible."""
+        """Return whether a progress bar is visible."""
         return self._bar is not None and not self._bar.disable
 
     def advance_bar(self, **values: str) -> None:
@@ -138,10 +133,6 @@ def describe_environment(device: str, mode: str, world: int) -> dict[str, Any]:
 
     Returns:
         Plain values for env.json.
-
-    Example:
-        >>> describe_environment("CPU", "graph", 1)["device"]
-        'CPU'
     """
     packages = ("mindrestore", "mindspore", "numpy", "pillow", "opencv-python-headless")
     return {

@@ -11,14 +11,7 @@ from mindrestore.engine.step import StepResult
 
 @dataclass
 class Meter:
-    """Average what the steps of an interval measured; skipped steps are counted, not averaged.
-
-    Example:
-        >>> meter = Meter()
-        >>> meter.add(StepResult(total=2.0, terms={"l1": 2.0}))
-        >>> meter.means()
-        {'loss': 2.0, 'terms': {'l1': 2.0}, 'grad_norm': nan}
-    """
+    """Average what the steps of an interval measured; skipped steps are counted, not averaged."""
 
     sums: dict[str, float] = field(default_factory=dict)
     terms: dict[str, float] = field(default_factory=dict)
@@ -35,7 +28,7 @@ class Meter:
         _add(self.terms, result.terms)
 
     def means(self) -> dict[str, float | dict[str, float] | None]:
-        """Give the averages; None when every step was skipped."""
+        """Return the averages; None when every step was skipped."""
         if self.count == 0:
             return {"loss": None, "terms": {}, "grad_norm": None}
         terms = {name: value / self.count for name, value in self.terms.items()}
@@ -47,12 +40,7 @@ class Meter:
 
 
 def describe_means(means: Mapping[str, Any]) -> str:
-    """Word what `Meter.means` gives; the stages of a term share an entry.
-
-    Example:
-        >>> describe_means({"loss": 0.2, "terms": {"edge_3": 0.04, "edge_2": 0.05}})
-        'loss 0.20000  edge 0.04000/0.05000'
-    """
+    """Word what `Meter.means` gives; the stages of a term share an entry."""
     if means["loss"] is None:
         return "no finite loss"
     entries: dict[str, list[str]] = {}

@@ -32,11 +32,6 @@ class Adam(nn.Cell):
 
     Raises:
         MindRestoreError: no parameter's name begins as one of `lr_factors` says.
-
-    Example:
-        >>> optimizer = Adam(net.trainable_params(), OptimConfig())
-        >>> optimizer.advance()
-        >>> optimizer(optimizer.scalars(lr=1e-4), *gradients)
     """
 
     def __init__(self, params: Sequence[Parameter], config: OptimConfig) -> None:
@@ -146,9 +141,5 @@ def build_optimizer(config: OptimConfig, params: Sequence[Parameter]) -> Adam:
 
     Returns:
         The optimizer, with zero moments.
-
-    Example:
-        >>> build_optimizer(OptimConfig(name="adamw", weight_decay=0.01), net.trainable_params()).decoupled
-        True
     """
     return Adam(params, config)

@@ -21,10 +21,6 @@ def build_loss_scale(config: LossScaleConfig) -> ScaleManager | None:
 
     Returns:
         FixedLossScaleManager, DynamicLossScaleManager, or None for no scaling.
-
-    Example:
-        >>> build_loss_scale(LossScaleConfig(kind="fixed", value=1024)).get_loss_scale()
-        1024.0
     """
     if config.kind == "fixed":
         return amp.FixedLossScaleManager(config.value)
@@ -34,17 +30,17 @@ def build_loss_scale(config: LossScaleConfig) -> ScaleManager | None:
 
 
 def scale_of(manager: ScaleManager | None) -> float:
-    """Give the current factor, 1 without a manager."""
+    """Return the current factor, 1 without a manager."""
     return float(manager.get_loss_scale()) if manager is not None else 1.0
 
 
 def at_smallest_scale(manager: ScaleManager | None) -> bool:
-    """Tell whether a smaller scale cannot help against overflow any more."""
+    """Return whether a smaller scale cannot help against overflow any more."""
     return not isinstance(manager, amp.DynamicLossScaleManager) or scale_of(manager) <= 1.0
 
 
 def scale_state(manager: ScaleManager | None) -> dict[str, Any]:
-    """Give the numbers that a dynamic manager changes, for the state file."""
+    """Return the numbers that a dynamic manager changes, for the state file."""
     dynamic = isinstance(manager, amp.DynamicLossScaleManager)
     return {key: getattr(manager, key) for key in _DYNAMIC} if dynamic else {}
 
@@ -71,10 +67,6 @@ def cast_network(net: nn.Cell, level: str, device: str) -> nn.Cell:
 
     Raises:
         DeviceError: the device has no kernels for that type.
-
-    Example:
-        >>> cast_network(net, "O0", "CPU") is net
-        True
     """
     if level == "O0":
         return net

@@ -47,7 +47,7 @@ class Progress:
     epoch: Meter = field(default_factory=Meter)
 
     def to_facts(self) -> dict[str, Any]:
-        """Give plain values for the state file."""
+        """Return plain values for the state file."""
         return dataclasses.asdict(self)
 
     @classmethod
@@ -58,12 +58,7 @@ class Progress:
 
 
 def is_better(metric: str, score: float, best: float | None) -> bool:
-    """Tell whether a score beats the best so far; mae, ciede and other errors count downwards.
-
-    Example:
-        >>> is_better("psnr", 21.0, 20.0), is_better("mae", 0.2, 0.1)
-        (True, False)
-    """
+    """Return whether a score beats the best so far; mae, ciede and other errors count downwards."""
     if math.isnan(score):
         return False
     if best is None:
@@ -80,10 +75,6 @@ def changed_keys(before: Mapping[str, Any], recipe: Recipe) -> list[str]:
 
     Returns:
         Lines such as "train.batch_size was 16, is now 8".
-
-    Example:
-        >>> changed_keys(to_dict(recipe), recipe)
-        []
     """
     old = {**_flat(to_dict(Recipe()), ""), **_flat(before, "")}  # a key that is newer than the file had its default
     new = _flat(to_dict(recipe), "")

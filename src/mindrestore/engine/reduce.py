@@ -22,12 +22,6 @@ class SumOverRanks:
 
     Its time is the host's, from the end of what was computed before to the sums: it contains the wait for the slowest
     rank. The first call is not counted, since ranks wait in it for each other's compiler.
-
-    Example:
-        >>> sum_over_ranks = SumOverRanks()
-        >>> values, *gradients = sum_over_ranks([values, *gradients])
-        >>> sum_over_ranks.seconds
-        0.0
     """
 
     def __init__(self) -> None:
@@ -36,7 +30,7 @@ class SumOverRanks:
         self._all_reduce = ops.AllReduce()
 
     def __call__(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """Give the sums, in the order of the tensors."""
+        """Return the sums, in the order of the tensors."""
         synchronize(tensors)  # else the rest of the backward pass would count
         began = time.perf_counter()
         sums: list[Tensor] = []
@@ -67,10 +61,6 @@ def spans(sizes: Sequence[int], most: int) -> list[tuple[int, int]]:
 
     Returns:
         (first, behind the last) of every run.
-
-    Example:
-        >>> spans([3, 3, 3, 9], most=6)
-        [(0, 2), (2, 3), (3, 4)]
     """
     found, first, total = [], 0, 0
     for index, size in enumerate(sizes):

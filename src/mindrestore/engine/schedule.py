@@ -19,10 +19,6 @@ class Plan:
         batches_per_epoch: batches in one pass over the data; with progressive training, in its last stage.
         accumulate: batches per update.
         earlier: (epochs, batches per epoch) of the stages before the last one.
-
-    Example:
-        >>> Plan(total_steps=10, batches_per_epoch=4).epoch_of(5)
-        1
     """
 
     total_steps: int
@@ -44,15 +40,15 @@ class Plan:
         return f"{self.epochs} epochs: {stages[0]} batches, {', '.join([*stages[1:], 'then'])} {self.batches_per_epoch}"
 
     def epoch_of(self, step: int) -> int:
-        """Give the epoch (from 0) that the last batch of an update (from 1) belongs to."""
+        """Return the epoch (from 0) that the last batch of an update (from 1) belongs to."""
         return self.place(max(step, 1) * self.accumulate - 1)[0]
 
     def ends_epoch(self, step: int) -> bool:
-        """Tell whether an update (from 1) uses the last batch of an epoch."""
+        """Return whether an update (from 1) uses the last batch of an epoch."""
         return self.place(step * self.accumulate)[0] > self.place((step - 1) * self.accumulate)[0]
 
     def place(self, batch: int) -> tuple[int, int]:
-        """Give the epoch of a batch (from 0, counted over the run) and its position in that epoch."""
+        """Return the epoch of a batch (from 0, counted over the run) and its position in that epoch."""
         before = 0
         for epochs, batches in self.earlier:
             if batch < epochs * batches:
@@ -68,7 +64,7 @@ class Plan:
         return total + epochs * self.batches_per_epoch
 
     def is_due(self, step: int, every: int, unit: str) -> bool:
-        """Tell whether something that happens `every` steps or epochs (0: never) happens after this update."""
+        """Return whether something that happens `every` steps or epochs (0: never) happens after this update."""
         if every == 0:
             return False
         if unit == "step":
@@ -89,10 +85,6 @@ def make_plan(
 
     Returns:
         The plan.
-
-    Example:
-        >>> make_plan(TrainConfig(epochs=3), batches_per_epoch=10).total_steps
-        30
     """
     plan = Plan(1, batches_per_epoch, accumulate, earlier)
     steps = train.max_steps if train.max_steps is not None else plan.batches_in(train.epochs) // accumulate
@@ -111,10 +103,6 @@ class Schedule:
 
     Cosine with restarts counts the units before this one, t = 0, 1, ..., and a restart takes effect one unit after the
     boundary, which still belongs to the earlier period (PaddleGAN). After the last period the rate keeps its end value.
-
-    Example:
-        >>> Schedule(OptimConfig(lr=1.0), ScheduleConfig(), Plan(4, 2)).lr_at(2)
-        0.5
     """
 
     optim: OptimConfig
@@ -122,7 +110,7 @@ class Schedule:
     plan: Plan
 
     def lr_at(self, step: int) -> float:
-        """Give the learning rate of update `step` (from 1)."""
+        """Return the learning rate of update `step` (from 1)."""
         by_epoch = self.config.unit == "epoch"
         position = self.plan.epoch_of(step) if by_epoch else step
         length = self.plan.epochs if by_epoch else self.plan.total_steps

@@ -15,11 +15,6 @@ class StopRequest:
 
     The first signal sets `requested`, so that the step in progress can finish; the second one raises
     KeyboardInterrupt at once. Inside `at_once()` the first one raises as well.
-
-    Example:
-        >>> with StopRequest() as stop:
-        ...     while not stop.requested:
-        ...         train_one_step()
     """
 
     def __init__(self) -> None:

@@ -50,12 +50,12 @@ class State:
     facts: dict[str, Any]
 
     def holds(self, prefix: str) -> bool:
-        """Tell whether any array's name begins so."""
+        """Return whether any array's name begins so."""
         return any(name.startswith(prefix) for name in self.arrays)
 
 
 def has_state(folder: Path) -> bool:
-    """Tell whether a run folder holds a training state, usable or not."""
+    """Return whether a run folder holds a training state, usable or not."""
     return any((folder / name).exists() for name in (LAST, PREVIOUS))
 
 
@@ -89,9 +89,6 @@ def save_state(folder: Path, params: Mapping[str, Parameter], facts: Mapping[str
 
     Raises:
         CheckpointError: the folder or disk does not allow it; the former state is untouched.
-
-    Example:
-        >>> save_state(run_dir, {"net.w": net.w}, {"step": 100})
     """
     new, last = folder / _NEW, folder / LAST
     try:
@@ -129,10 +126,6 @@ def load_state(folder: Path, warn: Callable[[str], None]) -> State:
 
     Raises:
         CheckpointError: there is none, or all are damaged.
-
-    Example:
-        >>> load_state(run_dir, print).facts["step"]
-        100
     """
     problems = []
     for name in (LAST, PREVIOUS):
@@ -165,10 +158,6 @@ def read_state(path: Path) -> State:
 
     Raises:
         CheckpointError: the file is empty, damaged, unreadable or not a training state.
-
-    Example:
-        >>> read_state(run_dir / "last.ckpt").arrays["net.w"].shape
-        (3, 3)
     """
     try:
         if path.stat().st_size == 0:
@@ -209,9 +198,6 @@ def restore(state: State, params: Mapping[str, Parameter], network: str) -> None
 
     Raises:
         CheckpointError: names or shapes differ (the first few are named); nothing has been changed then.
-
-    Example:
-        >>> restore(state, {"net.w": net.w}, "aecrnet")
     """
     if not state.holds("ema."):
         params = {name: param for name, param in params.items() if not name.startswith("ema.")}

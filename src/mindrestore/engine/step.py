@@ -78,7 +78,7 @@ class Step(ABC):
 
     @abstractmethod
     def gather(self, batch_input: Tensor, target: Tensor, scale: Tensor, driven: Sequence[Tensor]) -> list[Gathered]:
-        """Give values and gradients for every update, all at the present parameters."""
+        """Return values and gradients for every update, all at the present parameters."""
 
     def __call__(self, batch_input: Tensor, target: Tensor, lr: float, driven: Sequence[Tensor] = ()) -> StepResult:
         """Take one batch; every `accumulate`-th call updates the weights.
@@ -135,11 +135,6 @@ class SupervisedStep(Step):
         objective: maps (output, input, target, *driven) to (total, *terms) and has `names`.
         optimizer: holds the parameters to train.
         options: scaling, clipping, accumulation, averaging, mode.
-
-    Example:
-        >>> step = SupervisedStep(net, build_objective(recipe.loss), Adam(net.trainable_params(), recipe.optim))
-        >>> step(hazy, clear, lr=1e-4).terms
-        {'l1': 0.213}
     """
 
     def __init__(

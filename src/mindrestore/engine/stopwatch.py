@@ -15,12 +15,6 @@ class Stopwatch:
     Args:
         names: of the intervals, which may overlap; all begin now.
         world: number of data-parallel processes.
-
-    Example:
-        >>> watch = Stopwatch(["epoch"])
-        >>> watch.saw(images=8)
-        >>> watch.lap("epoch")
-        {'images_per_second': 3.1, 'data_share': 0.0, 'seconds': 2.6}
     """
 
     def __init__(self, names: Sequence[str], world: int = 1) -> None:
@@ -70,11 +64,6 @@ class Stopwatch:
 
 
 def describe_times(times: Mapping[str, float]) -> str:
-    """Word what `Stopwatch.lap` gives.
-
-    Example:
-        >>> describe_times({"images_per_second": 3.1, "data_share": 0.02, "seconds": 2.6})
-        '3.1 images/s, waiting for data 2%'
-    """
+    """Word what `Stopwatch.lap` gives."""
     shared = f", communication {times['communication_share']:.0%}" if "communication_share" in times else ""
     return f"{times['images_per_second']:.1f} images/s, waiting for data {times['data_share']:.0%}{shared}"

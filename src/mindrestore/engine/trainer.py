@@ -88,11 +88,6 @@ class Trainer:
         run_dir: run folder; it is created.
         validate: measures the network (in evaluation mode) on whole images, returns scores by name.
         notes: lines for the beginning of the log.
-
-    Example:
-        >>> trainer = Trainer(recipe, net=net, objective=objective, loader=loader, run_dir="runs/first")
-        >>> trainer.fit().step
-        500000
     """
 
     def __init__(
@@ -195,14 +190,14 @@ class Trainer:
             self._log_epoch(lr)
 
     def _driven(self, number: int, batch: Batch) -> list[Tensor]:
-        """Give what loss terms take beside a batch (from 0, counted over the run), a function of its number alone."""
+        """Return what loss terms take beside a batch (from 0, counted over the run), a function of its number alone."""
         epoch, position = self.plan.place(number)
         rng = np.random.default_rng((self.recipe.train.seed, epoch, position, self.rank, _LOSS_DRAWS))
         moment = Moment(epoch, self.plan.epochs, *batch.target.shape[2:], rng)
         return [Tensor(array) for array in self.objective.drive(moment)]
 
     def _batches(self) -> Iterator[Batch]:
-        """Give batches without end, from where the run stands."""
+        """Return batches without end, from where the run stands."""
         epoch, position = self.plan.place(self.progress.step * self.plan.accumulate)
         while True:
             yield from self.loader.epoch(epoch, position)

@@ -53,12 +53,6 @@ class Update:
         optimizer: holds the parameters.
         options: accumulation, scaling, clipping, mode.
         lr_factor: the learning rate of this optimizer, as a multiple of that of the step.
-
-    Example:
-        >>> update = Update(optimizer, StepOptions())
-        >>> update.add(values, gradients)
-        >>> means, norm, ready = update.finish(batches=1, scale=1.0)
-        >>> update.apply(1e-4, ready)
     """
 
     def __init__(self, optimizer: Adam, options: StepOptions, lr_factor: float = 1.0) -> None:
@@ -90,7 +84,7 @@ class Update:
         self._sums = self._add(*self._sums, *gathered) if self._sums else gathered
 
     def finish(self, batches: int, scale: float) -> tuple[np.ndarray, float, list[Tensor]]:
-        """Give the mean values, the gradient norm before clipping, and gradients that are ready for `apply`."""
+        """Return the mean values, the gradient norm before clipping, and gradients that are ready for `apply`."""
         if self.at_once is not None:
             (values, *gradients), self._sums = self._sums, ()
             *values, norm = values.asnumpy()

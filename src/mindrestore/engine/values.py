@@ -16,9 +16,6 @@ def read_values(params: Iterable[Parameter]) -> list[np.ndarray]:
 
     Returns:
         One array per parameter, independent of it.
-
-    Example:
-        >>> before = read_values(net.get_parameters())
     """
     return [param.asnumpy().copy() for param in params]
 
@@ -32,9 +29,6 @@ def write_values(params: Sequence[Parameter], values: Sequence[np.ndarray]) -> N
     Args:
         params: any parameters.
         values: arrays of the same shapes and types, in order.
-
-    Example:
-        >>> write_values(list(net.get_parameters()), before)
     """
     for param, value in zip(params, values):
         ops.assign(param, Tensor(value))

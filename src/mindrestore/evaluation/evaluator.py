@@ -12,7 +12,7 @@ from typing import Callable
 import numpy as np
 from tqdm import tqdm
 
-from mindrestore.data.images import PathLike, to_float
+from mindrestore.data.images import to_float
 from mindrestore.data.noise import add_noise, noise_rng
 from mindrestore.data.pairing import Pair
 from mindrestore.data.source import read_pair
@@ -21,6 +21,7 @@ from mindrestore.evaluation.alignment import AlignmentError
 from mindrestore.evaluation.pictures import Gallery
 from mindrestore.evaluation.protocol import Protocol, get_protocol
 from mindrestore.evaluation.sets import NamedSet
+from mindrestore.files import PathLike
 
 Restore = Callable[[np.ndarray], np.ndarray]
 
@@ -31,7 +32,7 @@ class EvaluationError(MindRestoreError):
 
 @dataclass(frozen=True)
 class Row:
-    """Hold the scores of one pair.
+    """The scores of one pair.
 
     Args:
         name: File name of the degraded image, with its folder's name before it where the key has that.
@@ -64,17 +65,13 @@ class Failure:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Hold one row per measured pair, what was left out, and the protocol behind every number.
+    """One row per measured pair, what was left out, and the protocol behind every number.
 
     Args:
         protocol: How every number was measured.
         rows: One per measured pair.
         failures: Pairs that were left out.
         sigmas: Deviations of the noise that the test added to clear images, in grey levels of 255.
-
-    Example:
-        >>> evaluation.mean["psnr"] - evaluation.input_mean["psnr"]  # what restoring gains, in decibels
-        7.41
     """
 
     protocol: Protocol
@@ -84,7 +81,7 @@ class Evaluation:
 
     @property
     def noise(self) -> str:
-        """Say which noise the test added to clear images; empty when it added none."""
+        """Return which noise the test added to clear images; empty when it added none."""
         if not self.sigmas:
             return ""
         sigmas = ", ".join(str(sigma) for sigma in self.sigmas)
@@ -113,17 +110,13 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class SetsEvaluation:
-    """Hold the evaluations of several sets; every set counts alike in the means, however many images it has.
+    """The evaluations of several sets; every set counts alike in the means, however many images it has.
 
     Args:
         sets: Name of the set -> its evaluation, in the order of the table.
         missing: Names of sets that belong to the table and were not there.
         unmeasured: Sets that were there and of which no pair could be measured.
         tasks: Name of the set -> its task, where it has one.
-
-    Example:
-        >>> result.sets["Rain100L"].mean["psnr"], result.mean["psnr"]
-        (36.4, 32.73)
     """
 
     sets: Mapping[str, Evaluation]
@@ -201,11 +194,6 @@ def evaluate_pairs(
     Raises:
         EvaluationError: There are no pairs, or none of them could be measured.
         ProtocolError: The protocol is unknown.
-
-    Example:
-        >>> result = evaluate_pairs(Restorer("aecrnet", weights="best.ckpt").restore_float, pairs, "aecr")
-        >>> result.rows[0].restored
-        {'psnr': 24.68, 'ssim': 0.9123}
     """
     protocol = get_protocol(protocol) if isinstance(protocol, str) else protocol
     pairs = list(pairs)[:limit]
@@ -254,11 +242,6 @@ def evaluate_sets(
     Raises:
         EvaluationError: Two sets have one name, or none of them could be measured.
         ProtocolError: A protocol is unknown.
-
-    Example:
-        >>> sets = [NamedSet("Rain100L", light, "mpr-derain"), NamedSet("SOTS", hazy, "rgb")]
-        >>> evaluate_sets(restorer.restore_float, sets).mean["psnr"]
-        33.1
     """
     names = [entry.name for entry in sets]
     if len(set(names)) < len(names):

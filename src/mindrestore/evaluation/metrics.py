@@ -68,10 +68,6 @@ def psnr(a: np.ndarray, b: np.ndarray, *, peak: float = 1.0, mask: np.ndarray | 
 
     Raises:
         ValueError: The shapes differ.
-
-    Example:
-        >>> psnr(np.zeros((4, 4)), np.full((4, 4), 0.1))
-        20.0
     """
     a, b = _as_pair(a, b)
     error = _mean((a - b) ** 2, mask)
@@ -90,10 +86,6 @@ def mae(a: np.ndarray, b: np.ndarray) -> float:
 
     Raises:
         ValueError: The shapes differ.
-
-    Example:
-        >>> mae(np.zeros((2, 2)), np.full((2, 2), 0.25))
-        0.25
     """
     a, b = _as_pair(a, b)
     return float(np.mean(np.abs(a - b)))
@@ -116,10 +108,6 @@ def ssim(
 
     Raises:
         ValueError: The shapes differ or the window is unknown.
-
-    Example:
-        >>> ssim(np.eye(16), np.eye(16))
-        1.0
     """
     a, b = _as_pair(a, b)
     if window not in SSIM_WINDOWS:
@@ -149,10 +137,6 @@ def ms_ssim(a: np.ndarray, b: np.ndarray, *, peak: float = 1.0) -> float:
 
     Raises:
         ValueError: The shapes differ.
-
-    Example:
-        >>> math.isnan(ms_ssim(np.zeros((160, 200)), np.zeros((160, 200))))
-        True
     """
     a, b = _as_pair(a, b)
     window = SSIM_WINDOWS["gaussian"]
@@ -177,10 +161,6 @@ def rgb_to_lab(rgb: np.ndarray) -> np.ndarray:
 
     Returns:
         Array (..., 3), float64: L* in [0,100], a*, b*.
-
-    Example:
-        >>> rgb_to_lab(np.ones((1, 3))).round(2)[0, 0]
-        100.0
     """
     rgb = np.asarray(rgb, np.float64)
     linear = np.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
@@ -200,10 +180,6 @@ def delta_e_2000(lab_a: np.ndarray, lab_b: np.ndarray) -> np.ndarray:
 
     Returns:
         Array (...): the difference; about 1 is just noticeable.
-
-    Example:
-        >>> delta_e_2000(np.array([50.0, 0.0, 0.0]), np.array([50.0, -1.0, 2.0])).round(4)
-        2.3669
     """
     lab_a, lab_b = np.asarray(lab_a, np.float64), np.asarray(lab_b, np.float64)
     mean_chroma7 = ((np.hypot(lab_a[..., 1], lab_a[..., 2]) + np.hypot(lab_b[..., 1], lab_b[..., 2])) / 2) ** 7
@@ -241,10 +217,6 @@ def ciede2000(a: np.ndarray, b: np.ndarray) -> float:
 
     Raises:
         ValueError: The shapes differ or the images are not RGB.
-
-    Example:
-        >>> ciede2000(np.zeros((2, 2, 3)), np.ones((2, 2, 3)))
-        100.0
     """
     a, b = _as_pair(a, b)
     if a.ndim != 3 or a.shape[2] != 3:
@@ -267,7 +239,7 @@ def _as_pair(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _ssim_maps(a: np.ndarray, b: np.ndarray, window: SsimWindow, peak: float) -> tuple[np.ndarray, np.ndarray]:
-    """Give the luminance map and the contrast-structure map; their product is SSIM."""
+    """Return the luminance map and the contrast-structure map; their product is SSIM."""
     c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
     mean_a, mean_b = _smooth(a, window), _smooth(b, window)
     count = len(window.rows) * len(window.columns)
@@ -322,7 +294,7 @@ def _lightness_chroma_hue(lab: np.ndarray, stretch: np.ndarray) -> tuple[np.ndar
 
 
 def _ciede_weights(light: np.ndarray, chroma: np.ndarray, hue: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Give S_L, S_C, S_H and the rotation term R_T at the mean lightness, chroma and hue (degrees)."""
+    """Return S_L, S_C, S_H and the rotation term R_T at the mean lightness, chroma and hue (degrees)."""
 
     def cosine(factor: int, shift: float) -> np.ndarray:
         return np.cos(np.radians(factor * hue + shift))

@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mindrestore.data.images import PathLike, write_bytes, write_image
+from mindrestore.data.images import write_image
 from mindrestore.evaluation.report import caption
+from mindrestore.files import PathLike, write_bytes
 
 if TYPE_CHECKING:
     from mindrestore.evaluation.evaluator import Row
@@ -37,11 +38,6 @@ class Gallery:
     Args:
         folder: Folder to write to.
         drawings: Number of drawings; None draws all.
-
-    Example:
-        >>> gallery = Gallery("report/pictures")
-        >>> gallery.add(row, (hazy, clean, clear), "rgb", ".png").picture
-        '0001'
     """
 
     def __init__(self, folder: PathLike, drawings: int | None = None) -> None:
@@ -94,10 +90,6 @@ def error_map(restored: np.ndarray, target: np.ndarray) -> np.ndarray:
 
     Returns:
         Image (H, W, 3), uint8 RGB, larger images averaged down to `COPY_SIDE` before they are coloured.
-
-    Example:
-        >>> error_map(clear, clear)[0, 0].tolist() == error_colours()[0].tolist()
-        True
     """
     error = np.abs(np.clip(restored, 0, 1) - target).mean(axis=2)  # (H, W)
     error = _averaged(np.nan_to_num(error, nan=1.0).astype(np.float32), COPY_SIDE)
@@ -105,17 +97,12 @@ def error_map(restored: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def error_colours() -> np.ndarray:
-    """Give the 256 colours of error maps, (256, 3), uint8 RGB, from no error to `ERROR_TOP`."""
+    """Return the 256 colours of error maps, (256, 3), uint8 RGB, from no error to `ERROR_TOP`."""
     return cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_INFERNO)[:, 0, ::-1]
 
 
 def copy_size(height: int, width: int) -> tuple[int, int]:
-    """Give height and width of an image's copy.
-
-    Example:
-        >>> copy_size(3000, 4000), copy_size(480, 640)
-        ((1200, 1600), (480, 640))
-    """
+    """Return height and width of an image's copy."""
     return _fitting((height, width), COPY_SIDE)
 
 
@@ -128,9 +115,6 @@ def write_copy(path: PathLike, image: np.ndarray) -> None:
 
     Raises:
         ImageError: The folder or the disk does not allow it.
-
-    Example:
-        >>> write_copy("report/pictures/1/restored.jpg", clean)
     """
     buffer = io.BytesIO()
     pixels = _to_bytes(_averaged(image, COPY_SIDE))
@@ -148,9 +132,6 @@ def side_by_side(path: PathLike, panels: Sequence[tuple[str, np.ndarray]], title
 
     Raises:
         ImageError: The folder or the disk does not allow it.
-
-    Example:
-        >>> side_by_side("report/1.png", [("input", hazy), ("restored", clean), ("target", clear)])
     """
     font = ImageFont.load_default()
     pictures = [_shrink(image) for _, image in panels]

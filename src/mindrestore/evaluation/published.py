@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mindrestore.data.images import PathLike, write_bytes
+from mindrestore.files import PathLike, write_bytes
 
 if TYPE_CHECKING:
     from mindrestore.evaluation.evaluator import Evaluation
@@ -26,10 +26,6 @@ def write_published(evaluation: Evaluation, folder: PathLike) -> Path | None:
 
     Raises:
         ImageError: The folder or the disk does not allow it.
-
-    Example:
-        >>> write_published(evaluate_pairs(restore, pairs, "dehazeformer"), "report").name
-        '22.81_0.9644.csv'
     """
     if evaluation.protocol.name != "dehazeformer":
         return None

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mindrestore import __version__
-from mindrestore.data.images import PathLike, write_bytes
 from mindrestore.evaluation.protocol import DECIMALS, HIGHER_IS_BETTER
+from mindrestore.files import PathLike, write_bytes
 
 if TYPE_CHECKING:
     from mindrestore.evaluation.evaluator import Evaluation, Failure, SetsEvaluation
@@ -31,10 +31,6 @@ def format_table(evaluation: Evaluation, max_rows: int | None = 40) -> str:
 
     Returns:
         Several lines: protocol, one line per image, means, and the names of what was left out.
-
-    Example:
-        >>> print(format_table(evaluate_pairs(restore, pairs, "aecr")))  # doctest: +ELLIPSIS
-        protocol aecr: RGB; whole image; ...
     """
     body = [["image", "size", *_titles(evaluation.protocol.names), "seconds"]]
     shown = evaluation.rows[:max_rows]
@@ -62,10 +58,6 @@ def format_sets(result: SetsEvaluation) -> str:
 
     Returns:
         Several lines: the protocols, one line per set, the average, and the names of what was left out.
-
-    Example:
-        >>> print(format_sets(evaluate_sets(restore, sets)))  # doctest: +ELLIPSIS
-        protocol mpr-derain: luma Y of BT.601 (16..235); whole image; ...
     """
     body = [["set", "protocol", "images", *_titles(result.names), "seconds"]]
     for name, evaluation in result.sets.items():
@@ -95,9 +87,6 @@ def write_csv(evaluation: Evaluation, path: PathLike) -> None:
 
     Raises:
         ImageError: The folder or the disk does not allow it.
-
-    Example:
-        >>> write_csv(evaluation, "report/scores.csv")
     """
     names = evaluation.protocol.names
     buffer = io.StringIO()
@@ -120,9 +109,6 @@ def write_json(evaluation: Evaluation, path: PathLike, settings: Mapping[str, An
 
     Raises:
         ImageError: The folder or the disk does not allow it.
-
-    Example:
-        >>> write_json(evaluation, "report/scores.json", {"model": "aecrnet"})
     """
     document = {
         "protocol": _json_protocol(evaluation),
@@ -157,9 +143,6 @@ def write_sets(result: SetsEvaluation, folder: PathLike, settings: Mapping[str, 
 
     Raises:
         ImageError: The folder or the disk does not allow it.
-
-    Example:
-        >>> write_sets(evaluate_sets(restore, sets), "report", {"model": "mprnet_deraining"})
     """
     folder = Path(folder)
     for name, evaluation in result.sets.items():
@@ -195,12 +178,7 @@ def write_sets(result: SetsEvaluation, folder: PathLike, settings: Mapping[str, 
 
 
 def caption(role: str, scores: Mapping[str, float]) -> str:
-    """Put PSNR and SSIM behind a word, for the line above a picture.
-
-    Example:
-        >>> caption("restored", {"psnr": 24.681, "ssim": 0.91234})
-        'restored: PSNR 24.68, SSIM 0.9123'
-    """
+    """Put PSNR and SSIM behind a word, for the line above a picture."""
     parts = [f"{TITLES[name]} {format_score(name, scores[name])}" for name in ("psnr", "ssim") if name in scores]
     return f"{role}: {', '.join(parts)}"
 
@@ -217,7 +195,7 @@ def _average_title(result: SetsEvaluation) -> str:
 
 
 def _task_rows(result: SetsEvaluation) -> list[tuple[str, dict[str, float], dict[str, float]]]:
-    """Give a line per task and their mean, in which every task counts alike; none where that tells nothing new."""
+    """Return a line per task and their mean, in which every task counts alike; none where that tells nothing new."""
     tasks = result.task_means
     if len(tasks) < 2:
         return []
@@ -252,12 +230,7 @@ def _cells(before: Mapping[str, float], after: Mapping[str, float]) -> list[str]
 
 
 def format_score(name: str, value: float) -> str:
-    """Write a score with the decimals of its metric; `n/a` where it is undefined.
-
-    Example:
-        >>> format_score("psnr", 24.681)
-        '24.68'
-    """
+    """Write a score with the decimals of its metric; `n/a` where it is undefined."""
     return "n/a" if math.isnan(value) else f"{value:.{DECIMALS[name]}f}"
 
 

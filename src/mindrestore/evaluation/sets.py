@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mindrestore.data.catalog import CATALOG, DatasetError, dataset_name, find_pairs, find_sets
-from mindrestore.data.images import PathLike, list_images
+from mindrestore.data.images import list_images
 from mindrestore.data.pairing import Pair
 from mindrestore.evaluation.protocol import Protocol, get_protocol
+from mindrestore.files import PathLike
 from mindrestore.recipes.schema import EvalSetConfig, Recipe
 
 
@@ -22,9 +23,6 @@ class NamedSet:
         pairs: Pairs in the order of the report; none when the set belongs to the table but is not there.
         protocol: A protocol or its name.
         task: What the network does there. Sets of one task are averaged before the mean over the tasks is taken.
-
-    Example:
-        >>> table = [NamedSet("Rain100L", find_pairs("auto", "Rain100L", "test"), "mpr-derain")]
     """
 
     name: str
@@ -40,7 +38,7 @@ class NamedSet:
 
 @dataclass(frozen=True)
 class TestSet:
-    """Say which pairs to measure; what is `None` comes from the run's recipe, else it is detected.
+    """Which pairs to measure; what is `None` comes from the run's recipe, else it is detected.
 
     Attributes:
         root: Folder of the data set, or of several data sets side by side.
@@ -78,10 +76,6 @@ class TestSet:
         Raises:
             DatasetError: Nothing says where the sets are, or the folder is missing.
             PairingError: A degraded image has no clear partner.
-
-        Example:
-            >>> [entry.name for entry in TestSet("Synthetic_Rain_Datasets/test").named_sets("mpr-derain")]
-            ['Test100', 'Rain100H', 'Rain100L', 'Test2800', 'Test1200']
         """
         if recipe is not None and (listed := recipe_sets(recipe, self.root, self.noise_seed)):
             return listed
@@ -122,10 +116,6 @@ def recipe_sets(recipe: Recipe, root: PathLike | None = None, noise_seed: int | 
     Raises:
         DatasetError: A folder is missing or holds no image, or nothing says where the sets are.
         PairingError: A degraded image has no clear partner.
-
-    Example:
-        >>> [entry.name for entry in recipe_sets(load_recipe("dsrir/noise", ["data.root=/data"]))]
-        ['BSD68-15', 'BSD68-25', 'BSD68-50']
     """
     entries = recipe.validation.sets
     if root is not None and not all((Path(root) / entry.root).is_dir() for entry in entries):

@@ -9,21 +9,17 @@ import numpy as np
 from tqdm import tqdm
 
 from mindrestore.data.dnd import Box, cut_boxes, find_dnd, read_boxes, read_photograph, write_result
-from mindrestore.data.images import PathLike, write_image
+from mindrestore.data.images import write_image
 from mindrestore.data.matlab import block_name
 from mindrestore.data.sidd import restore_blocks
+from mindrestore.files import PathLike
 from mindrestore.inference.files import PhotoFunction, RestoreSummary, restore_each
 
 _SIDD_BLOCKS = "ValidationNoisyBlocksSrgb.mat"
 
 
 def is_benchmark(path: PathLike) -> bool:
-    """Tell whether a path is SIDD's block file, a folder with it, or the folder of DND.
-
-    Example:
-        >>> is_benchmark("SIDD/test/ValidationNoisyBlocksSrgb.mat")
-        True
-    """
+    """Return whether a path is SIDD's block file, a folder with it, or the folder of DND."""
     return _sidd_file(Path(path)) is not None or find_dnd(path) is not None
 
 
@@ -54,10 +50,6 @@ def restore_benchmark(
 
     Raises:
         MindRestoreError: The source lacks something, or the results cannot be written.
-
-    Example:
-        >>> restore_benchmark(restorer, "DND", "results").written[0]
-        PosixPath('results/mat/0001.mat')
     """
     source, out = Path(source), Path(out_dir)
     pictures = out / "png" if png else None

@@ -14,7 +14,7 @@ _LEAST_TILE = 128**2  # pixels
 
 @dataclass(frozen=True)
 class Budget:
-    """Say what fits into memory. A compiled graph is faster, and holds more of its intermediate results at once.
+    """What fits into memory. A compiled graph is faster, and holds more of its intermediate results at once.
 
     Attributes:
         compiled: pixels of whole images that the compiled graph may take at once.
@@ -43,10 +43,6 @@ class Budget:
 
         Raises:
             RestoreError: The memory is no positive number.
-
-        Example:
-            >>> Budget.of(model_spec("dehazeformer_b"), 8, compiled=None).eager > 1024 * 1024
-            True
         """
         if memory is not None and memory <= 0:
             raise RestoreError(f"memory {memory}: give gigabytes, such as 2")
@@ -60,11 +56,11 @@ class Budget:
         return cls(left / spec.pixel_bytes, eager, tile if tiles_compiled else eager, tiles_compiled)
 
     def fits(self, pixels: int) -> bool:
-        """Say whether so many pixels of whole images go through at once, one way or the other."""
+        """Return whether so many pixels of whole images go through at once, one way or the other."""
         return pixels <= max(self.compiled, self.eager)
 
     def compiles(self, pixels: int, *, tile: bool = False) -> bool:
-        """Say whether so many pixels, of whole images or of tiles, run as a compiled graph; they need not fit."""
+        """Return whether so many pixels, of whole images or of tiles, run as a compiled graph; they need not fit."""
         if self.eager == 0:
             return True
         return pixels <= (self.tile if tile else self.compiled) and (self.tiles_compiled or not tile)

@@ -10,9 +10,9 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn
 
-from mindrestore.data.images import PathLike
 from mindrestore.engine import context
 from mindrestore.errors import MindRestoreError
+from mindrestore.files import PathLike
 from mindrestore.inference.mindir import Kind, MindIRError, input_kind
 from mindrestore.inference.onnx_graph import require
 from mindrestore.models.cpu import silenced
@@ -37,10 +37,6 @@ class CellEngine:
     Args:
         net: A registered network.
         spec: Its description.
-
-    Example:
-        >>> CellEngine(net, spec).run(batch).shape == batch.shape
-        True
     """
 
     size: Size | None = None
@@ -83,10 +79,6 @@ class MindIREngine:
 
     Raises:
         EngineError: It is missing, no MINDIR, or the key is another.
-
-    Example:
-        >>> MindIREngine("model.mindir").size is None       # takes every size
-        True
     """
 
     def __init__(self, path: PathLike, key: bytes | None = None) -> None:
@@ -126,10 +118,6 @@ class OnnxEngine:
     Raises:
         EngineError: It is missing or no ONNX, or onnxruntime does not know the device.
         OnnxError: onnxruntime is not installed.
-
-    Example:
-        >>> OnnxEngine("model.onnx").run(batch).shape == batch.shape
-        True
     """
 
     def __init__(self, path: PathLike, device: str = "auto") -> None:
@@ -166,10 +154,6 @@ def engine_of(engine: str | None, weights: Any) -> str:
 
     Raises:
         EngineError: There is no such engine, or the file is another's.
-
-    Example:
-        >>> engine_of(None, "model.onnx"), engine_of(None, "best.ckpt")
-        ('onnx', 'mindspore')
     """
     if engine is not None and engine not in ENGINES:
         raise EngineError(f"engine {engine!r} is not one of {', '.join(ENGINES)}")
@@ -193,9 +177,6 @@ def open_engine(kind: str, path: PathLike, model: str, device: str, key: bytes |
 
     Raises:
         EngineError: The file cannot be used; or holds another network, as far as it says; or takes uint8.
-
-    Example:
-        >>> open_engine("onnx", "model.onnx", "aecrnet", "CPU", None).size
     """
     if kind == "onnx":
         engine: MindIREngine | OnnxEngine = OnnxEngine(path, device)
@@ -211,12 +192,12 @@ def open_engine(kind: str, path: PathLike, model: str, device: str, key: bytes |
 
 
 def first_line(error: BaseException) -> str:
-    """Give the first line of a message, or the name of a wordless error."""
+    """Return the first line of a message, or the name of a wordless error."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _fixed_size(kind: Kind) -> Size | None:
-    """Give height and width, None where they are free: of (N, 3, H, W), or of photographs (N, H, W, 3)."""
+    """Return height and width, None where they are free: of (N, 3, H, W), or of photographs (N, H, W, 3)."""
     sides = kind.shape[1:3] if kind.dtype == "uint8" else kind.shape[2:]
     return None if -1 in sides else tuple(sides)
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindrestore.data.images import PathLike
 from mindrestore.errors import MindRestoreError
+from mindrestore.files import PathLike
 from mindrestore.models.spec import ModelSpec
 
 FORMATS = {"MINDIR": ".mindir", "ONNX": ".onnx", "AIR": ".air"}
@@ -24,7 +24,7 @@ class ExportError(MindRestoreError):
 
 @dataclass(frozen=True)
 class Form:
-    """Say what an exported file is like.
+    """What an exported file is like.
 
     Args:
         format: "MINDIR", "ONNX" or "AIR".
@@ -34,9 +34,6 @@ class Form:
 
     Raises:
         ExportError: There is no such format, or it cannot be encrypted.
-
-    Example:
-        >>> Form("ONNX", size=(512, 512))
     """
 
     format: str = "MINDIR"
@@ -58,7 +55,7 @@ class Form:
         return f"Form({self.format!r}, size={self.size}, uint8={self.uint8}{hidden})"
 
     def target(self, out: PathLike) -> Path:
-        """Give the file to write, in a folder that exists now.
+        """Return the file to write, in a folder that exists now.
 
         Raises:
             ExportError: It has another suffix, or the folder cannot be made.
@@ -92,7 +89,7 @@ class Form:
 
 @dataclass(frozen=True)
 class ExportReport:
-    """Say what was written and how far it is from the network.
+    """What was written and how far it is from the network.
 
     Args:
         path: The file.
@@ -138,12 +135,7 @@ class ExportReport:
 
 
 def format_of(out: PathLike | None) -> str:
-    """Give the format that the suffix of a file stands for; MINDIR for others, and where there is no file.
-
-    Example:
-        >>> format_of("model.onnx")
-        'ONNX'
-    """
+    """Return the format that the suffix of a file stands for; MINDIR for others, and where there is no file."""
     suffix = "" if out is None else Path(out).suffix
     return next((name for name, own in FORMATS.items() if own == suffix), "MINDIR")
 
@@ -159,10 +151,6 @@ def read_key(file: PathLike | None = None) -> bytes | None:
 
     Raises:
         ExportError: The file cannot be read, or holds something else; the message does not show it.
-
-    Example:
-        >>> len(read_key("model.key"))              # openssl rand -hex 16 > model.key
-        16
     """
     if file is not None:
         try:

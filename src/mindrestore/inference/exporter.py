@@ -12,8 +12,8 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn
 
-from mindrestore.data.images import PathLike, write_bytes
 from mindrestore.engine import context
+from mindrestore.files import PathLike, write_bytes
 from mindrestore.inference.engines import EngineError, MindIREngine, OnnxEngine, first_line
 from mindrestore.inference.export_form import ExportError, ExportReport, Form, Size, size_text
 from mindrestore.inference.onnx_file import to_onnx
@@ -54,10 +54,6 @@ def export_model(
     Raises:
         ExportError: The form is not possible, or the reloaded file differs; no file is left then.
         WeightError: The weights do not fit.
-
-    Example:
-        >>> export_model("aecrnet", "best.ckpt", "aecrnet.onnx", form=Form("ONNX")).difference < 1e-4
-        True
     """
     spec, form = model_spec(model), form or Form()
     _check_possible(form, spec)  # before minutes are spent on building the network
@@ -93,10 +89,6 @@ def export_cell(
 
     Raises:
         ExportError: As `export_model`; an older file of that name stays when the new one is refused.
-
-    Example:
-        >>> export_cell(ImageModel(net, spec), spec, "net.mindir", form=Form(size=(480, 640))).size
-        (480, 640)
     """
     start, form = time.perf_counter(), form or Form()
     _check_possible(form, spec)
@@ -177,7 +169,7 @@ def _image_function(reference: nn.Cell) -> ArrayFunction:
 
 
 def _photo_function(reference: nn.Cell, spec: ModelSpec) -> ArrayFunction:
-    """Give what a `Restorer` does to a photograph, without its graph."""
+    """Return what a `Restorer` does to a photograph, without its graph."""
 
     def restore(photo: np.ndarray) -> np.ndarray:
         height, width = photo.shape[1:3]
@@ -194,7 +186,7 @@ def _fitting(side: int, spec: ModelSpec) -> int:
 
 
 def _compared_sizes(spec: ModelSpec, form: Form) -> list[Size]:
-    """Give two sizes that differ in both sides, neither of them square; of photographs, odd ones that need padding."""
+    """Return two sizes that differ in both sides, neither square; for photographs, odd ones that need padding."""
     multiple, least = spec.size_multiple, _fitting(_COMPARED_SIDE, spec)
     sizes = [(least, least + multiple), (least + 3 * multiple, least + 2 * multiple)]
     return [(height - 1, width - 3) for height, width in sizes] if form.uint8 else sizes

@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from mindrestore.data.images import PathLike, read_rgb, write_image
+from mindrestore.data.images import read_rgb, write_image
 from mindrestore.data.photos import PHOTO_SUFFIXES, Photo, read_photo, write_photo
 from mindrestore.errors import MindRestoreError
+from mindrestore.files import PathLike
 from mindrestore.inference.planning import VIDEO_SUFFIXES, Job, Plan, plan_jobs, refuse_replacing, require_writable
 from mindrestore.inference.video import restore_video
 
@@ -36,7 +37,7 @@ class RestoredFile(NamedTuple):
 
 
 class RestoreSummary(NamedTuple):
-    """Say what became of the files: written, kept because they were there, and one message per failure.
+    """What became of the files: written, kept because they were there, and one message per failure.
 
     `files` has the inputs of what was written or kept, in the order of the inputs.
     """
@@ -77,10 +78,6 @@ def restore_files(
     Raises:
         RestoreError: There is nothing to restore, results would replace their inputs, or the folder cannot be
             written.
-
-    Example:
-        >>> restore_files(Restorer("aecrnet", weights="best.ckpt"), "photos", "clean").failed
-        ()
     """
     out = Path(out_dir)
     sources = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
@@ -126,10 +123,6 @@ def restore_each(
 
     Raises:
         RestoreError: A result would replace its input, or the folder cannot be written.
-
-    Example:
-        >>> restore_each([(Path("a.png"), Path("out/a.png"))], shutil.copy, Path("out")).written
-        (PosixPath('out/a.png'),)
     """
     plan = plan if isinstance(plan, Plan) else Plan(list(plan), [])
     account = _Account(failed=list(plan.problems))
@@ -145,7 +138,7 @@ def restore_each(
 
 
 class _Read(NamedTuple):
-    """Hold a file that waits for the network, and the seconds it took to read; a video has no photograph."""
+    """A file that waits for the network, and the seconds it took to read; a video has no photograph."""
 
     source: Path
     target: Path

@@ -20,7 +20,7 @@ class MindIRError(MindRestoreError):
 
 @dataclass(frozen=True)
 class Kind:
-    """Say what a value is: element type, and shape with -1 for a free side; a scalar has no shape at all."""
+    """What a value is: element type, and shape with -1 for a free side; a scalar has no shape at all."""
 
     dtype: str
     shape: tuple[int, ...] | None
@@ -33,7 +33,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Node:
-    """Hold one operator: its name, the names of inputs and output, its attributes, and what it gives."""
+    """One operator: its name, the names of inputs and output, its attributes, and what it gives."""
 
     op: str
     inputs: tuple[str, ...]
@@ -44,7 +44,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """Hold a whole graph.
+    """A whole graph.
 
     Attributes:
         inputs: Name -> what it takes.
@@ -72,10 +72,6 @@ def read_mindir(data: bytes) -> Graph:
 
     Raises:
         MindIRError: The content is no MINDIR, or the graph calls others.
-
-    Example:
-        >>> read_mindir(Path("model.mindir").read_bytes()).nodes[0].op
-        'Conv2D'
     """
     from google.protobuf.message import DecodeError
     from mindspore.train.mind_ir_pb2 import ModelProto
@@ -106,14 +102,10 @@ def read_mindir(data: bytes) -> Graph:
 
 
 def input_kind(data: bytes) -> Kind:
-    """Give what a network of one image takes.
+    """Return what a network of one image takes.
 
     Raises:
         MindIRError: The content is no MINDIR.
-
-    Example:
-        >>> input_kind(Path("model.mindir").read_bytes())
-        Kind(dtype='float32', shape=(1, 3, -1, -1))
     """
     return next(iter(read_mindir(data).inputs.values()))
 
@@ -126,7 +118,7 @@ def _array(tensor: Any) -> np.ndarray:
 
 
 def _value(attribute: Any) -> Any:
-    """Give a constant as a Python value: number, text, None, tuple or array."""
+    """Return a constant as a Python value: number, text, None, tuple or array."""
     kind = attribute.AttributeType.Name(attribute.type)
     if kind in ("TUPLE", "LIST"):
         return tuple(_value(entry) for entry in attribute.values)

@@ -36,9 +36,6 @@ def to_onnx(mindir: bytes, properties: Mapping[str, str]) -> onnx.ModelProto:
     Raises:
         MindIRError: The content is no MINDIR, or takes several inputs.
         OnnxError: ONNX is not installed, or an operator has no ONNX form.
-
-    Example:
-        >>> model = to_onnx(Path("model.mindir").read_bytes(), {"model": "aecrnet"})
     """
     onnx = require("onnx")
     source = read_mindir(mindir)

@@ -32,10 +32,6 @@ class OnnxGraph:
 
     Args:
         helper: The module `onnx.helper`.
-
-    Example:
-        >>> graph = OnnxGraph(onnx.helper)
-        >>> graph.add("Relu", [x], x.dtype, x.rank)
     """
 
     def __init__(self, helper: Any) -> None:
@@ -59,7 +55,7 @@ class OnnxGraph:
         return tuple(outputs)
 
     def name_of(self, value: Value) -> str:
-        """Give the name of a value; a constant array is added to the graph."""
+        """Return the name of a value; a constant array is added to the graph."""
         if isinstance(value, Var):
             return value.name
         array = np.asarray(value)
@@ -68,7 +64,7 @@ class OnnxGraph:
         return name
 
     def integers(self, values: Sequence[Value] | Value) -> Value:
-        """Give whole numbers, some of which may be computed, as one int64 vector."""
+        """Return whole numbers, some of which may be computed, as one int64 vector."""
         if isinstance(values, Var):
             return values
         if all(not isinstance(value, Var) for value in values):
@@ -77,17 +73,17 @@ class OnnxGraph:
         return self.add("Concat", parts, "int64", 1, axis=0) if len(parts) > 1 else parts[0]
 
     def vector(self, scalar: Var) -> Var:
-        """Give a scalar as a vector of one."""
+        """Return a scalar as a vector of one."""
         return self.add("Unsqueeze", [scalar, np.array([0], np.int64)], scalar.dtype, 1)
 
     def like(self, value: Value, dtype: str) -> Value:
-        """Give a number, or a computed scalar, as a tensor of a type."""
+        """Return a number, or a computed scalar, as a tensor of a type."""
         if isinstance(value, Var):
             return value if value.dtype == dtype else self.cast(value, dtype)
         return np.asarray(value, dtype)
 
     def finish(self, value: Value, name: str) -> None:
-        """Give the result the name of the graph's output."""
+        """Return the result the name of the graph's output."""
         self.nodes.append(self.helper.make_node("Identity", [self.name_of(value)], [name], name=name))
 
     def cast(self, value: Value, dtype: str) -> Var:
@@ -101,10 +97,6 @@ def require(module: str) -> Any:
 
     Raises:
         OnnxError: It is not installed.
-
-    Example:
-        >>> require("onnxruntime").__name__
-        'onnxruntime'
     """
     from importlib import import_module
 

@@ -148,7 +148,7 @@ def _conv_transpose(graph: OnnxGraph, node: Node, x: Value, weight: Value, *_: V
 
 
 def _window(node: Node) -> dict[str, Any]:
-    """Give stride, padding, dilation and group of a convolution as ONNX calls them."""
+    """Return stride, padding, dilation and group of a convolution as ONNX calls them."""
     given = node.attributes
     mode = given["pad_mode"].lower()
     if mode not in ("pad", "valid"):

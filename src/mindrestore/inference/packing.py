@@ -29,7 +29,7 @@ _PLACE_KEYS = ("name", "output")  # of a recipe: they say where things lie, not 
 
 @dataclass(frozen=True)
 class Particulars:
-    """Say what a run folder does not know.
+    """What a run folder does not know.
 
     Attributes:
         name: Name of the weights: letters, digits and underscores.
@@ -76,10 +76,6 @@ def pack_weights(
 
     Raises:
         MindRestoreError: The folder, the weights or the particulars cannot be used, or the file would be too large.
-
-    Example:
-        >>> pack_weights(Path("runs/haze"), Particulars("dehaze_free", ["dehaze"])).size
-        '2.8 MB'
     """
     trained = Trained.of_run(run)
     if file:
@@ -105,12 +101,7 @@ def pack_weights(
 
 
 def training_facts(trained: Trained, particulars: Particulars) -> dict[str, Any]:
-    """Collect how weights were trained from recipe.yaml, metrics.jsonl and env.json of the run folder.
-
-    Example:
-        >>> training_facts(Trained.of_run("runs/haze"), particulars)["steps"]
-        40000
-    """
+    """Collect how weights were trained from recipe.yaml, metrics.jsonl and env.json of the run folder."""
     records = [json.loads(line) for line in _read(trained.folder / "metrics.jsonl").splitlines()]
     environment = json.loads(_read(trained.folder / "env.json"))
     steps = max((record["step"] for record in records if record["kind"] == "train"), default=0)
@@ -136,10 +127,6 @@ def command_of(recipe: Recipe) -> str:
     """Write the command that repeats a training: the recipe's name and what differs from the packaged recipe.
 
     Of files and folders the last part of the path remains.
-
-    Example:
-        >>> command_of(load_recipe("quickstart", ["train.seed=3"]))
-        'mindrestore train --recipe quickstart train.seed=3'
     """
     words = ["mindrestore train --recipe", recipe.name]
     if recipe.name in list_recipes():
@@ -156,10 +143,6 @@ def scores_of(quality: Path, tasks: Sequence[str]) -> list[dict[str, Any]]:
 
     Raises:
         MindRestoreError: It cannot be read, or has none.
-
-    Example:
-        >>> scores_of(Path("quality.json"), ["dehaze"])[0]["set"]
-        'sots_indoor'
     """
     try:
         rows = json.loads(_read(quality))["rows"]

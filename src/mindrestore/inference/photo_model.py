@@ -22,9 +22,6 @@ class PhotoModel(nn.Cell):
 
     Returns:
         (1, H, W, 3) uint8.
-
-    Example:
-        >>> PhotoModel(ImageModel(net, spec), spec)(photo)
     """
 
     def __init__(self, model: nn.Cell, spec: ModelSpec) -> None:
@@ -42,7 +39,7 @@ class PhotoModel(nn.Cell):
         return ops.transpose(y, (0, 2, 3, 1))[:, :h, :w].astype(ms.uint8)
 
     def lines(self, length: int) -> Tensor:
-        """Give the line of the photograph that each line of the padded one repeats: 0 1 2 1 0 0."""
+        """Return the line of the photograph that each line of the padded one repeats: 0 1 2 1 0 0."""
         wanted = (length + self.multiple - 1) // self.multiple * self.multiple
         wanted = ops.maximum(ops.scalar_to_tensor(wanted, ms.int64), self.least)  # `max` needs a fixed size
         places = ops.arange(wanted)

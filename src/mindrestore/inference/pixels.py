@@ -29,10 +29,6 @@ def restore_as_given(rgb_function: RgbFunction, photo: np.ndarray) -> np.ndarray
 
     Raises:
         RestoreError: The array is no image, or holds NaN or infinite values.
-
-    Example:
-        >>> restore_as_given(lambda rgb, dtype: (rgb // 2).astype(dtype), photo).shape == photo.shape
-        True
     """
     photo = np.asarray(photo)
     check_photo(photo)
@@ -53,10 +49,6 @@ def pad_to(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
     Returns:
         Array (height, width, C); the image itself when nothing is lacking.
-
-    Example:
-        >>> pad_to(np.arange(3.0).reshape(1, 3, 1), 1, 7)[0, :, 0]
-        array([0., 1., 2., 1., 0., 0., 0.])
     """
     lacking = (height - image.shape[0], width - image.shape[1])
     if not any(lacking):
@@ -82,12 +74,7 @@ def check_photo(photo: np.ndarray) -> None:
 
 
 def to_type(image: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Bring floating-point pixels in [0,1] to a type; whole numbers are rounded and fill their range.
-
-    Example:
-        >>> to_type(np.array([0.5, 1.2]), np.dtype(np.uint8))
-        array([128, 255], dtype=uint8)
-    """
+    """Bring floating-point pixels in [0,1] to a type; whole numbers are rounded and fill their range."""
     if np.issubdtype(dtype, np.floating):
         return image.astype(dtype)
     return np.rint(np.clip(image, 0, 1) * np.iinfo(dtype).max).astype(dtype)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Callable, NamedTuple
 
-from mindrestore.data.images import SUFFIXES, PathLike, list_images, natural_key
+from mindrestore.data.images import SUFFIXES, list_images
+from mindrestore.files import PathLike, natural_key
 from mindrestore.inference.pixels import RestoreError
 
 # The published demo of MPRNet takes these, in this spelling; PaddleGAN's program takes .jpeg as well
@@ -23,7 +24,7 @@ Job = tuple[Path, Path]  # a file to read, a file to write
 
 
 class Plan(NamedTuple):
-    """Say what to read and to write, and name what cannot be read: folders without rights, links in a circle."""
+    """What to read and to write, and name what cannot be read: folders without rights, links in a circle."""
 
     jobs: list[Job]
     problems: list[str]
@@ -42,10 +43,6 @@ def plan_jobs(source: Path, out: Path, result_name: Callable[[Path], str]) -> Pl
 
     Raises:
         RestoreError: There is no photograph, or the results would replace them.
-
-    Example:
-        >>> plan_jobs(Path("photos"), Path("clean"), lambda path: path.name).jobs
-        [(PosixPath('photos/a.png'), PosixPath('clean/a.png'))]
     """
     if source.is_file():
         return Plan([(source, out / result_name(source))], [])
@@ -74,10 +71,6 @@ def published_photos(folder: PathLike, suffixes: Sequence[str] = DEMO_SUFFIXES) 
 
     Raises:
         RestoreError: The folder is missing or holds no such file.
-
-    Example:
-        >>> [path.name for path in published_photos("samples/input")]
-        ['2.png', '10.jpg']
     """
     folder = Path(folder)
     if not folder.is_dir():

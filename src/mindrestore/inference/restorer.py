@@ -12,8 +12,9 @@ import cv2
 import mindspore as ms
 import numpy as np
 
-from mindrestore.data.images import PathLike, to_float
+from mindrestore.data.images import to_float
 from mindrestore.engine import context
+from mindrestore.files import PathLike
 from mindrestore.inference.budget import Budget
 from mindrestore.inference.engines import CellEngine, Engine, EngineError, Size, engine_of, open_engine
 from mindrestore.inference.pixels import RestoreError, check_photo, pad_to, restore_as_given, to_type
@@ -34,7 +35,7 @@ Tile = Union[int, str, None]
 
 
 class Restorer:
-    """Hold a trained network, ready for photographs of any size.
+    """A trained network, ready for photographs of any size.
 
     Args:
         model: Registered name; or the `ModelSpec` of `net`; None: the network for `task`.
@@ -187,7 +188,7 @@ class Restorer:
         return self._restore_rgb(image, np.dtype(np.float32))
 
     def fitting(self, side: int) -> int:
-        """Give the next side, in pixels, that the network takes."""
+        """Return the next side, in pixels, that the network takes."""
         multiple = self.spec.size_multiple
         return -(-max(side, self.spec.min_size) // multiple) * multiple
 
@@ -344,9 +345,6 @@ class InTurn:
 
     Args:
         restorers: Networks in the order of their work.
-
-    Example:
-        >>> clean = InTurn([Restorer("mprnet_deraining"), Restorer("mprnet_denoising")])(photo)
     """
 
     def __init__(self, restorers: Sequence[Restorer]) -> None:

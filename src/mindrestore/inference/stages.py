@@ -9,7 +9,8 @@ import cv2
 import mindspore as ms
 import numpy as np
 
-from mindrestore.data.images import PathLike, read_rgb, write_image
+from mindrestore.data.images import read_rgb, write_image
+from mindrestore.files import PathLike
 from mindrestore.inference.files import RestoreSummary, restore_each
 from mindrestore.inference.pixels import RestoreError, pad_to
 from mindrestore.inference.planning import plan_jobs
@@ -20,7 +21,7 @@ _MAP_LUMA = np.array([65.738, 129.057, 25.064]) / 256
 
 
 class StageImages(NamedTuple):
-    """Hold the outputs of all stages, the final one first.
+    """The outputs of all stages, the final one first.
 
     Attributes:
         images: Images (H, W, 3), float32, clipped to [0, 1].
@@ -43,11 +44,6 @@ def restore_stages(restorer: Restorer, image: np.ndarray) -> StageImages:
 
     Raises:
         RestoreError: The network has one stage only.
-
-    Example:
-        >>> stages = restore_stages(Restorer("dsrir", weights="best.ckpt"), image)
-        >>> len(stages.images), len(stages.maps)
-        (3, 3)
     """
     if restorer.net is None:
         raise RestoreError("an exported file gives its result only; take the network's weights to see its stages")
@@ -76,9 +72,6 @@ def uncertainty_grey(uncertainty: np.ndarray) -> np.ndarray:
 
     Returns:
         (H, W) uint8; fractions are cut off as in DSRIR's program.
-
-    Example:
-        >>> grey = uncertainty_grey(stages.maps[0])
     """
     luma = uncertainty.astype(np.float64) @ _MAP_LUMA
     return (255 * (luma - luma.min()) / (luma.max() - luma.min() + 1e-6)).astype(np.uint8)
@@ -92,9 +85,6 @@ def uncertainty_picture(uncertainty: np.ndarray) -> np.ndarray:
 
     Returns:
         (H, W, 3) uint8 RGB.
-
-    Example:
-        >>> write_image("uncertainty.png", uncertainty_picture(stages.maps[0]))
     """
     return cv2.cvtColor(cv2.applyColorMap(uncertainty_grey(uncertainty), cv2.COLORMAP_JET), cv2.COLOR_BGR2RGB)
 
@@ -115,10 +105,6 @@ def restore_stage_files(
 
     Raises:
         RestoreError: There is nothing to restore, or the folder cannot be written.
-
-    Example:
-        >>> restore_stage_files(Restorer("dsrir", weights="best.ckpt"), "photo.png", "stages").written
-        (PosixPath('stages/photo/restored_0.png'),)
     """
 
     def restore_one(photo: Path, first: Path) -> None:

@@ -55,17 +55,13 @@ class HeldPool(nn.Cell):
 
 
 class WholeStatistics:
-    """Hold what every pool of a network found in the whole image, and hand it to the tiles.
+    """What every pool of a network found in the whole image, and hand it to the tiles.
 
     In the manner of test-time local converters (Chu et al., "Improving Image Restoration by Revisiting Global
     Information Aggregation", ECCV 2022), but with statistics of the whole image, which is made small for them.
 
     Args:
         net: Network whose pools are cells called `pool` with `image_statistics = True`; they are replaced in place.
-
-    Example:
-        >>> len(WholeStatistics(create_model("mprnet_deraining")).pools)
-        55
     """
 
     def __init__(self, net: nn.Cell) -> None:
@@ -80,7 +76,7 @@ class WholeStatistics:
 
     @property
     def noted(self) -> bool:
-        """Tell whether any image was noted; a graph cannot be compiled before."""
+        """Return whether any image was noted; a graph cannot be compiled before."""
         return all(pool.held is not None for pool in self.pools)
 
     def note(self, model: nn.Cell, image: Tensor) -> None:
@@ -98,7 +94,7 @@ class WholeStatistics:
         self._switch(1.0)
 
     def give(self, place: Place, side: tuple[int, int], image: tuple[int, int]) -> None:
-        """Give the next tile the statistics of where it lies.
+        """Return the next tile the statistics of where it lies.
 
         Args:
             place: Its first row and column.
@@ -115,18 +111,12 @@ class WholeStatistics:
 
 
 def part_grid(parts: int) -> tuple[int, int]:
-    """Give rows and columns of the parts an image is cut into: whole, two halves one above the other, four quarters."""
+    """Return rows and columns of the parts an image is cut into: whole, two halves (upper, lower), four quarters."""
     return min(parts, 2), max(parts // 2, 1)
 
 
 def joined(means: np.ndarray) -> np.ndarray:
-    """Lay means of stacked parts (n, C, rows, columns) out as one map (C, Rows, Columns); left parts come first.
-
-    Example:
-        >>> joined(np.arange(4.0).reshape(4, 1, 1, 1))[0]
-        array([[0., 2.],
-               [1., 3.]])
-    """
+    """Lay means of stacked parts (n, C, rows, columns) out as one map (C, Rows, Columns); left parts come first."""
     parts, channels, rows, columns = means.shape
     down, across = part_grid(parts)
     grid = means.reshape(across, down, channels, rows, columns).transpose(2, 1, 3, 0, 4)

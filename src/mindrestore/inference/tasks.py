@@ -30,10 +30,6 @@ def task_of(word: str) -> str:
 
     Raises:
         TaskError: No registered network does it; the message lists the tasks that are known.
-
-    Example:
-        >>> task_of("Deraining")
-        'derain'
     """
     known = {task: PUBLISHED_WORDS.get(task, task) for name in list_models() for task in model_spec(name).tasks}
     for task, published in known.items():
@@ -54,10 +50,6 @@ def published_word(word: str | None) -> str:
 
     Raises:
         TaskError: It is none of them.
-
-    Example:
-        >>> published_word("derain")
-        'Deraining'
     """
     for published in MPRNET_TASKS:
         if word is not None and published == PUBLISHED_WORDS.get(word.lower(), word.capitalize()):
@@ -76,10 +68,6 @@ def network_for(word: str) -> str:
 
     Raises:
         TaskError: No registered network does it.
-
-    Example:
-        >>> network_for("Deraining")
-        'mprnet_deraining'
     """
     task = task_of(word)
     able = [name for name in list_models() if task in model_spec(name).tasks]
@@ -98,10 +86,6 @@ def split_tasks(words: str, weights: str | None) -> list[tuple[str, str | None]]
 
     Raises:
         TaskError: One is missing, or there are more or fewer weight files than tasks.
-
-    Example:
-        >>> split_tasks("derain,denoise", "a.ckpt,b.ckpt")
-        [('derain', 'a.ckpt'), ('denoise', 'b.ckpt')]
     """
     tasks = [word.strip() for word in words.split(",")]
     if len(tasks) == 1:
@@ -123,9 +107,6 @@ def require_task(model: str, word: str) -> None:
 
     Raises:
         TaskError: It does other tasks; the message names them.
-
-    Example:
-        >>> require_task("mprnet_deraining", "derain")
     """
     shipped = [task for card in list_shipped() if card.network == model for task in card.tasks]
     tasks = dict.fromkeys((*model_spec(model).tasks, *shipped))
@@ -146,10 +127,6 @@ def published_weights(word: str) -> Path:
 
     Raises:
         TaskError: There are none; the message names the places.
-
-    Example:
-        >>> published_weights("derain")
-        PosixPath('Deraining/pretrained_models/model_deraining.npz')
     """
     task = task_of(word)
     published = PUBLISHED_WORDS[task]
@@ -186,10 +163,6 @@ def source_for(word: str, weights: PathLike | None = None, model: str | None = N
     Raises:
         TaskError: The task is unknown, the model does another one, or no weights were found.
         WeightError: Weights that ship were asked for, and there are none.
-
-    Example:
-        >>> source_for("dehaze")
-        ('dehazeformer_t', 'dehaze_free')
     """
     usual = network_for(word)
     require_task(model or usual, word)

@@ -34,10 +34,6 @@ class Tiling:
         size: Side of a tile in pixels, a multiple of `multiple`.
         overlap: Least number of pixels that neighbours share.
         multiple: Size multiple of the network: tiles start on this grid, so that strides fall as in the whole image.
-
-    Example:
-        >>> Tiling.of(256, multiple=4).overlap
-        64
     """
 
     size: int
@@ -79,26 +75,18 @@ class Tiling:
 
         Returns:
             The tiling; of the smallest tiles that the network takes, when `pixels` are fewer.
-
-        Example:
-            >>> Tiling.within(300_000, multiple=8).size
-            544
         """
         side = max(math.isqrt(int(pixels)), _least(multiple, min_size) + multiple - 1)
         return cls.of(side // multiple * multiple, multiple, min_size)
 
     def starts(self, length: int) -> list[int]:
-        """Give the first pixel of every tile along a side.
+        """Return the first pixel of every tile along a side.
 
         Args:
             length: Side of the image, a multiple of `multiple`.
 
         Returns:
             Ascending positions; every tile lies inside the image and has its full size unless the image is smaller.
-
-        Example:
-            >>> Tiling(8, 3, 1).starts(20)
-            [0, 5, 10, 12]
         """
         if length <= self.size:
             return [0]
@@ -111,15 +99,11 @@ class Tiling:
         Args:
             height: Rows, a multiple of `multiple`.
             width: Columns, a multiple of `multiple`.
-
-        Example:
-            >>> Tiling(8, 3, 1).count(20, 8)
-            4
         """
         return len(self.starts(height)) * len(self.starts(width))
 
     def weights(self, length: int) -> list[np.ndarray]:
-        """Give the weight of every pixel of every tile along a side; those of one image line sum to 1.
+        """Return the weight of every pixel of every tile along a side; those of one image line sum to 1.
 
         Args:
             length: Side of the image, a multiple of `multiple`.
@@ -156,10 +140,6 @@ def run_tiled(
 
     Returns:
         Array (H, W, C) of the type that `finish` gives.
-
-    Example:
-        >>> run_tiled(lambda tiles, places: [tile * 2 for tile in tiles], np.ones((99, 99, 3)), Tiling.of(64)).max()
-        2.0
     """
     height, width, channels = image.shape
     tops, lefts = tiling.starts(height), tiling.starts(width)

@@ -48,10 +48,6 @@ class Trained:
 
         Raises:
             MindRestoreError: The folder is missing, is no run folder, or holds no weights yet.
-
-        Example:
-            >>> Trained.of_run("runs/quickstart").model
-            'aecrnet'
         """
         folder = Path(folder)
         if not folder.is_dir():
@@ -75,10 +71,6 @@ class Trained:
 
         Raises:
             MindRestoreError: There are no such shipped weights for the network, or what is recorded cannot be read.
-
-        Example:
-            >>> Trained.of_file("aecrnet", "runs/quickstart/best.ckpt").hyper
-            {'channels': 16, 'blocks': 1, 'deform_layers': 1, 'init_gain': 2.45}
         """
         card = requested(weights, network=model)
         if card:
@@ -107,15 +99,11 @@ class Trained:
 
         Raises:
             MindRestoreError: The task is unknown, the model does another one, or no weights were found.
-
-        Example:
-            >>> Trained.of_task("Deraining", "rain.ckpt").model
-            'mprnet_deraining'
         """
         return cls.of_file(*source_for(task, weights, model), hyper)
 
     def usual_protocol(self) -> str:
-        """Give the test protocol of the run, else of the first packaged recipe for this network, else `rgb`."""
+        """Return the test protocol of the run, else of the first packaged recipe for this network, else `rgb`."""
         packaged = (load_recipe(name) for name in list_recipes())
         recipes = [self.recipe] if self.recipe else (recipe for recipe in packaged if recipe.model.name == self.model)
         return next((recipe.validation.final_protocol for recipe in recipes), "rgb")

@@ -9,7 +9,7 @@ from typing import Callable
 import cv2
 import numpy as np
 
-from mindrestore.data.images import replacing
+from mindrestore.files import replacing
 from mindrestore.inference.pixels import RestoreError
 
 _CODES = {".mp4": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
@@ -30,10 +30,6 @@ def restore_video(restore: Callable[[np.ndarray], np.ndarray], source: Path, tar
 
     Raises:
         RestoreError: The file is no video or damaged, or the result cannot be written.
-
-    Example:
-        >>> restore_video(Restorer("aecrnet", weights="best.ckpt"), Path("foggy.mp4"), Path("clear.mp4"))
-        250
     """
     capture = cv2.VideoCapture(str(source))
     if not capture.isOpened():

@@ -36,12 +36,12 @@ class JobError(MindRestoreError):
 
     @property
     def curable(self) -> bool:
-        """Tell whether the same command may succeed: after a crash, not after a wrong argument or Ctrl-C."""
+        """Return whether the same command may succeed: after a crash, not after a wrong argument or Ctrl-C."""
         return self.exit_code not in (USAGE_ERROR, INTERRUPTED)
 
 
 class _End(NamedTuple):
-    """Say how a process ended: exit code, negative for a signal, as Python counts."""
+    """How a process ended: exit code, negative for a signal, as Python counts."""
 
     name: str
     code: int
@@ -56,9 +56,6 @@ def run_job(plan: Plan) -> None:
 
     Raises:
         JobError: a process failed, or Ctrl-C or SIGTERM came; all others have been ended.
-
-    Example:
-        >>> run_job(make_plan(Cluster("CPU"), ["train.py", "--recipe", "quickstart"], Path("logs")))
     """
     leader = next(iter(plan.logs.values()))
     with ExitStack() as stack:
@@ -91,9 +88,6 @@ def run_with_restarts(plan: Callable[[int], Plan], restarts: int, say: Callable[
 
     Raises:
         JobError: the job failed once more than that, or in a way that a new start does not cure.
-
-    Example:
-        >>> run_with_restarts(lambda start: make_plan(cluster, program, Path(f"logs/{start}")), 3, print)
     """
     for start in range(restarts + 1):
         try:
@@ -163,7 +157,7 @@ class _Family:
                 self.ranks[child.pid] = rank
 
     def _failed_worker(self, pid: int) -> _End | None:
-        """Tell how a worker ended that its manager has not yet taken notice of."""
+        """Return how a worker ended that its manager has not yet taken notice of."""
         code = _exit_code(self.members[pid])
         return self._end(pid, code) if code else None
 
@@ -252,7 +246,7 @@ def _rank(process: psutil.Process) -> int | None:
 
 
 def _exit_code(process: psutil.Process) -> int | None:
-    """Give the exit code of a process that ended and that its parent has not yet asked; None otherwise."""
+    """Return the exit code of a process that ended and that its parent has not yet asked; None otherwise."""
     try:
         if process.status() != psutil.STATUS_ZOMBIE:
             return None

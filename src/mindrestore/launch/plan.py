@@ -57,7 +57,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Start:
-    """Say how one process is started.
+    """How one process is started.
 
     Attributes:
         name: what messages call it.
@@ -72,7 +72,7 @@ class Start:
     env: Mapping[str, str] = field(default_factory=dict)
 
     def shown(self) -> str:
-        """Give the start as a line that a shell would run."""
+        """Return the start as a line that a shell would run."""
         settings = [f"{name}={shlex.quote(value)}" for name, value in self.env.items()]
         return " ".join([*settings, *map(shlex.quote, self.command), f"> {shlex.quote(str(self.log))} 2>&1"])
 
@@ -92,7 +92,7 @@ class Plan:
     managed: bool
 
     def shown(self) -> str:
-        """Give every process as a line that a shell would run."""
+        """Return every process as a line that a shell would run."""
         return "\n".join(start.shown() for start in self.starts)
 
 
@@ -109,9 +109,6 @@ def make_plan(cluster: Cluster, program: Sequence[str], logs: Path) -> Plan:
 
     Raises:
         LaunchError: the cluster contradicts itself, or has no devices, or a program that is needed is absent.
-
-    Example:
-        >>> print(make_plan(Cluster("CPU"), ["-m", "mindrestore", "train"], Path("logs")).shown())
     """
     if cluster.table:
         return _table_plan(cluster, cluster.table, program, logs)
@@ -156,7 +153,7 @@ def _local_processes(cluster: Cluster) -> int:
 
 
 def _environment(cluster: Cluster, local: int) -> dict[str, str]:
-    """Say which devices there are, which Python runs, and how many threads processes of one CPU leave each other."""
+    """Return which devices there are, which Python runs, and how many threads processes of one CPU leave each other."""
     environment = {"PATH": f"{_python().parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
     if cluster.nodes > 1:
         environment["NODE_NUM"] = str(cluster.nodes)
@@ -168,7 +165,7 @@ def _environment(cluster: Cluster, local: int) -> dict[str, str]:
 
 
 def _python() -> Path:
-    """Give this interpreter, under a name that msrun takes."""
+    """Return this interpreter, under a name that msrun takes."""
     folder = Path(sys.executable).parent
     for name in ("python", "python3"):
         if (folder / name).exists():

@@ -22,7 +22,7 @@ class RankTableError(MindRestoreError):
 
 @dataclass(frozen=True)
 class RankedDevice:
-    """Give a rank its device, counted per server."""
+    """A rank its device, counted per server."""
 
     rank: int
     device: int
@@ -38,7 +38,7 @@ class Server:
 
 @dataclass(frozen=True)
 class RankTable:
-    """Hold a checked rank table.
+    """A checked rank table.
 
     Attributes:
         path: the file.
@@ -65,10 +65,6 @@ def read_rank_table(path: str | os.PathLike[str]) -> RankTable:
 
     Raises:
         RankTableError: the file is absent, no JSON, incomplete, or contradicts itself; the message names the entry.
-
-    Example:
-        >>> read_rank_table("hccl_8p.json").size
-        8
     """
     path = Path(path).absolute()
     try:

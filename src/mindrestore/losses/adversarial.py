@@ -26,10 +26,6 @@ class AdversarialLoss(nn.Cell):
 
     Returns:
         0-d float32 tensor in (0, 1).
-
-    Example:
-        >>> term = AdversarialLoss(discriminator(), 0.0005)
-        >>> loss = term(net(hazy), hazy, clear)
     """
 
     def __init__(self, discriminator: nn.Cell, weight: float, lr_factor: float = 1.0) -> None:
@@ -41,11 +37,7 @@ class AdversarialLoss(nn.Cell):
         return 1.0 - self.discriminator(output).mean()
 
     def discriminator_loss(self) -> DiscriminatorLoss:
-        """Make the objective of the discriminator.
-
-        Example:
-            >>> total, real, fake = term.discriminator_loss()(output, clear)
-        """
+        """Make the objective of the discriminator."""
         return DiscriminatorLoss(self.discriminator, self.weight)
 
 
@@ -66,9 +58,6 @@ class DiscriminatorLoss(nn.Cell):
 
     Returns:
         total, mean score of the clear images, mean score of the restored ones: 0-d float32 tensors.
-
-    Example:
-        >>> total, real, fake = DiscriminatorLoss(discriminator(), 0.0005)(output, clear)
     """
 
     names = ("real", "fake")
@@ -92,9 +81,6 @@ def build_adversarial(config: Mapping[str, Any]) -> AdversarialLoss:
 
     Returns:
         The loss term; its `note` says what else is trained.
-
-    Example:
-        >>> build_adversarial({"weight": 0.0005, "lr_factor": 1.0}).discriminator
     """
     term = AdversarialLoss(discriminator(), config["weight"], config["lr_factor"])
     size = sum(parameter.size for parameter in term.discriminator.trainable_params())

@@ -39,11 +39,6 @@ class ConsistencyLoss(nn.Cell):
 
     Returns:
         0-d float32 tensor.
-
-    Example:
-        >>> term = ConsistencyLoss()
-        >>> factor, *inputs = term.drive(Moment(0, 10, 256, 256, np.random.default_rng(0)))
-        >>> loss = factor * term(output, hazy, clear, *map(Tensor, inputs))
     """
 
     driven_inputs = 5  # the factor of the weight, and what `construct` takes beyond the images
@@ -59,7 +54,7 @@ class ConsistencyLoss(nn.Cell):
         self.size, self.crop, self.sigma, self.horizon = size, crop, (float(sigma[0]), float(sigma[1])), horizon
 
     def drive(self, moment: Moment) -> tuple[np.ndarray, ...]:
-        """Give the factor of the weight, the place of the crop and the blur for one batch.
+        """Return the factor of the weight, the place of the crop and the blur for one batch.
 
         Raises:
             MindRestoreError: the images are smaller than the crop.
@@ -80,7 +75,7 @@ class ConsistencyLoss(nn.Cell):
         return np.float32(self.factor(moment)), rows, columns, down, np.ascontiguousarray(across.T)
 
     def factor(self, moment: Moment) -> float:
-        """Give the factor of the weight in an epoch, from 1 down to 0."""
+        """Return the factor of the weight in an epoch, from 1 down to 0."""
         horizon = self.horizon or max(moment.epochs - 1, 1)
         return 0.5 * (1.0 + math.cos(math.pi * min(moment.epoch / horizon, 1.0)))
 
@@ -109,10 +104,6 @@ def blur_matrix(length: int, taps: int, sigma: float) -> np.ndarray:
 
     Returns:
         (length, length) float32; each row sums to 1.
-
-    Example:
-        >>> blur_matrix(16, 9, 1.3).sum(1).round(6).tolist() == [1.0] * 16
-        True
     """
     steps = np.arange(taps) - taps // 2
     kernel = np.exp(-(steps**2) / (2.0 * sigma**2))
@@ -124,10 +115,5 @@ def blur_matrix(length: int, taps: int, sigma: float) -> np.ndarray:
 
 
 def build_consistency(config: Mapping[str, Any]) -> ConsistencyLoss:
-    """Build the term from the settings of `loss.terms.consistency`.
-
-    Example:
-        >>> build_consistency({"size": 16, "crop": "centre", "sigma": (0.1, 5.0), "horizon": None}).size
-        16
-    """
+    """Build the term from the settings of `loss.terms.consistency`."""
     return ConsistencyLoss(config["size"], config["crop"], config["sigma"], config["horizon"])

@@ -47,10 +47,6 @@ class ContrastiveRegularisation(nn.Cell):
 
     Raises:
         MindRestoreError: unknown form.
-
-    Example:
-        >>> term = ContrastiveRegularisation(VGGFeatures("vgg19", TAPS))
-        >>> loss = term(net(hazy), hazy, clear)
     """
 
     def __init__(
@@ -91,7 +87,7 @@ class ContrastiveRegularisation(nn.Cell):
         return self.vgg(images)
 
     def distance(self, anchor: Tensor, negative: Tensor) -> Tensor:
-        """Give the distance of the (N, C, h, w) features of the output to those of the N hazy images."""
+        """Return the distance of the (N, C, h, w) features of the output to those of the N hazy images."""
         if self.form == "own":
             return ops.abs(anchor - negative).mean()
         n = anchor.shape[0]
@@ -115,9 +111,6 @@ def build_contrastive(config: Mapping[str, Any]) -> ContrastiveRegularisation:
     Raises:
         MindRestoreError: no VGG file is named, or it is absent; the message says where to get one.
         WeightError: the file is damaged or holds another network.
-
-    Example:
-        >>> build_contrastive({"vgg": "vgg16", "vgg_weights": "vgg16.npz"})
     """
     vgg = load_features(config, "contrastive")
     return ContrastiveRegularisation(
@@ -142,9 +135,6 @@ def load_features(config: Mapping[str, Any], term: str) -> VGGFeatures:
     Raises:
         MindRestoreError: no VGG file is named, or it is absent; the message says where to get one.
         WeightError: the file is damaged or holds another network.
-
-    Example:
-        >>> load_features({"vgg": "vgg16", "vgg_weights": "vgg16.npz"}, "contrastive")
     """
     layout, path = config.get("vgg", "vgg19"), config.get("vgg_weights")
     if not path or not Path(path).is_file():

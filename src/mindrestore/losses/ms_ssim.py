@@ -32,10 +32,6 @@ class MSSSIMLoss(nn.Cell):
 
     Raises:
         ValueError: the images are smaller than 16 pixels.
-
-    Example:
-        >>> float(MSSSIMLoss()(clear, hazy, clear))
-        0.0
     """
 
     def __init__(self) -> None:
@@ -47,7 +43,7 @@ class MSSSIMLoss(nn.Cell):
 
 
 class MSSSIM(nn.Cell):
-    """Give prod over scales 1 to 4 of cs_i^w_i * ssim_5^w_5, computed in float32.
+    """Provide prod over scales 1 to 4 of cs_i^w_i * ssim_5^w_5, computed in float32.
 
     ssim and cs of a scale are means over images, channels and all places of an 11x11 Gaussian window (sigma 1.5; at
     most the image's side) that lie inside the image; a 2x2 mean leads from one scale to the next.
@@ -63,10 +59,6 @@ class MSSSIM(nn.Cell):
 
     Raises:
         ValueError: the images are smaller than 16 pixels.
-
-    Example:
-        >>> float(MSSSIM()(clear, clear))
-        1.0
     """
 
     def __init__(self, normalise: bool = True) -> None:
@@ -96,7 +88,7 @@ class MSSSIM(nn.Cell):
 
 
 def similarity(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Give SSIM of one scale, and its part for contrast and structure, averaged over everything.
+    """Return SSIM of one scale, and its part for contrast and structure, averaged over everything.
 
     Window sums are products with two small matrices; a convolution with one channel is far slower on CPU.
 
@@ -105,10 +97,6 @@ def similarity(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         Two 0-d float32 tensors: ssim and cs.
-
-    Example:
-        >>> similarity(clear, clear)
-        (1.0, 1.0)
     """
     n, c, h, w = x.shape
     x = ops.transpose(x.reshape(n * c, h, w), (1, 0, 2))  # (H, N C, W): one product for all channels
@@ -131,10 +119,6 @@ def window_matrix(size: int) -> np.ndarray:
 
     Returns:
         (places, size) float64; every row adds up to 1.
-
-    Example:
-        >>> window_matrix(2)
-        array([[0.44..., 0.55...]])
     """
     width = min(_WINDOW, size)
     taps = np.exp(-((np.arange(width) - width // 2) ** 2) / (2 * _SIGMA**2))
@@ -146,5 +130,5 @@ def window_matrix(size: int) -> np.ndarray:
 
 @ops.constexpr
 def _window_sums(size: int) -> Tensor:
-    """Give the matrix as a constant of the compiled graph."""
+    """Return the matrix as a constant of the compiled graph."""
     return Tensor(window_matrix(size).astype(np.float32))

@@ -38,10 +38,6 @@ class Objective(nn.Cell):
 
     Returns:
         (total, value, value, ...): 0-d tensors; the values are in the order of `names`, those of terms unweighted.
-
-    Example:
-        >>> objective = Objective({"l1": (2.0, L1Loss())})
-        >>> total, l1 = objective(output, hazy, clear)   # total == 2 * l1
     """
 
     def __init__(
@@ -77,20 +73,17 @@ class Objective(nn.Cell):
 
     @property
     def adversary(self) -> nn.Cell | None:
-        """Give the term that holds a discriminator to train beside the network; None without one."""
+        """Return the term that holds a discriminator to train beside the network; None without one."""
         return next((cell for cell in self.losses if hasattr(cell, "discriminator")), None)
 
     def drive(self, moment: Moment) -> tuple[np.ndarray, ...]:
-        """Give what the terms take for one batch beside its images; nothing, when none has a method `drive`.
+        """Return what the terms take for one batch beside its images; nothing, when none has a method `drive`.
 
         Args:
             moment: the batch's place in training.
 
         Returns:
             Arrays for `construct`, in its order.
-
-        Example:
-            >>> driven = objective.drive(Moment(0, 10, 256, 256, np.random.default_rng((666, 0, 0))))
         """
         return tuple(array for cell in self.driven_losses for array in cell.drive(moment))
 
@@ -120,7 +113,7 @@ class Objective(nn.Cell):
         return (total, *values)
 
     def image(self, output: Tensor | tuple[Tensor, ...], stage: int) -> Tensor:
-        """Give the image of a stage, 0 being the final one."""
+        """Return the image of a stage, 0 being the final one."""
         if not self.staged:
             return output
         return output[0][stage] if isinstance(output[0], tuple) else output[stage]
@@ -138,12 +131,6 @@ def build_objective(config: LossConfig, stages: int = 1) -> Objective:
 
     Raises:
         MindRestoreError: a term asks for a file (VGG weights) that is not there, or `stage_weights` do not fit.
-
-    Example:
-        >>> build_objective(load_recipe("quickstart").loss).names
-        ('l1',)
-        >>> build_objective(load_recipe("mprnet/denoising").loss, stages=3).names
-        ('charbonnier_3', 'charbonnier_2', 'charbonnier_1')
     """
     stage_weights = config.stage_weights or (1.0,) * stages
     if len(stage_weights) != stages:

@@ -16,10 +16,6 @@ class L1Loss(nn.Cell):
 
     Returns:
         0-d float32 tensor.
-
-    Example:
-        >>> float(L1Loss()(Tensor([[[[0.5]]]]), None, Tensor([[[[0.0]]]])))
-        0.5
     """
 
     def construct(self, output: Tensor, batch_input: Tensor, target: Tensor) -> Tensor:
@@ -34,10 +30,6 @@ class MSELoss(nn.Cell):
 
     Returns:
         0-d float32 tensor.
-
-    Example:
-        >>> float(MSELoss()(Tensor([[[[0.5]]]]), None, Tensor([[[[0.0]]]])))
-        0.25
     """
 
     def construct(self, output: Tensor, batch_input: Tensor, target: Tensor) -> Tensor:
@@ -52,10 +44,6 @@ class SmoothL1Loss(nn.Cell):
 
     Returns:
         0-d float32 tensor.
-
-    Example:
-        >>> float(SmoothL1Loss()(Tensor([[[[0.5, 2.0]]]]), None, Tensor([[[[0.0, 0.0]]]])))
-        0.8125
     """
 
     def construct(self, output: Tensor, batch_input: Tensor, target: Tensor) -> Tensor:
@@ -80,10 +68,6 @@ class CharbonnierLoss(nn.Cell):
 
     Raises:
         MindRestoreError: unknown reduction.
-
-    Example:
-        >>> round(float(CharbonnierLoss(3.0)(Tensor([[[[4.0]]]]), None, Tensor([[[[0.0]]]]))), 4)
-        5.0
     """
 
     def __init__(self, eps: float = 1e-3, clamp: bool = False, reduction: str = "mean") -> None:
@@ -112,10 +96,6 @@ class Charbonnier(nn.Cell):
 
     Raises:
         MindRestoreError: unknown reduction.
-
-    Example:
-        >>> float(Charbonnier(3.0)(Tensor([4.0])))
-        5.0
     """
 
     def __init__(self, eps: float = 1e-3, reduction: str = "mean") -> None:
@@ -130,10 +110,5 @@ class Charbonnier(nn.Cell):
 
 
 def difference(output: Tensor, target: Tensor) -> Tensor:
-    """Subtract in float32, whatever precision the network computes in.
-
-    Example:
-        >>> difference(output.astype(mstype.float16), target).dtype
-        mindspore.float32
-    """
+    """Subtract in float32, whatever precision the network computes in."""
     return ops.cast(output, mstype.float32) - ops.cast(target, mstype.float32)

@@ -39,9 +39,6 @@ class PSNRLoss(nn.Cell):
 
     Returns:
         0-d float32 tensor in dB, at least -80 * 1.5.
-
-    Example:
-        >>> PSNRLoss()(net(degraded), degraded, clean)
     """
 
     raw_output = True
@@ -66,9 +63,6 @@ class UncertaintyLoss(nn.Cell):
 
     Returns:
         0-d float32 tensor.
-
-    Example:
-        >>> UncertaintyLoss()(net(degraded), degraded, clean)
     """
 
     raw_output = True
@@ -101,10 +95,6 @@ class PositiveContrastiveLoss(nn.Cell):
 
     Raises:
         ValueError: the images are smaller than 16 pixels.
-
-    Example:
-        >>> term = PositiveContrastiveLoss(VGGFeatures("vgg19", TAPS))
-        >>> loss = term(net(degraded), degraded, clean)
     """
 
     raw_output = True
@@ -149,17 +139,13 @@ class PositiveContrastiveLoss(nn.Cell):
 
 
 def minus_psnr(image: Tensor, target: Tensor) -> Tensor:
-    """Give 10 / ln(10) * mean over the batch of ln(mse + 1e-8), in dB.
+    """Return 10 / ln(10) * mean over the batch of ln(mse + 1e-8), in dB.
 
     Args:
         image, target: (N, C, H, W) in [0, 1].
 
     Returns:
         0-d float32 tensor.
-
-    Example:
-        >>> minus_psnr(clean + 0.1, clean)
-        -20.0
     """
     difference = image.astype(ms.float32) - target.astype(ms.float32)
     n, c, h, w = difference.shape
@@ -168,7 +154,7 @@ def minus_psnr(image: Tensor, target: Tensor) -> Tensor:
 
 
 def uncertainty(image: Tensor, log_scale: Tensor, target: Tensor) -> Tensor:
-    """Give mean|(image - target) exp(-log_scale)| + 2 mean(log_scale).
+    """Return mean|(image - target) exp(-log_scale)| + 2 mean(log_scale).
 
     Args:
         image, target: (N, C, H, W) in [0, 1].
@@ -176,10 +162,6 @@ def uncertainty(image: Tensor, log_scale: Tensor, target: Tensor) -> Tensor:
 
     Returns:
         0-d float32 tensor.
-
-    Example:
-        >>> uncertainty(clean + 0.1, ops.zeros_like(clean), clean)
-        0.1
     """
     log_scale = log_scale.astype(ms.float32)
     difference = image.astype(ms.float32) - target.astype(ms.float32)
@@ -198,10 +180,6 @@ def build_positive_contrastive(config: Mapping[str, Any]) -> PositiveContrastive
     Raises:
         MindRestoreError: no VGG file is named, or it is absent; the message says where to get one.
         WeightError: the file is damaged or holds another network.
-
-    Example:
-        >>> build_positive_contrastive({"vgg": "vgg16", "vgg_weights": "vgg16.npz"}).note
-        'pocl compares features of vgg16, weights from vgg16.npz'
     """
     term = PositiveContrastiveLoss(load_features(config, "pocl"))
     term.note = f"pocl compares features of {config.get('vgg', 'vgg19')}, weights from {config['vgg_weights']}"

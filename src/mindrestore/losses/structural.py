@@ -29,9 +29,6 @@ class EdgeLoss(nn.Cell):
 
     Raises:
         MindRestoreError: unknown reduction.
-
-    Example:
-        >>> EdgeLoss()(output, None, target)
     """
 
     def __init__(self, eps: float = 1e-3, reduction: str = "mean") -> None:
@@ -43,17 +40,13 @@ class EdgeLoss(nn.Cell):
 
 
 def edge_map(x: Tensor) -> Tensor:
-    """Give what a reduction to half the size and back takes away, in float32.
+    """Return what a reduction to half the size and back takes away, in float32.
 
     Args:
         x: (N, C, H, W) float32 images or their difference.
 
     Returns:
         (N, C, H, W); a constant image has a map of zeros except near its borders, as in the published code.
-
-    Example:
-        >>> edge_map(Tensor(np.ones((1, 3, 9, 9), np.float32)))[0, 0, 4, 4]
-        0.0
     """
     n, c, h, w = x.shape
     columns = ops.transpose(x.reshape(n * c, h, w), (1, 0, 2))  # (H, N C, W): one product for all channels
@@ -71,10 +64,6 @@ def blur_matrix(size: int) -> np.ndarray:
 
     Returns:
         (size, size) float64; multiply it from the left to blur columns.
-
-    Example:
-        >>> blur_matrix(3)[0]
-        array([0.7 , 0.25, 0.05])
     """
     matrix = np.zeros((size, size))
     for row in range(size):

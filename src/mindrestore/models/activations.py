@@ -19,10 +19,6 @@ class LeakyReLU(nn.Cell):
 
     Returns:
         The same shape: x where it is positive, slope * x elsewhere.
-
-    Example:
-        >>> LeakyReLU(0.2)(Tensor([-5.0, 2.0]))
-        [-1.0, 2.0]
     """
 
     def __init__(self, slope: float) -> None:
@@ -45,10 +41,6 @@ class ScalarPReLU(nn.Cell):
 
     Returns:
         (N, C, H, W): x where it is positive, slope * x elsewhere.
-
-    Example:
-        >>> ScalarPReLU(0.25)(Tensor([[[[-4.0, 2.0]]]]))
-        [[[[-1.0, 2.0]]]]
     """
 
     def __init__(self, start: float) -> None:

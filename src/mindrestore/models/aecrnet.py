@@ -54,9 +54,6 @@ class FastDeconv(nn.Cell):
 
     Returns:
         (N, 3, H, W).
-
-    Example:
-        >>> FastDeconv()(x)
     """
 
     features = 27  # 3 channels x 3 rows x 3 columns
@@ -86,7 +83,7 @@ class FastDeconv(nn.Cell):
         return self.conv(x, weight) + bias.reshape(1, 3, 1, 1).astype(x.dtype)
 
     def batch_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the mean (27,) and the whitening matrix (27, 27) of the batch, in float32."""
+        """Return the mean (27,) and the whitening matrix (27, 27) of the batch, in float32."""
         patches = _patches(x.astype(ms.float32))  # (M, 27)
         mean = patches.mean(0)
         centred = patches - mean
@@ -116,9 +113,6 @@ class FeatureAttentionBlock(nn.Cell):
 
     Returns:
         (N, channels, H, W).
-
-    Example:
-        >>> FeatureAttentionBlock(256)(x)
     """
 
     def __init__(self, channels: int) -> None:
@@ -157,7 +151,7 @@ class PixelAttention(nn.Cell):
 
 
 class DeformBlock(nn.Cell):
-    """Hold the shared deformable layer under its published name."""
+    """The shared deformable layer under its published name."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -194,11 +188,6 @@ class AECRNet(nn.Cell):
 
     Returns:
         (N, 3, H, W) the dehazed image, in (-1, 1) since the last activation is tanh; clip to [0, 1] to show it.
-
-    Example:
-        >>> net = AECRNet()
-        >>> net(hazy).shape == hazy.shape
-        True
     """
 
     def __init__(self, *, channels: int = 64, blocks: int = 6, deform_layers: int = 2, init_gain: float = 1.0) -> None:

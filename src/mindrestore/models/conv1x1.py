@@ -29,9 +29,6 @@ class Conv1x1(nn.Cell):
 
     Returns:
         (N, out_channels, H, W).
-
-    Example:
-        >>> Conv1x1(24, 48)(x)                      # (N, 24, H, W) -> (N, 48, H, W)
     """
 
     def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
@@ -50,18 +47,14 @@ class Conv1x1(nn.Cell):
         return y if self.bias is None else self.add(y, like(self.bias, x))
 
     def on_constants(self, values: Tensor) -> Tensor:
-        """Give what the layer makes of constant maps: (N, in_channels) -> (N, out_channels), in float32."""
+        """Return what the layer makes of constant maps: (N, in_channels) -> (N, out_channels), in float32."""
         o, c = self.weight.shape[:2]
         weight = self.weight.reshape(o, c).T.astype(ms.float32)  # mixed precision may have cast it
         return self.add(self.of_constants(values.astype(ms.float32), weight), self.bias.astype(ms.float32))
 
 
 def product_1x1(in_channels: int, out_channels: int) -> nn.Cell | ops.Conv2D:
-    """Make the convolution of a map (N, in_channels, H, W) with a kernel (out_channels, in_channels, 1, 1).
-
-    Example:
-        >>> product_1x1(24, 48)(x, kernel)          # (N, 48, H, W)
-    """
+    """Make the convolution of a map (N, in_channels, H, W) with a kernel (out_channels, in_channels, 1, 1)."""
     return _QuickGradient(in_channels, out_channels) if on_cpu() else _direct(out_channels)
 
 
@@ -103,9 +96,6 @@ class ChannelProducts(nn.Cell):
 
     Returns:
         (rows, columns).
-
-    Example:
-        >>> ChannelProducts(24, 48)(a, b)           # (N, 24, L), (N, 48, L) -> (24, 48)
     """
 
     def __init__(self, rows: int, columns: int) -> None:
@@ -126,9 +116,6 @@ class ChannelAdd(nn.Cell):
 
     Returns:
         (N, C, H, W) x + offset.
-
-    Example:
-        >>> ChannelAdd()(x, ops.zeros(x.shape[:2]))
     """
 
     def __init__(self) -> None:
@@ -162,10 +149,6 @@ def channel_sum(x: Tensor) -> Tensor:
 
     Returns:
         (N, C) float32.
-
-    Example:
-        >>> channel_sum(ops.ones((1, 4, 8, 8)))[0, 0]
-        64.0
     """
     n, c, h, w = x.shape
     return x.reshape(n * c, h * w).astype(ms.float32).sum(1).reshape(n, c)

@@ -37,9 +37,6 @@ class Conv3x3(nn.Cell):
 
     Returns:
         (N, out_channels, H, W).
-
-    Example:
-        >>> Conv3x3(64, 3)(x)                       # (N, 64, H, W) -> (N, 3, H, W)
     """
 
     def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
@@ -69,9 +66,6 @@ def conv_3x3(in_channels: int, out_channels: int) -> nn.Cell:
 
     Returns:
         The layer; parameters `weight` (out, in, 3, 3) and `bias` (out).
-
-    Example:
-        >>> conv_3x3(512, 512)(x)                   # (N, 512, H, W) -> (N, 512, H, W)
     """
     wide = min(in_channels, out_channels) >= _WIDE
     return conv(in_channels, out_channels, 3, padding=1) if wide else Conv3x3(in_channels, out_channels)
@@ -118,7 +112,7 @@ class _QuickGradient(nn.Cell):
         return ops.transpose(products, (0, 2, 3, 1))  # (O, C, ky, kx)
 
     def _shifted(self, flat: Tensor, shifts: tuple[int, int, int], spare: int) -> Tensor:
-        """Give three copies of maps (N, C, L) that begin after `shifts` zeros, as (N, 3 * C, L + spare)."""
+        """Return three copies of maps (N, C, L) that begin after `shifts` zeros, as (N, 3 * C, L + spare)."""
         n, c, length = flat.shape
         before = self.zeros((n, c, shifts[0]), flat.dtype)
         between = self.zeros((n, c, spare - shifts[0] + shifts[1]), flat.dtype)  # shifts are equally far apart

@@ -20,9 +20,6 @@ def prepare_cpu() -> None:
     with AVX2; older releases are faster left alone. Graphs run in a queue of their own while the Python thread spins
     until they are done: with few cores it takes half of one away from the operators, and a training step up to 1.7
     times as long. Values that the user has set win.
-
-    Example:
-        >>> prepare_cpu()
     """
     if tuple(int(part) for part in ms.__version__.split(".")[:2]) >= (2, 9):
         os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
@@ -35,12 +32,7 @@ def prepare_cpu() -> None:
 
 @contextmanager
 def silenced(descriptor: int) -> Iterator[None]:
-    """Throw away what native code prints on standard output (1) or standard error (2) inside a `with` block.
-
-    Example:
-        >>> with silenced(2):
-        ...     mindspore.load("broken.mindir")
-    """
+    """Throw away what native code prints on standard output (1) or standard error (2) inside a `with` block."""
     stream = {1: sys.stdout, 2: sys.stderr}[descriptor]
     try:
         kept = os.dup(descriptor)

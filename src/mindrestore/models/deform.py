@@ -35,7 +35,7 @@ class Window:
         return self.kernel[0] * self.kernel[1]
 
     def tap_offsets(self) -> tuple[np.ndarray, np.ndarray]:
-        """Give the (taps,) vertical and horizontal position of every tap, row by row, from the first output pixel."""
+        """Return the (taps,) vertical and horizontal position of every tap, row by row, from the first output pixel."""
         ky, kx = np.divmod(np.arange(self.taps), self.kernel[1])
         return (
             (ky * self.dilation[0] - self.padding[0]).astype(np.float32),
@@ -64,9 +64,6 @@ class DeformSample(nn.Cell):
 
     Raises:
         MindRestoreError: the path has another name.
-
-    Example:
-        >>> DeformSample(Window())(x, dy, dx, mask, weight)
     """
 
     def __init__(self, window: Window, path: str | None = None) -> None:
@@ -102,7 +99,7 @@ class DeformSample(nn.Cell):
         return out.reshape(n, outputs, *dy.shape[2:])
 
     def positions(self, x: Tensor, dy: Tensor, dx: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Give the row of the upper left corner in the corner table and the distances to it, each (N, Ho, Wo, taps)."""
+        """Return the row of the upper left corner in the table and the distances to it, each (N, Ho, Wo, taps)."""
         n, _, h, w = x.shape
         one = ops.ones_like(dy[:1, :1])  # counting with a sum keeps the size free in an exported graph
         row = (ops.cumsum(one, 2) - 1) * self.stride[0]
@@ -135,9 +132,6 @@ class SampledMatMul(nn.Cell):
 
     Returns:
         (M, O).
-
-    Example:
-        >>> SampledMatMul(3)(table, index, weights, rows)
     """
 
     def __init__(self, taps_at_once: int) -> None:
@@ -153,7 +147,7 @@ class SampledMatMul(nn.Cell):
         return out
 
     def sample(self, table: Tensor, index: Tensor, weights: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the corners (M * group, 4, C) and the sampled rows (M, group * C), once `after` has been computed."""
+        """Return the corners (M * group, 4, C) and the sampled rows (M, group * C), once `after` has been computed."""
         c = table.shape[1] // 4
         corners = ops.gather(table, ops.depend(index.reshape(-1), after), 0).reshape(-1, 4, c)
         columns = ops.matmul(weights.reshape(-1, 1, 4), corners)
@@ -191,9 +185,6 @@ class DeformConv2d(nn.Cell):
 
     Returns:
         (N, out_channels, H, W).
-
-    Example:
-        >>> DeformConv2d(256, 256)(x)
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -238,7 +229,7 @@ def _corner_table(x: Tensor) -> Tensor:
 
 
 def _corner_weights(fy: Tensor, fx: Tensor, mask: Tensor) -> Tensor:
-    """Give the bilinear weights of the four corners times the mask: (N, Ho, Wo, taps, 4)."""
+    """Return the bilinear weights of the four corners times the mask: (N, Ho, Wo, taps, 4)."""
     mask = _taps_last(mask)
     lower = mask * fy
     upper = mask - lower

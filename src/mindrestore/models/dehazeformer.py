@@ -196,9 +196,6 @@ class DehazeFormer(nn.Cell):
 
     Returns:
         (N, 3, H, W) restored RGB; clip to [-1, 1] to show it.
-
-    Example:
-        >>> clear = create_model("dehazeformer_t")(hazy)
     """
 
     def __init__(

@@ -33,9 +33,6 @@ class RLN(nn.Cell):
 
     Returns:
         (N, C, H, W) normalised; (N, C) the scale and (N, C) the offset that undo it after the attention.
-
-    Example:
-        >>> normalised, rescale, rebias = RLN(48)(x, offset)
     """
 
     keep_float32 = True  # sums over whole images
@@ -88,7 +85,7 @@ def _moments(add: ChannelAdd, x: Tensor, offset: Tensor) -> tuple[Tensor, Tensor
 
 
 class _Normalise(nn.Cell):
-    """Give (x + offset - mean) / deviation, mean and deviation (N, 1), and gradients of few whole-map operations."""
+    """Provide (x + offset - mean) / deviation, mean and deviation (N, 1), and gradients of few whole-map operations."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,11 +111,11 @@ class _Normalise(nn.Cell):
         return dx, sums / deviation + slope * channel_sum(normalised) + h * w * level
 
     def by(self, x: Tensor, offset: Tensor, deviation: Tensor) -> Tensor:
-        """Give (x + offset) / deviation: (N, C, H, W), (N, C) less the mean, (N, 1) -> (N, C, H, W)."""
+        """Return (x + offset) / deviation: (N, C, H, W), (N, C) less the mean, (N, 1) -> (N, C, H, W)."""
         return self.scale(self.add(x, offset), self.spread(1 / deviation, x.shape[1]))
 
     def spread(self, values: Tensor, channels: int) -> Tensor:
-        """Give every channel the number of its image: (N, 1) -> (N, C, 1, 1)."""
+        """Return every channel the number of its image: (N, 1) -> (N, C, 1, 1)."""
         return self.tile(values, (1, channels)).reshape(-1, channels, 1, 1)
 
 
@@ -192,7 +189,7 @@ class RelativeAttention(nn.Cell):
         return self.mix(q, k, v, like(self.position_bias(), q))[0].reshape(b, c, WINDOW, WINDOW)
 
     def position_bias(self) -> Tensor:
-        """Give what relative position adds to the scores: (heads, 64, 64) for query and key."""
+        """Return what relative position adds to the scores: (heads, 64, 64) for query and key."""
         distances = ops.gather(self.relative_positions.reshape(-1, 2), self.first, 0)  # (225, 2)
         bias = ops.gather(self.meta(distances), self.kind, 0)  # (64 * 64, heads)
         return ops.transpose(bias, (1, 0)).reshape(self.heads, WINDOW * WINDOW, WINDOW * WINDOW)

@@ -34,9 +34,6 @@ class Depthwise5x5(nn.Cell):
 
     Returns:
         (N, channels, H, W), and (N or 1, channels) constants on top of it, which the bias is part of.
-
-    Example:
-        >>> y, offset = Depthwise5x5(24)(x, ops.zeros((1, 24)))
     """
 
     def __init__(self, channels: int) -> None:

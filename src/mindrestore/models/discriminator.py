@@ -14,7 +14,7 @@ _CHANNELS = (64, 64, 128, 128, 256, 256, 512, 512)  # every second layer halves 
 
 
 class Discriminator(nn.Cell):
-    """Tell clear photographs from restored ones.
+    """Clear photographs from restored ones.
 
     Eight convolutions 3x3, of which every second halves the map, the last seven with batch normalisation; then a mean
     over the map and two layers. 5,215,425 parameters in 34 tensors. The body is that of SRGAN.
@@ -24,9 +24,6 @@ class Discriminator(nn.Cell):
 
     Returns:
         (N,) scores in (0, 1), float32, 1 for clear.
-
-    Example:
-        >>> score = Discriminator()(clear)
     """
 
     def __init__(self) -> None:
@@ -53,9 +50,6 @@ def discriminator() -> Discriminator:
 
     Returns:
         The network.
-
-    Example:
-        >>> discriminator()(clear)                  # (N, 3, H, W) -> (N,)
     """
     prepare_cpu()
     return Discriminator().set_train(True)

@@ -71,9 +71,6 @@ class GridMean(nn.Cell):
 
     Returns:
         (N, C, rows, columns).
-
-    Example:
-        >>> GridMean(8, 8)(x)                       # a cell has H/8 x W/8 pixels
     """
 
     image_statistics = True  # tiles of a larger image may have it replaced
@@ -101,9 +98,6 @@ class GridGate(nn.Cell):
 
     Returns:
         (N, C, H, W).
-
-    Example:
-        >>> GridGate()(x, ops.sigmoid(GridMean(8, 8)(x)))
     """
 
     def __init__(self) -> None:
@@ -141,9 +135,6 @@ class PatchAttention(nn.Cell):
 
     Returns:
         (N, channels, H, W).
-
-    Example:
-        >>> PatchAttention(64, (4, 4))(x)           # a cell has H/4 x W/4 pixels
     """
 
     def __init__(self, channels: int, grid: tuple[int, int]) -> None:
@@ -289,9 +280,6 @@ class USAU(nn.Cell):
     Returns:
         Features (N, channels, H, W) for the next stage, restored image (N, 3, H, W), and uncertainty map (N, 3, H, W),
         which acts as the logarithm of a scale and may be negative.
-
-    Example:
-        >>> features, image, uncertainty = USAU(32)(x, degraded)
     """
 
     def __init__(self, channels: int, last: bool = False) -> None:
@@ -332,9 +320,6 @@ class DSRIR(nn.Cell):
     Returns:
         Three images and three uncertainty maps of (N, 3, H, W), those of the last stage first. Clip the first image to
         [0, 1] to show it.
-
-    Example:
-        >>> (restored, middle, first), maps = DSRIR()(degraded)
     """
 
     def __init__(self, *, width: int = 16, blocks: int = 2, groups: int = 4) -> None:

@@ -14,12 +14,7 @@ from mindspore.common.initializer import HeUniform, Normal, Uniform, initializer
 
 
 def on_cpu() -> bool:
-    """Tell whether MindSpore computes on the CPU.
-
-    Example:
-        >>> on_cpu()
-        True
-    """
+    """Return whether MindSpore computes on the CPU."""
     return ms.get_context("device_target") == "CPU"
 
 
@@ -38,9 +33,6 @@ def conv(
 
     Returns:
         The layer; parameters `weight` (out, in, kernel, kernel) and `bias` (out).
-
-    Example:
-        >>> conv(64, 128, 3, stride=2, padding=1)   # (N, 64, H, W) -> (N, 128, H/2, W/2)
     """
     return nn.Conv2d(
         in_channels,
@@ -67,9 +59,6 @@ def linear(in_features: int, out_features: int) -> nn.Dense:
 
     Returns:
         The layer; parameters `weight` (out, in) and `bias` (out).
-
-    Example:
-        >>> linear(2, 256)                          # (N, 2) -> (N, 256)
     """
     bound = Uniform(1 / math.sqrt(in_features))
     return nn.Dense(in_features, out_features, weight_init=_he_uniform(), bias_init=bound, has_bias=True)
@@ -87,9 +76,6 @@ def upsample_conv(in_channels: int, out_channels: int) -> nn.Conv2dTranspose:
 
     Returns:
         The layer; parameters `weight` (in, out, 3, 3) and `bias` (out).
-
-    Example:
-        >>> upsample_conv(256, 128)                 # (N, 256, H, W) -> (N, 128, 2H, 2W)
     """
     return nn.Conv2dTranspose(
         in_channels,
@@ -108,20 +94,12 @@ def upsample_conv(in_channels: int, out_channels: int) -> nn.Conv2dTranspose:
 
 
 def max_pool_2x2() -> nn.MaxPool2d:
-    """Make the 2x2 maximum with stride 2; an odd last row or column is left out.
-
-    Example:
-        >>> max_pool_2x2()                          # (N, C, H, W) -> (N, C, H/2, W/2)
-    """
+    """Make the 2x2 maximum with stride 2; an odd last row or column is left out."""
     return nn.MaxPool2d(kernel_size=2, stride=2, pad_mode="valid", data_format="NCHW")
 
 
 def average_pool_2x2() -> nn.AvgPool2d:
-    """Make the 2x2 mean with stride 2; an odd last row or column is left out.
-
-    Example:
-        >>> average_pool_2x2()                      # (N, C, H, W) -> (N, C, H/2, W/2)
-    """
+    """Make the 2x2 mean with stride 2; an odd last row or column is left out."""
     return nn.AvgPool2d(kernel_size=2, stride=2, pad_mode="valid", data_format="NCHW")
 
 
@@ -133,9 +111,6 @@ def batch_norm(channels: int) -> nn.BatchNorm2d:
 
     Returns:
         The layer; parameters `gamma` and `beta` (channels), buffers `moving_mean` and `moving_variance` (channels).
-
-    Example:
-        >>> batch_norm(64)                          # (N, 64, H, W) -> (N, 64, H, W)
     """
     return nn.BatchNorm2d(
         channels,
@@ -168,9 +143,6 @@ class NarrowConv2d(nn.Cell):
 
     Returns:
         (N, out_channels, H - kernel + 1, W - kernel + 1).
-
-    Example:
-        >>> NarrowConv2d(64, 3, 7)(x)               # (N, 64, H + 6, W + 6) -> (N, 3, H, W)
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
@@ -210,14 +182,10 @@ class NarrowConv2d(nn.Cell):
 
 
 def like(x: Tensor, other: Tensor) -> Tensor:
-    """Give x in the type of another tensor.
+    """Return x in the type of another tensor.
 
     Cells with a backward pass of their own need it in mixed precision: there a weight that the framework casts on the
     way in gets its gradient in half precision.
-
-    Example:
-        >>> like(net.weight, ops.ones((1,), ms.float16)).dtype
-        Float16
     """
     return x if x.dtype == other.dtype else x.astype(other.dtype)
 
@@ -233,10 +201,6 @@ def channel_mean(x: Tensor) -> Tensor:
 
     Returns:
         (N, C, 1, 1).
-
-    Example:
-        >>> channel_mean(ops.ones((1, 4, 8, 8))).shape
-        (1, 4, 1, 1)
     """
     n, c, h, w = x.shape
     lines = x.reshape(n * c * h, w).astype(ms.float32).sum(1) / w  # the gradient of a mean divides the whole image
@@ -251,10 +215,6 @@ class ChannelMean(nn.Cell):
 
     Returns:
         (N, C, 1, 1).
-
-    Example:
-        >>> ChannelMean()(ops.ones((1, 4, 8, 8))).shape
-        (1, 4, 1, 1)
     """
 
     image_statistics = True
@@ -275,9 +235,6 @@ class ChannelScale(nn.Cell):
 
     Returns:
         (N, C, H, W) x * gate.
-
-    Example:
-        >>> ChannelScale()(x, ops.sigmoid(channel_mean(x)))
     """
 
     def __init__(self) -> None:
@@ -308,9 +265,6 @@ def fill_normal(net: nn.Cell, deviation: float) -> None:
     Args:
         net: network; its 4-D parameters are overwritten.
         deviation: standard deviation.
-
-    Example:
-        >>> fill_normal(net, 0.02)
     """
     for parameter in net.trainable_params():
         if parameter.ndim == 4:
@@ -318,5 +272,5 @@ def fill_normal(net: nn.Cell, deviation: float) -> None:
 
 
 def _he_uniform() -> HeUniform:
-    """Give PyTorch's default rule: uniform in +-1/sqrt(fan_in)."""
+    """Return PyTorch's default rule: uniform in +-1/sqrt(fan_in)."""
     return HeUniform(negative_slope=math.sqrt(5))

@@ -72,9 +72,6 @@ class MPILNet(nn.Cell):
     Raises:
         MindRestoreError: the depth is neither 16 nor 19, or a switch is neither true nor false.
         ValueError: a side of an image is no multiple of 32.
-
-    Example:
-        >>> clear = MPILNet()(hazy)
     """
 
     def __init__(self, *, vgg_depth: int = 16, share_encoder: bool = True, freeze_encoder: bool = False) -> None:
@@ -110,14 +107,10 @@ class MPILNet(nn.Cell):
         return self.output(decoded[0])
 
     def encoder_cells(self) -> tuple[VGGFeatures, ...]:
-        """Give the VGG of every encoder, for weights trained beforehand.
+        """Return the VGG of every encoder, for weights trained beforehand.
 
         Returns:
             One cell when the levels share it, else that of each level.
-
-        Example:
-            >>> len(MPILNet(share_encoder=False).encoder_cells())
-            3
         """
         return tuple(encoder.vgg for encoder in self.encoders)
 

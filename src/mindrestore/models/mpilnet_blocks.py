@@ -22,43 +22,27 @@ _MEAN, _SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, wh
 
 
 def split_height(x: Tensor) -> Tensor:
-    """Stack the top and the bottom half on the batch axis.
-
-    Example:
-        >>> split_height(x)                         # (N, C, H, W) -> (2N, C, H/2, W)
-    """
+    """Stack the top and the bottom half on the batch axis."""
     return ops.concat(ops.Split(2, 2)(x), 0)
 
 
 def split_width(x: Tensor) -> Tensor:
-    """Stack the left and the right half on the batch axis.
-
-    Example:
-        >>> split_width(x)                          # (N, C, H, W) -> (2N, C, H, W/2)
-    """
+    """Stack the left and the right half on the batch axis."""
     return ops.concat(ops.Split(3, 2)(x), 0)
 
 
 def merge_height(x: Tensor) -> Tensor:
-    """Undo `split_height`.
-
-    Example:
-        >>> merge_height(x)                         # (2N, C, H, W) -> (N, C, 2H, W)
-    """
+    """Undo `split_height`."""
     return ops.concat(ops.Split(0, 2)(x), 2)
 
 
 def merge_width(x: Tensor) -> Tensor:
-    """Undo `split_width`.
-
-    Example:
-        >>> merge_width(x)                          # (2N, C, H, W) -> (N, C, H, 2W)
-    """
+    """Undo `split_width`."""
     return ops.concat(ops.Split(0, 2)(x), 3)
 
 
 class Encoder(nn.Cell):
-    """Give the five stages of VGG. Drawn He-normal (fan-out), until ImageNet's weights are loaded.
+    """The five stages of VGG. Drawn He-normal (fan-out), until ImageNet's weights are loaded.
 
     Args:
         depth: layers of VGG, 16 or 19; its fully connected ones are left out.
@@ -68,9 +52,6 @@ class Encoder(nn.Cell):
 
     Returns:
         Maps with 64, 128, 256, 512 and 512 channels at 1, 1/2, 1/4, 1/8 and 1/16 of the size.
-
-    Example:
-        >>> features = Encoder(16)(hazy)
     """
 
     def __init__(self, depth: int) -> None:
@@ -240,10 +221,6 @@ def repeat_pixels(x: Tensor, times: int) -> Tensor:
 
     Returns:
         (N, 1, H * times, W * times).
-
-    Example:
-        >>> repeat_pixels(Tensor([[[[1.0, 2.0]]]]), 2)[0, 0]
-        [[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]
     """
     n, _, h, w = x.shape
     lines = ops.tile(x.reshape(n * h * w, 1), (1, times)).reshape(n * h, 1, w * times)
@@ -251,11 +228,7 @@ def repeat_pixels(x: Tensor, times: int) -> Tensor:
 
 
 def zero_head() -> Conv3x3:
-    """Make the convolution to a residual image; it starts at zero, so that VGG sees plain photographs at first.
-
-    Example:
-        >>> zero_head()(x)                          # (N, 32, H, W) -> (N, 3, H, W)
-    """
+    """Make the convolution to a residual image; it starts at zero, so that VGG sees plain photographs at first."""
     head = Conv3x3(DEEP[0], 3)
     for parameter in head.get_parameters():
         parameter.set_data(initializer(Zero(), parameter.shape, parameter.dtype))

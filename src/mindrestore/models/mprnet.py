@@ -242,10 +242,6 @@ class MPRNet(nn.Cell):
 
     Returns:
         Three images (N, 3, H, W), of stage 3 (the result), 2 and 1; clip to [0, 1] to show them.
-
-    Example:
-        >>> net = create_model("mprnet_deraining")
-        >>> restored, middle, first = net(rainy)
     """
 
     def __init__(
@@ -297,7 +293,7 @@ class MPRNet(nn.Cell):
         return self.tail(y) + x, image2, _join(image1, 2)
 
     def tied_names(self) -> dict[str, str]:
-        """Give the published names that stand for one parameter: every block lists the shared slope as its own."""
+        """Return the published names that stand for one parameter: every block lists the shared slope as its own."""
         blocks = [name for name, cell in self.cells_and_names() if isinstance(cell, CAB)]
         names = [f"{block}.body.1.weight" for block in blocks]
         own = dict(self.parameters_and_names())

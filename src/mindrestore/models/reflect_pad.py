@@ -19,9 +19,6 @@ class ReflectPad(nn.Cell):
 
     Returns:
         (N, C, H + 2 width, W + 2 width).
-
-    Example:
-        >>> ReflectPad(3)(x)                        # (N, C, H, W) -> (N, C, H + 6, W + 6)
     """
 
     def __init__(self, width: int) -> None:

@@ -82,10 +82,6 @@ def hyper_parameters(name: str) -> dict[str, Any]:
 
     Raises:
         ModelError: the name is unknown; the message names the closest one.
-
-    Example:
-        >>> hyper_parameters("dsrir")
-        {'width': 16, 'blocks': 2, 'groups': 4}
     """
     parameters = inspect.signature(_builder(name)).parameters
     return {**{key: value.default for key, value in parameters.items()}, **model_spec(name).hyper}
@@ -105,10 +101,6 @@ def create_model(name: str, **hyper: Any) -> nn.Cell:
 
     Raises:
         ModelError: unknown name or hyper-parameter; the message names the closest valid one.
-
-    Example:
-        >>> net = create_model("aecrnet")
-        >>> net(hazy)          # (N, 3, H, W) in [0, 1]; H and W multiples of 4
     """
     from mindrestore.models.cpu import prepare_cpu
 

@@ -21,9 +21,6 @@ class BilinearResize(nn.Cell):
 
     Returns:
         (N, C, H/2, W/2) or (N, C, 2H, 2W).
-
-    Example:
-        >>> BilinearResize("double")(x)             # (N, C, H, W) -> (N, C, 2H, 2W)
     """
 
     def __init__(self, way: str) -> None:

@@ -18,7 +18,7 @@ LAYOUTS = tuple(_STAGES)
 
 
 class VGGFeatures(nn.Cell):
-    """Give the activations of VGG after the named ReLUs; parameters are named as in torchvision (`features.0.weight`).
+    """The activations of VGG after the named ReLUs; parameters are named as in torchvision (`features.0.weight`).
 
     Args:
         layout: `vgg16` or `vgg19`.
@@ -33,9 +33,6 @@ class VGGFeatures(nn.Cell):
 
     Raises:
         MindRestoreError: unknown layout or tap.
-
-    Example:
-        >>> shallow, deep = VGGFeatures("vgg16", ("relu1_1", "relu3_1"))(images)
     """
 
     def __init__(self, layout: str, taps: Sequence[str], bias: bool = True) -> None:
@@ -72,10 +69,6 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
 
     Raises:
         KeyError: another network, such as VGG with batch normalisation.
-
-    Example:
-        >>> recognise({"features.0.weight": (64, 3, 3, 3)})
-        {'layout': 'vgg16', 'taps': ('relu1_1',), 'bias': False}
     """
     kernels = {name: shape for name, shape in shapes.items() if name.startswith("features.") and len(shape) > 1}
     for layout in LAYOUTS:
@@ -87,12 +80,7 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
 
 
 def last_tap(layout: str) -> str:
-    """Name the ReLU behind the deepest convolution.
-
-    Example:
-        >>> last_tap("vgg19")
-        'relu5_4'
-    """
+    """Name the ReLU behind the deepest convolution."""
     return [tap for _, tap, _ in _kernels(layout)][-1]
 
 

@@ -9,7 +9,7 @@ from mindrestore.models.layers import like
 
 
 def window_places(h: int, w: int, side: int, shift: int) -> tuple[Tensor, Tensor]:
-    """Say where the pixels of all windows come from, and where the pixels of the map are among them.
+    """Return where the pixels of all windows come from, and where the pixels of the map are among them.
 
     The windows cover the map from `shift` rows and columns before its corner on; what lies outside mirrors the map
     without repeating its edge.
@@ -22,11 +22,6 @@ def window_places(h: int, w: int, side: int, shift: int) -> tuple[Tensor, Tensor
     Returns:
         Places of the windows' pixels in the flat map, row by row within and among windows; and places of the map's
         pixels in that list. Integers.
-
-    Example:
-        >>> there, back = window_places(16, 21, side=8, shift=4)   # 3 x 4 windows
-        >>> there.shape, back.shape
-        ((768,), (336,))
     """
     rows, columns = (h + shift + side - 1) // side, (w + shift + side - 1) // side
     y = mirrored(h, rows * side, shift).reshape(rows, 1, side, 1)
@@ -38,7 +33,7 @@ def window_places(h: int, w: int, side: int, shift: int) -> tuple[Tensor, Tensor
 
 
 def mirrored(length: int, wanted: int, before: int = 0) -> Tensor:
-    """Give the places along one axis that a map has after reflection: 2 1 0 1 2 ... n-2 n-1 n-2.
+    """Return the places along one axis that a map has after reflection: 2 1 0 1 2 ... n-2 n-1 n-2.
 
     Args:
         length: rows (or columns) of the map, at least 2; if more are added on a side, they swing back and forth.
@@ -47,10 +42,6 @@ def mirrored(length: int, wanted: int, before: int = 0) -> Tensor:
 
     Returns:
         (wanted,) integers from 0 to length - 1.
-
-    Example:
-        >>> mirrored(4, 8, before=2)
-        [2, 1, 0, 1, 2, 3, 2, 1]
     """
     last = length - 1
     return ops.abs(ops.arange(last - before, last - before + wanted) % (2 * last) - last)
@@ -86,9 +77,6 @@ class WindowAttention(nn.Cell):
 
     Returns:
         (B, heads, D, P) the mixed values, and (B, heads, P, P) the weights, which the backward pass reads.
-
-    Example:
-        >>> mixed, _ = WindowAttention()(q, k, v, bias)
     """
 
     def __init__(self) -> None:

@@ -19,9 +19,6 @@ class ImageModel(nn.Cell):
 
     Returns:
         (N, 3, H, W) the restored image, clipped to [0, 1].
-
-    Example:
-        >>> restored = ImageModel(create_model("aecrnet"), model_spec("aecrnet"))(hazy)
     """
 
     def __init__(self, net: nn.Cell, spec: ModelSpec) -> None:
@@ -55,9 +52,6 @@ class UnitRange(nn.Cell):
 
     Returns:
         (N, 3, H, W), about [0, 1].
-
-    Example:
-        >>> UnitRange(net, -1.0, 1.0)(hazy)
     """
 
     def __init__(self, net: nn.Cell, low: float, high: float) -> None:
@@ -70,7 +64,7 @@ class UnitRange(nn.Cell):
 
 
 def in_unit_range(net: nn.Cell, spec: ModelSpec) -> nn.Cell:
-    """Give a network, wrapped when its value range is not [0, 1]; losses then compare images in [0, 1].
+    """Return a network, wrapped when its value range is not [0, 1]; losses then compare images in [0, 1].
 
     Args:
         net: a registered network.
@@ -78,16 +72,12 @@ def in_unit_range(net: nn.Cell, spec: ModelSpec) -> nn.Cell:
 
     Returns:
         The network itself or a `UnitRange` of it.
-
-    Example:
-        >>> in_unit_range(net, model_spec("aecrnet")) is net
-        True
     """
     return net if tuple(spec.value_range) == (0.0, 1.0) else UnitRange(net, *spec.value_range)
 
 
 def exportable(net: nn.Cell, spec: ModelSpec) -> ImageModel:
-    """Give the wrapped network in the form that MINDIR with dynamic size needs.
+    """Return the wrapped network in the form that MINDIR with dynamic size needs.
 
     Args:
         net: a registered network; it is switched to inference mode. One that has a `for_export` method is told
@@ -96,9 +86,6 @@ def exportable(net: nn.Cell, spec: ModelSpec) -> ImageModel:
 
     Returns:
         The cell to export, (N, 3, H, W) in [0, 1] to the same.
-
-    Example:
-        >>> cell = exportable(create_model("aecrnet"), model_spec("aecrnet"))
     """
     net.set_train(False)
     if hasattr(net, "for_export"):

@@ -39,7 +39,7 @@ class Axis:
     logarithmic: bool = False
 
     def place(self, value: float) -> float:
-        """Give the place of a value."""
+        """Return the place of a value."""
         low, high, value = ((math.log10(v) if self.logarithmic else v) for v in (self.low, self.high, value))
         return self.start + (self.end - self.start) * (value - low) / (high - low)
 
@@ -64,10 +64,6 @@ def line_chart(title: str, series: Sequence[tuple[str, Points]]) -> str:
 
     Returns:
         A figure. The scale is logarithmic where positive values span more than two powers of ten.
-
-    Example:
-        >>> line_chart("loss", [("loss", [(1, 0.5), (2, 0.25)])]).count("<polyline")
-        1
     """
     series = [(name, thinned(points)) for name, points in series]
     xs = [x for _, points in series for x, _ in points]
@@ -101,10 +97,6 @@ def histogram(title: str, groups: Sequence[tuple[str, Sequence[float]]], bins: i
 
     Returns:
         A figure; empty text when no score is finite.
-
-    Example:
-        >>> histogram("PSNR", [("input", [20.0, 21.0]), ("restored", [24.0, 25.0])]).count('class="bar')
-        4
     """
     kept = [(name, [value for value in values if math.isfinite(value)], len(values)) for name, values in groups]
     values = [value for _, group, _ in kept for value in group]
@@ -125,12 +117,7 @@ def histogram(title: str, groups: Sequence[tuple[str, Sequence[float]]], bins: i
 
 
 def thinned(points: Points, most: int = MOST_POINTS) -> list[tuple[float, float]]:
-    """Keep the first, the last, the least and the largest point of every stretch of a long curve.
-
-    Example:
-        >>> len(thinned([(step, 0.0) for step in range(100_000)])) <= MOST_POINTS
-        True
-    """
+    """Keep the first, the last, the least and the largest point of every stretch of a long curve."""
     points = list(points)
     if len(points) <= most:
         return points

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindrestore.data.images import PathLike, replacing
 from mindrestore.evaluation.protocol import HIGHER_IS_BETTER
 from mindrestore.evaluation.report import TITLES, format_score
+from mindrestore.files import PathLike, replacing
 from mindrestore.pages.evaluation import score_cell
 from mindrestore.pages.files import write_page
 from mindrestore.pages.html import Cell, Choice, Layer, escape, facts, render_page, table
@@ -22,7 +22,7 @@ _SAME = 1e-3  # scores of one input that differ by more were not measured on the
 
 @dataclass(frozen=True)
 class _Compared:
-    """Hold one set as the reports measured it: label of the report -> its scores."""
+    """One set as the reports measured it: label of the report -> its scores."""
 
     name: str
     runs: Mapping[str, SetScores]
@@ -56,11 +56,7 @@ def write_comparison(folders: Sequence[PathLike], out: PathLike) -> Path:
     Raises:
         ReportError: There are fewer than two reports, one cannot be read, they have no set in common, or the page would
             replace one of them.
-        ImageError: The folder or the disk does not allow it.
-
-    Example:
-        >>> write_comparison(["runs/first", "runs/second"], "comparison")
-        PosixPath('comparison/index.html')
+        WriteError: The folder or the disk does not allow it.
     """
     out = Path(out)
     if len(folders) < 2:
@@ -123,7 +119,7 @@ def _match(reports: Sequence[Report], labels: Sequence[str]) -> list[_Compared]:
 
 
 def _warnings(entry: _Compared) -> str:
-    """Say what makes the numbers incomparable."""
+    """Return what makes the numbers incomparable."""
     notes = []
     protocols = {label: scores.protocol["name"] for label, scores in entry.runs.items()}
     if len(set(protocols.values())) > 1:
@@ -179,7 +175,7 @@ def _image_table(entry: _Compared, section: str) -> str:
 
 
 def _best(metric: str, values: Mapping[str, float]) -> set[str]:
-    """Give the labels of the best value as it is printed; none when all are alike."""
+    """Return the labels of the best value as it is printed; none when all are alike."""
     known = {label: value for label, value in values.items() if not math.isnan(value)}
     if len({format_score(metric, value) for value in known.values()}) < 2:
         return set()

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mindrestore.data.images import PathLike
 from mindrestore.evaluation.protocol import HIGHER_IS_BETTER
 from mindrestore.evaluation.report import TITLES, format_score
+from mindrestore.files import PathLike
 from mindrestore.pages.charts import histogram
 from mindrestore.pages.files import write_page
 from mindrestore.pages.html import Cell, Choice, Layer, escape, facts, render_page, table
@@ -39,11 +39,7 @@ def write_evaluation_page(folder: PathLike, run: PathLike | None = None) -> Path
 
     Raises:
         ReportError: There is no report in the folder.
-        ImageError: The folder or the disk does not allow it.
-
-    Example:
-        >>> write_evaluation_page("runs/quickstart/report", "runs/quickstart")
-        PosixPath('runs/quickstart/report/index.html')
+        WriteError: The folder or the disk does not allow it.
     """
     report = read_report(folder)
     training = _training(Path(run)) if run else {}
@@ -55,12 +51,7 @@ def write_evaluation_page(folder: PathLike, run: PathLike | None = None) -> Path
 
 
 def score_cells(metric: str, before: float, after: float) -> list[Cell]:
-    """Give the cells of a metric: the input's score, the restored one, and what was gained.
-
-    Example:
-        >>> [cell.text for cell in score_cells("psnr", 20.0, 24.681)]
-        ['20.00', '24.68', '+4.68']
-    """
+    """Return the cells of a metric: the input's score, the restored one, and what was gained."""
     gain = after - before
     known = math.isfinite(gain)
     return [
@@ -70,7 +61,7 @@ def score_cells(metric: str, before: float, after: float) -> list[Cell]:
 
 
 def score_cell(metric: str, value: float, best: bool = False) -> Cell:
-    """Give the cell of one score; it sorts by the number that stands in scores.csv."""
+    """Return the cell of one score; it sorts by the number that stands in scores.csv."""
     return Cell(format_score(metric, value), "" if math.isnan(value) else f"{value:.6f}", best=best)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mindrestore.data.images import write_bytes
+from mindrestore.files import write_bytes
 from mindrestore.inference.planning import REPORT_MARKER
 
 
@@ -19,11 +19,7 @@ def write_page(folder: Path, text: str) -> Path:
         Path of the page.
 
     Raises:
-        ImageError: The folder or the disk does not allow it.
-
-    Example:
-        >>> write_page(Path("report"), render_page("report", "<h1>report</h1>"))
-        PosixPath('report/index.html')
+        WriteError: The folder or the disk does not allow it.
     """
     page = folder / "index.html"
     write_bytes(page, text.encode())

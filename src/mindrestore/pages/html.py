@@ -20,10 +20,6 @@ def asset(name: str) -> str:
 
     Returns:
         Its text. `slider.js` says at its top how the slider is used.
-
-    Example:
-        >>> "before-after" in asset("slider.js")
-        True
     """
     return files("mindrestore.pages").joinpath("assets", name).read_text(encoding="utf-8")
 
@@ -38,10 +34,6 @@ def render_page(title: str, body: str, scripts: Sequence[str] = ("slider.js", "p
 
     Returns:
         A whole HTML document.
-
-    Example:
-        >>> render_page("a < b", "<h1>a &lt; b</h1>").startswith("<!DOCTYPE html>")
-        True
     """
     return Template(asset("page.html")).substitute(
         version=__version__,
@@ -53,22 +45,12 @@ def render_page(title: str, body: str, scripts: Sequence[str] = ("slider.js", "p
 
 
 def escape(text: object) -> str:
-    """Make any text safe between tags and inside quoted attributes.
-
-    Example:
-        >>> escape('<a "b">')
-        '&lt;a &quot;b&quot;&gt;'
-    """
+    """Make any text safe between tags and inside quoted attributes."""
     return html.escape(str(text), quote=True)
 
 
 def address(path: str) -> str:
-    """Turn a relative path with `/` into an address: `#`, `?`, `%`, spaces and quotes of file names are encoded.
-
-    Example:
-        >>> address("pictures/50% #1.png/input.jpg")
-        'pictures/50%25%20%231.png/input.jpg'
-    """
+    """Turn a relative path with `/` into an address: `#`, `?`, `%`, spaces and quotes of file names are encoded."""
     safe = quote(path, safe="/")
     return f"./{safe}" if ":" in path.split("/")[0] else safe
 
@@ -88,7 +70,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Choice:
-    """Hold the pictures that a reader chooses from.
+    """The pictures that a reader chooses from.
 
     Args:
         layers: Pictures of one shape.
@@ -117,10 +99,6 @@ def slider(name: str, choice: Choice, size: tuple[int, int]) -> str:
 
     Returns:
         HTML.
-
-    Example:
-        >>> slider("s1", Choice([Layer("input", "a/1.jpg"), Layer("restored", "a/2.jpg")]), (640, 480))[:25]
-        '<before-after id="s1"><im'
     """
     shown = [choice.layers[place] for place in choice.shown]
     images = "".join(
@@ -140,12 +118,7 @@ def slider(name: str, choice: Choice, size: tuple[int, int]) -> str:
 
 
 def facts(values: Mapping[str, object]) -> str:
-    """Write names and values, a line each; values that are empty are left out.
-
-    Example:
-        >>> facts({"model": "aecrnet"})
-        '<dl class="facts"><dt>model</dt><dd>aecrnet</dd></dl>'
-    """
+    """Write names and values, a line each; values that are empty are left out."""
     lines = (
         f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in values.items() if value not in ("", None)
     )
@@ -154,7 +127,7 @@ def facts(values: Mapping[str, object]) -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """Hold a cell of a table.
+    """A cell of a table.
 
     Args:
         text: Plain text that is shown.
@@ -197,10 +170,6 @@ def table(
 
     Returns:
         HTML.
-
-    Example:
-        >>> '<th scope="col">size</th>' in table("files", ["name", "size"], [[Cell("a"), Cell("9")]])
-        True
     """
     headings = "".join(
         f'<th scope="col"{"" if place else " data-kind=text"}>{escape(title)}</th>' for place, title in enumerate(head)

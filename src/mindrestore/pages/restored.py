@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mindrestore.data.images import ImageError, PathLike, read_image
+from mindrestore.data.images import ImageError, read_image
 from mindrestore.evaluation.pictures import copy_size, write_copy
+from mindrestore.files import PathLike
 from mindrestore.inference.files import RestoredFile, RestoreSummary
 from mindrestore.inference.planning import VIDEO_SUFFIXES
 from mindrestore.pages.files import write_page
@@ -28,11 +29,7 @@ def write_restored_page(summary: RestoreSummary, folder: PathLike, settings: Map
         Path of the page.
 
     Raises:
-        ImageError: The folder or the disk does not allow it.
-
-    Example:
-        >>> write_restored_page(restore_files(restorer, "photos", "clean"), "clean/report")
-        PosixPath('clean/report/index.html')
+        WriteError: The folder or the disk does not allow it.
     """
     folder = Path(folder)
     rows, sections, lost = [], [], [("not restored", message) for message in summary.failed]

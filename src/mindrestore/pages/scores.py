@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mindrestore.data.images import PathLike
 from mindrestore.errors import MindRestoreError
 from mindrestore.evaluation.pictures import LAYERS, PARTS, copy_size
+from mindrestore.files import PathLike
 
 
 class ReportError(MindRestoreError):
@@ -20,7 +20,7 @@ class ReportError(MindRestoreError):
 
 @dataclass(frozen=True)
 class ImageScores:
-    """Hold the scores of one image.
+    """The scores of one image.
 
     Args:
         name: File name of the degraded image.
@@ -48,7 +48,7 @@ class ImageScores:
 
 @dataclass(frozen=True)
 class SetScores:
-    """Hold the report of one set.
+    """The report of one set.
 
     Args:
         name: Name of the set; empty where the report has only one.
@@ -73,7 +73,7 @@ class SetScores:
         return self.document["protocol"]
 
     def means(self, side: str) -> dict[str, float]:
-        """Give the mean scores of the `restored` or of the `input` images."""
+        """Return the mean scores of the `restored` or of the `input` images."""
         return _scores(self.document["means"][side])
 
     @property
@@ -82,7 +82,7 @@ class SetScores:
         return sum(image.seconds for image in self.images) / len(self.images) if self.images else math.nan
 
     def layers(self, image: ImageScores) -> dict[str, str]:
-        """Give the pictures of an image that are there: layer -> path relative to `folder`."""
+        """Return the pictures of an image that are there: layer -> path relative to `folder`."""
         if not image.picture:
             return {}
         paths = {layer: f"pictures/{PARTS}/{image.picture}/{layer}.jpg" for layer in LAYERS}
@@ -91,7 +91,7 @@ class SetScores:
 
 @dataclass(frozen=True)
 class Report:
-    """Hold a report of one set or several.
+    """A report of one set or several.
 
     Args:
         folder: Folder of the report.
@@ -118,10 +118,6 @@ def read_report(folder: PathLike) -> Report:
 
     Raises:
         ReportError: There is no report, or it cannot be read.
-
-    Example:
-        >>> read_report("runs/quickstart").sets[0].means("restored")["psnr"]
-        24.1
     """
     folder = Path(folder)
     if not folder.is_dir():

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mindrestore.data.images import PathLike
 from mindrestore.evaluation.report import TITLES
+from mindrestore.files import PathLike
 from mindrestore.pages.charts import line_chart
 
 Curves = dict[str, dict[str, list[tuple[float, float]]]]
@@ -28,10 +28,6 @@ def read_curves(run: PathLike) -> Curves:
         Title of a chart -> name of a curve -> (step, value) in the order of the file. Stages of one loss term
         (`edge_3`, `edge_2`) share a chart, and so do the sets of one validation score. Values that are not numbers
         (null after a skipped update) and half-written lines are left out. Empty without metrics.jsonl.
-
-    Example:
-        >>> read_curves("runs/quickstart")["loss"]["loss"][0]
-        (1, 0.31)
     """
     path = Path(run) / "metrics.jsonl"
     curves: Curves = {}
@@ -47,12 +43,7 @@ def read_curves(run: PathLike) -> Curves:
 
 
 def draw_curves(curves: Curves) -> str:
-    """Draw every chart; loss first, then its terms, validation scores, and what steers the training.
-
-    Example:
-        >>> draw_curves({"loss": {"loss": [(1, 0.3), (2, 0.2)]}}).count("<figure>")
-        1
-    """
+    """Draw every chart; loss first, then its terms, validation scores, and what steers the training."""
     last = [_SINGLE[key] for key in ("lr", "scale", "grad_norm")]
     first = [title for title in curves if title not in last]
     order = [*(title for title in first if title == "loss"), *(title for title in first if title != "loss")]

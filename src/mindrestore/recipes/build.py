@@ -23,10 +23,6 @@ def build(kind: type, values: Any, path: str = "") -> Any:
 
     Raises:
         RecipeError: unknown key (the closest valid one is named), wrong type, value out of range.
-
-    Example:
-        >>> build(OptimConfig, {"lr": 2e-4}, "optim").lr
-        0.0002
     """
     if not isinstance(values, Mapping):
         raise RecipeError(f"{path or 'recipe'}: {values!r} is not a mapping of keys to values")
@@ -45,12 +41,7 @@ def build(kind: type, values: Any, path: str = "") -> Any:
 
 
 def closest(name: str, known: list[str]) -> str:
-    """Say which known name is nearest, or list them all when none is near.
-
-    Example:
-        >>> closest("aecrnet/itz", ["aecrnet/its", "quickstart"])
-        "did you mean 'aecrnet/its'?"
-    """
+    """Return which known name is nearest, or list them all when none is near."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
 

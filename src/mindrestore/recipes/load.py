@@ -85,10 +85,6 @@ def to_dict(recipe: Recipe) -> dict[str, Any]:
 
     Returns:
         Nested dictionaries that `recipes.schema.build(Recipe, ...)` accepts.
-
-    Example:
-        >>> to_dict(load_recipe("aecrnet/its"))["optim"]["lr"]
-        0.0001
     """
     return _plain(dataclasses.asdict(recipe))
 
@@ -101,15 +97,12 @@ def recipe_to_yaml(recipe: Recipe) -> str:
 
     Returns:
         YAML text with every key.
-
-    Example:
-        >>> Path("mine.yaml").write_text(recipe_to_yaml(load_recipe("quickstart")))
     """
     return yaml.safe_dump(to_dict(recipe), sort_keys=False, default_flow_style=None, allow_unicode=True)
 
 
 def next_stage(recipe: Recipe, weights: str | None) -> Recipe | None:
-    """Give the recipe of the training that follows: the same one with `then` laid over it.
+    """Return the recipe of the training that follows: the same one with `then` laid over it.
 
     Args:
         recipe: a recipe.
@@ -120,10 +113,6 @@ def next_stage(recipe: Recipe, weights: str | None) -> Recipe | None:
 
     Raises:
         RecipeError: `then` holds an unknown key or a value out of range.
-
-    Example:
-        >>> next_stage(load_recipe("crossdehaze/nid"), "runs/crossdehaze_nid/best.ckpt").name
-        'crossdehaze/nid_stage2'
     """
     if recipe.then is None:
         return None
@@ -218,10 +207,6 @@ def recipe_keys() -> list[str]:
 
     Returns:
         Names such as "optim.lr" and "loss.terms.l1.weight", groups included.
-
-    Example:
-        >>> "optim.lr" in recipe_keys()
-        True
     """
     return _keys_of(Recipe(), "") + _keys_of_terms()
 

@@ -14,7 +14,7 @@ BATCH_SIZES = (16, 14, 12, 8)
 def epoch_switches(
     images: int, iterations: Sequence[int] = ITERATIONS, batch_sizes: Sequence[int] = BATCH_SIZES
 ) -> list[int]:
-    """Give the last epoch of every stage, counted from 1, so that each lasts about as many iterations as planned.
+    """Return the last epoch of every stage, counted from 1, so that each lasts about as many iterations as planned.
 
     A stage lasts floor(iterations / (images / batch size)) epochs.
 
@@ -28,10 +28,6 @@ def epoch_switches(
 
     Raises:
         RecipeError: If the lists differ in length, a number is below 1, or a stage is shorter than one epoch.
-
-    Example:
-        >>> epoch_switches(15144)
-        [135, 238, 314, 347]
     """
     if not iterations or len(iterations) != len(batch_sizes):
         raise RecipeError(

@@ -301,7 +301,7 @@ class ValidationConfig:
 
     @property
     def final_protocol(self) -> str:
-        """Give the protocol of `eval`, which publishes scores where validation only compares checkpoints."""
+        """Return the protocol of `eval`, which publishes scores where validation only compares checkpoints."""
         return self.test_protocol or self.protocol
 
 
@@ -316,13 +316,7 @@ class OutputConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that defines one training run.
-
-    Example:
-        >>> recipe = load_recipe("aecrnet/its", ["train.batch_size=4"])
-        >>> recipe.optim.lr, recipe.train.batch_size
-        (0.0001, 4)
-    """
+    """Everything that defines one training run."""
 
     name: str = "custom"
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -63,12 +63,12 @@ class Service:
         ]
 
     async def page(self, request: Request) -> Response:
-        """Give the page."""
+        """Return the page."""
         content, media_type = self.assets["index.html"]
         return Response(content, media_type=media_type)
 
     async def asset(self, request: Request) -> Response:
-        """Give a script, a style sheet or the icon; the name is looked up in a table, never on the disk."""
+        """Return a script, a style sheet or the icon; the name is looked up in a table, never on the disk."""
         name = request.path_params["name"]
         if name not in self.assets:
             raise HTTPException(404)
@@ -76,7 +76,7 @@ class Service:
         return Response(content, media_type=media_type)
 
     async def status(self, request: Request) -> Response:
-        """Say what this server offers, what it takes, and how much it has to do."""
+        """Return what this server offers, what it takes, and how much it has to do."""
         limits = self.queue.limits
         bounds = {name: getattr(limits, name) for name in ("max_bytes", "max_pixels", "max_waiting", "keep_seconds")}
         return JSONResponse(
@@ -89,7 +89,7 @@ class Service:
         return JSONResponse(self.describe(job), 202, {"Location": f"/api/jobs/{job.token}"})
 
     async def job(self, request: Request) -> Response:
-        """Say how far a job is."""
+        """Return how far a job is."""
         return JSONResponse(self.describe(self.queue.find(request.path_params["token"])))
 
     async def delete(self, request: Request) -> Response:
@@ -98,11 +98,11 @@ class Service:
         return Response(status_code=204)
 
     async def result(self, request: Request) -> Response:
-        """Give the restored image in full size and in the type of the original."""
+        """Return the restored image in full size and in the type of the original."""
         return self._result(self.queue.finished(request.path_params["token"]))
 
     async def preview(self, request: Request) -> Response:
-        """Give a small copy of the image or of the result, for the screen."""
+        """Return a small copy of the image or of the result, for the screen."""
         job, which = self.queue.finished(request.path_params["token"]), request.path_params["preview"]
         if which not in _PREVIEWS:
             raise HTTPException(404)
@@ -191,9 +191,6 @@ def create_app(
 
     Returns:
         An ASGI application.
-
-    Example:
-        >>> uvicorn.run(create_app(queue, process.start(), HostNames("127.0.0.1")))
     """
 
     @asynccontextmanager

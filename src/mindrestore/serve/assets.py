@@ -21,10 +21,6 @@ def load_assets() -> dict[str, tuple[str, str]]:
 
     Returns:
         Name -> content and media type.
-
-    Example:
-        >>> load_assets()["slider.js"][1]
-        'text/javascript; charset=utf-8'
     """
     folder = resources.files("mindrestore.serve").joinpath("page")
     files = {name: folder.joinpath(name).read_text(encoding="utf-8") for name in _OWN}

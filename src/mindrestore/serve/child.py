@@ -34,10 +34,6 @@ class Networks:
         offers: The networks on offer.
         options: Keywords of `Restorer`: device, tile, memory, ...
         tell: Takes what the server should know.
-
-    Example:
-        >>> Networks(find_offers(["dehaze=best.ckpt"]), {}, print).restore(request)
-        {'phase': 'loading'}
     """
 
     def __init__(self, offers: list[Offer], options: Mapping[str, Any], tell: Tell) -> None:

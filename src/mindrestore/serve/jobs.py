@@ -24,7 +24,7 @@ WAITING, WORKING, DONE, FAILED = "waiting", "working", "done", "failed"
 
 @dataclass(eq=False)
 class Job:
-    """Hold one restoration.
+    """One restoration.
 
     Attributes:
         token: Random name, which nobody can guess.
@@ -56,17 +56,17 @@ class Job:
 
     @property
     def source(self) -> Path:
-        """Give where the image lies."""
+        """Return where the image lies."""
         return self.folder / f"input{self.upload.suffix}"
 
     @property
     def target(self) -> Path:
-        """Give where the result goes."""
+        """Return where the result goes."""
         return self.folder / f"result{self.upload.result_suffix}"
 
     @property
     def over(self) -> bool:
-        """Tell whether it is done or failed."""
+        """Return whether it is done or failed."""
         return self.state in (DONE, FAILED)
 
     def report(self, phase: str, share: float | None = None) -> None:
@@ -87,12 +87,6 @@ class JobQueue:
         limits: How many jobs wait, and how long results stay.
         abort: Makes a running `work` end soon; its job is marked as cancelled before.
         clock: Gives seconds.
-
-    Example:
-        >>> queue = JobQueue(work, Path(tempfile.mkdtemp()), Limits())
-        >>> queue.start()
-        >>> queue.submit(upload, "dehaze/aecrnet").state
-        'waiting'
     """
 
     def __init__(
@@ -199,7 +193,7 @@ class JobQueue:
         return job
 
     def position(self, job: Job) -> int:
-        """Give the place of a job among those that wait, 1 for the next; 0 when it does not wait."""
+        """Return the place of a job among those that wait, 1 for the next; 0 when it does not wait."""
         with self._changed:
             return self._waiting.index(job) + 1 if job in self._waiting else 0
 

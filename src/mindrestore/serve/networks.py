@@ -17,7 +17,7 @@ from mindrestore.weights.exchange import recorded_settings
 
 @dataclass(frozen=True)
 class Offer:
-    """Hold a network that is offered for a task.
+    """A network that is offered for a task.
 
     Attributes:
         key: What clients call it, such as `dehaze/aecrnet`.
@@ -30,18 +30,13 @@ class Offer:
     trained: Trained
 
     def public(self) -> dict[str, Any]:
-        """Give what clients may know: of the folders of this machine no more than the name of a run."""
+        """Return what clients may know: of the folders of this machine no more than the name of a run."""
         weights, run = Path(self.trained.weights).name, self.trained.folder
         return {"key": self.key, "model": self.trained.model, "weights": f"{run.name}/{weights}" if run else weights}
 
 
 def all_tasks() -> list[str]:
-    """List the tasks of all registered networks.
-
-    Example:
-        >>> all_tasks()
-        ['deblur', 'dehaze', 'denoise', 'derain']
-    """
+    """List the tasks of all registered networks."""
     return sorted({task for name in list_models() for task in model_spec(name).tasks})
 
 
@@ -57,10 +52,6 @@ def find_offers(weights: Sequence[str]) -> list[Offer]:
 
     Raises:
         MindRestoreError: A word, task, network or file cannot be used, or there are no weights at all.
-
-    Example:
-        >>> [offer.key for offer in find_offers(["dehaze=runs/quickstart/best.ckpt"])]
-        ['dehaze/aecrnet']
     """
     pairs = [pair for word in weights for pair in _given(word)]
     for task in all_tasks():

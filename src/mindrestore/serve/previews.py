@@ -23,10 +23,6 @@ def write_preview(path: Path, photo: Photo, side: int = PREVIEW_SIDE) -> Path:
 
     Returns:
         The file: PNG where there is transparency, else JPEG.
-
-    Example:
-        >>> write_preview(Path("before"), read_photo("a.tif")).name
-        'before.jpg'
     """
     height, width = photo.pixels.shape[:2]
     scale = min(side / max(height, width), 1)

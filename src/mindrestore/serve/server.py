@@ -26,7 +26,7 @@ _CONNECTIONS = 64
 
 @dataclass(frozen=True)
 class Settings:
-    """Say how to serve.
+    """How to serve.
 
     Attributes:
         weights: `TASK=FILE` or `NETWORK=FILE`, as for `find_offers`.
@@ -57,10 +57,6 @@ def serve(settings: Settings, say: Callable[[str], None] = print) -> None:
     Raises:
         ServeError: The address cannot be used, or there are no weights.
         WorkerError: The process of the networks does not start.
-
-    Example:
-        >>> serve(Settings(weights=["dehaze=runs/mine/best.ckpt"]))
-        MindRestore serves http://127.0.0.1:8765/ until Ctrl-C
     """
     if not is_loopback(settings.host) and not settings.allow_network:
         raise ServeError(

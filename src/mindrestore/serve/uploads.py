@@ -56,12 +56,12 @@ class Upload:
 
     @property
     def result_suffix(self) -> str:
-        """Give the suffix of the result: that of the image, or .png for kinds that are only read."""
+        """Return the suffix of the result: that of the image, or .png for kinds that are only read."""
         return self.suffix if self.suffix in MEDIA_TYPES else ".png"
 
     @property
     def result_name(self) -> str:
-        """Give the name under which the result is offered."""
+        """Return the name under which the result is offered."""
         return f"{self.name.rsplit('.', 1)[0] or 'image'}_restored{self.result_suffix}"
 
 
@@ -73,10 +73,6 @@ def clean_name(name: str | None) -> str:
 
     Returns:
         At least one and at most 80 characters: letters, digits, spaces and `._-()`; it never begins with a dot.
-
-    Example:
-        >>> clean_name("../../etc/pass wd.png"), clean_name("C:\\\\x\\\\y.png"), clean_name("..")
-        ('pass wd.png', 'y.png', 'image')
     """
     last = re.split(r"[/\\]", unicodedata.normalize("NFC", name or ""))[-1]
     clean = re.sub(r"[^\w .()-]", "_", last).strip(" .")
@@ -101,10 +97,6 @@ def inspect_upload(stream: BinaryIO, name: str | None, limits: Limits) -> Upload
         TooLargeError: Too many bytes or pixels.
         UnsupportedTypeError: No image of a kind that is taken.
         UnrestoredError: Empty, or its header is damaged.
-
-    Example:
-        >>> inspect_upload(open("a.png", "rb"), "a.png", Limits()).suffix
-        '.png'
     """
     name, size = clean_name(name), stream.seek(0, 2)
     stream.seek(0)

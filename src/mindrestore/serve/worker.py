@@ -19,17 +19,12 @@ _COMMAND = (sys.executable, "-m", "mindrestore.serve.child")
 
 
 class NetworkProcess:
-    """Hold the process of the networks; it is started again after it ended.
+    """The process of the networks; it is started again after it ended.
 
     Args:
         weights: `TASK=FILE` or `NETWORK=FILE`, as for `find_offers`.
         options: Keywords of `Restorer`.
         command: Program that is started.
-
-    Example:
-        >>> process = NetworkProcess(["dehaze=best.ckpt"], {"device": "CPU", "tile": "auto"})
-        >>> process.start()[1]["networks"][0]["key"]
-        'dehaze/aecrnet'
     """
 
     def __init__(self, weights: Sequence[str], options: Mapping[str, Any], command: Sequence[str] = _COMMAND) -> None:

@@ -34,7 +34,7 @@ _BFLOAT16, _TEXT = "BFloat16", "str"
 
 
 class _Part(NamedTuple):
-    """Hold one message: a tensor, or as much of it as one message may hold."""
+    """One message: a tensor, or as much of it as one message may hold."""
 
     name: str
     kind: str
@@ -54,10 +54,6 @@ def read_ckpt_file(path: str | os.PathLike[str]) -> dict[str, np.ndarray | str]:
     Raises:
         ValueError: the file is damaged, encrypted, or holds something else than arrays and text.
         OSError: the file may not be read.
-
-    Example:
-        >>> read_ckpt_file("best.ckpt")["tail.weight"].shape
-        (3, 64, 3, 3)
     """
     with Path(path).open("rb") as stream:
         data = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
@@ -66,7 +62,7 @@ def read_ckpt_file(path: str | os.PathLike[str]) -> dict[str, np.ndarray | str]:
 
 
 def _checked(data: memoryview) -> memoryview:
-    """Give what the checksum covers after comparing it."""
+    """Return what the checksum covers after comparing it."""
     end = len(data) - len(_CRC_MARK) - _CRC_BYTES
     if end < 0 or data[end:-_CRC_BYTES] != _CRC_MARK:
         return data
@@ -108,7 +104,7 @@ def _entry(name: str, parts: list[_Part]) -> np.ndarray | str:
 
 
 def _fields(data: memoryview | int | None) -> Iterator[tuple[int, memoryview | int]]:
-    """Give number and value of every field of a message."""
+    """Return number and value of every field of a message."""
     if not isinstance(data, memoryview):
         raise ValueError("a number instead of a message")
     position = 0

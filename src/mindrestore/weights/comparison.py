@@ -17,7 +17,7 @@ _ALWAYS = ("reshaped", "missing", "extra")  # lines that say 0, too
 
 @dataclass(frozen=True)
 class Tensor:
-    """Tell where a tensor of a network came from."""
+    """Where a tensor of a network came from."""
 
     source: str
     name: str
@@ -29,7 +29,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Say which tensors of a file a network takes, and what is left over on either side.
+    """Which tensors of a file a network takes, and what is left over on either side.
 
     Attributes:
         source: the file.
@@ -51,16 +51,13 @@ class Comparison:
     misshapen: Mapping[str, str] = field(default_factory=dict)
 
     def table(self, every: bool = False) -> str:
-        """Give what is mapped, renamed, reshaped, missing and extra as text.
+        """Return what is mapped, renamed, reshaped, missing and extra as text.
 
         Args:
             every: list every name, and add a line per tensor.
 
         Returns:
             Lines.
-
-        Example:
-            >>> print(convert_file("model_deraining.pth", "rain.ckpt").comparison.table())
         """
         tensors, most = self.tensors, None if every else _LISTED
         values = sum(int(np.prod(tensor.shape)) for tensor in tensors)

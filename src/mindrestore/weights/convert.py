@@ -101,7 +101,7 @@ def save_weights(net: nn.Cell, path: PathLike) -> None:
 
 
 def _one_per_parameter(arrays: Mapping[str, np.ndarray], names: Mapping[str, str], label: str) -> dict[str, np.ndarray]:
-    """Give the array of every parameter; several names of one parameter have to hold the same values."""
+    """Return the array of every parameter; several names of one parameter have to hold the same values."""
     first: dict[str, str] = {}
     for name, array in arrays.items():
         other = first.setdefault(names[name], name)
@@ -132,7 +132,7 @@ def _same_shape(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
 
 @dataclass(frozen=True)
 class _Misfit:
-    """Say how a set of weights differs from a network; names count as published files list them."""
+    """How a set of weights differs from a network; names count as published files list them."""
 
     label: str
     net: nn.Cell

@@ -47,13 +47,9 @@ def create_model(name: str, *, weights: Source | None = None, **hyper: Any) -> n
 def weights_for(
     name: str, weights: Source | None, hyper: Mapping[str, Any] | None = None
 ) -> tuple[Source | None, dict[str, Any]]:
-    """Give the source of weights and the hyper-parameters to build a network with; shipped weights bring theirs.
+    """Return the source of weights and the hyper-parameters to build a network with; shipped weights bring theirs.
 
     Terms of shipped weights are told in a warning.
-
-    Example:
-        >>> weights_for("mprnet_deraining", "default")[1]
-        {'n_feat': 20}
     """
     registry.model_spec(name)  # an unknown network is the first thing to say
     card = requested(weights, network=name)
@@ -65,5 +61,5 @@ def weights_for(
 
 
 def shipped_source(card: Card, hyper: Mapping[str, Any] | None = None) -> tuple[Source, dict[str, Any]]:
-    """Give the checked file of shipped weights, and their hyper-parameters with others laid over them."""
+    """Return the checked file of shipped weights, and their hyper-parameters with others laid over them."""
     return card.checked_path(), {**card.hyper, **(hyper or {})}

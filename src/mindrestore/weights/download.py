@@ -23,7 +23,7 @@ _PARTIAL = ".part"
 
 
 class Incoming(NamedTuple):
-    """Hold an open source: the stream, the byte it begins with, and the size of the whole, if it is known."""
+    """An open source: the stream, the byte it begins with, and the size of the whole, if it is known."""
 
     stream: BinaryIO
     start: int
@@ -31,29 +31,19 @@ class Incoming(NamedTuple):
 
 
 def cache_folder() -> Path:
-    """Give the folder of downloaded weights: $MINDRESTORE_CACHE, else `~/.cache/mindrestore`.
-
-    Example:
-        >>> cache_folder().name
-        'mindrestore'
-    """
+    """Return the folder of downloaded weights: $MINDRESTORE_CACHE, else `~/.cache/mindrestore`."""
     return Path(os.environ.get("MINDRESTORE_CACHE") or Path.home() / ".cache" / "mindrestore")
 
 
 def is_address(source: str | os.PathLike[str]) -> bool:
-    """Tell whether this is an address (`https://`, `file://`, `obs://`) and no path.
-
-    Example:
-        >>> is_address("https://example.org/x.pth"), is_address("x.pth")
-        (True, False)
-    """
+    """Return whether this is an address (`https://`, `file://`, `obs://`) and no path."""
     return "://" in str(source)
 
 
 def fetch(
     source: str | os.PathLike[str], folder: str | os.PathLike[str] | None = None, sha256: str | None = None
 ) -> Path:
-    """Give a local file for a path or an address, verified.
+    """Return a local file for a path or an address, verified.
 
     A download goes to `NAME.part` first. What is there already is not loaded again: an interrupted download goes on
     where it stopped, if the server can do that, and a complete one in the folder is taken as it is.
@@ -68,10 +58,6 @@ def fetch(
 
     Raises:
         WeightError: nothing is there, the connection broke off, or the checksum is another.
-
-    Example:
-        >>> fetch("https://download.pytorch.org/models/vgg19-dcbb9e9d.pth", sha256="dcbb9e9d")
-        PosixPath('/home/me/.cache/mindrestore/vgg19-dcbb9e9d.pth')
     """
     if not is_address(source):
         path = Path(source)
@@ -103,9 +89,6 @@ def verify(path: Path, sha256: str | None) -> None:
 
     Raises:
         WeightError: it is another; the message names both.
-
-    Example:
-        >>> verify(Path("vgg19-dcbb9e9d.pth"), "dcbb9e9d")
     """
     found = sha256_of(path) if sha256 else ""
     if sha256 and not found.startswith(sha256.lower()):

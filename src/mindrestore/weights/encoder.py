@@ -31,10 +31,6 @@ def load_encoder(net: nn.Cell, path: PathLike) -> str:
     Raises:
         WeightError: The network has no such encoder; the file is damaged, holds no VGG, VGG of another depth, or not
             all of its convolutions.
-
-    Example:
-        >>> load_encoder(create_model("mpilnet"), "vgg16.npz")
-        'encoder: vgg16 from vgg16.npz, 26 tensors'
     """
     cells = encoders_of(net)
     layout = cells[0].layout
@@ -71,10 +67,6 @@ def untrained_encoder(net: nn.Cell) -> str:
 
     Raises:
         WeightError: The encoder is frozen, and would keep its random weights.
-
-    Example:
-        >>> untrained_encoder(create_model("mpilnet"))
-        'NO TRANSFER LEARNING: the vgg16 encoder starts from random weights ...'
     """
     cell = encoders_of(net)[0]
     fix = (
@@ -93,14 +85,10 @@ def untrained_encoder(net: nn.Cell) -> str:
 
 
 def encoders_of(net: nn.Cell) -> tuple[VGGFeatures, ...]:
-    """Give the VGG encoders of a network.
+    """Return the VGG encoders of a network.
 
     Raises:
         WeightError: It has none.
-
-    Example:
-        >>> len(encoders_of(create_model("mpilnet")))
-        1
     """
     if not hasattr(net, "encoder_cells"):
         raise WeightError(

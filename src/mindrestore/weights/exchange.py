@@ -12,7 +12,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn
 
-from mindrestore.data.images import write_bytes
+from mindrestore.files import write_bytes
 from mindrestore.recipes.load import load_recipe
 from mindrestore.weights.comparison import Comparison, ComparisonError, Tensor
 from mindrestore.weights.convert import load_weights, save_weights
@@ -25,7 +25,7 @@ from mindrestore.weights.torch_writer import WRITABLE, write_torch_file
 
 @dataclass(frozen=True)
 class Conversion:
-    """Say what a conversion did.
+    """What a conversion did.
 
     Attributes:
         source, out, sidecar: the files.
@@ -47,11 +47,7 @@ class Conversion:
     notes: tuple[str, ...]
 
     def table(self, every: bool = False) -> str:
-        """Give files, table of tensors (see `Comparison.table`) and checks as text.
-
-        Example:
-            >>> print(convert_file("model_deraining.pth", "rain.ckpt").table())
-        """
+        """Return files, table of tensors (see `Comparison.table`) and checks as text."""
         checks = (f"checked: {check}" for check in self.checks)
         return "\n".join([f"{self.source} -> {self.out}", self.comparison.table(every), *checks])
 
@@ -79,10 +75,6 @@ def convert_file(
     Raises:
         ComparisonError: the source does not fit the network; it holds the table.
         WeightError: the source cannot be read or is of no known network; or the result is wrong.
-
-    Example:
-        >>> convert_file("NH_train.pk", "nh.ckpt").network
-        'aecrnet'
     """
     source, out = Path(source), Path(out)
     _check_destination(source, out)
@@ -139,7 +131,7 @@ def _take_over(
 
 
 def _not_fitting(comparison: Comparison, misfit: MisfitError) -> ComparisonError:
-    """Say in one line how much does not fit and what to do about it, and put the rest in the table."""
+    """Return in one line how much does not fit and what to do about it, and put the rest in the table."""
     counts = {"missing": misfit.missing, "extra": misfit.extra, "of another shape": misfit.misshapen}
     differing = ", ".join(f"{len(names)} {kind}" for kind, names in counts.items() if names)
     origin = f"; this is probably {misfit.origin}" if misfit.origin else ""
@@ -183,7 +175,7 @@ def _find_network(source: Path, entries: Mapping[str, Any], model: str | None, h
 
 
 def recorded_settings(source: PathLike) -> tuple[str | None, Mapping[str, Any]]:
-    """Give network and hyper-parameters that stand in the run's recipe or in a JSON file beside the weights.
+    """Return network and hyper-parameters that stand in the run's recipe or in a JSON file beside the weights.
 
     Args:
         source: weight file.
@@ -193,10 +185,6 @@ def recorded_settings(source: PathLike) -> tuple[str | None, Mapping[str, Any]]:
 
     Raises:
         WeightError: the JSON file is damaged.
-
-    Example:
-        >>> recorded_settings("light.ckpt")
-        ('mprnet_deblurring', {'n_feat': 40, 'scale_unetfeats': 40})
     """
     source = Path(source)
     sidecar = source.with_name(f"{source.name}.json")
@@ -273,7 +261,7 @@ def _notes(found: Guess) -> tuple[str, ...]:
 
 
 def _facts(conversion: Conversion) -> dict[str, Any]:
-    """Give what the JSON file says."""
+    """Return what the JSON file says."""
     source, comparison = conversion.source, conversion.comparison
     return {
         "file": conversion.out.name,

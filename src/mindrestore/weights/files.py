@@ -16,7 +16,7 @@ import safetensors
 import safetensors.numpy
 from safetensors import SafetensorError
 
-from mindrestore.data.images import ImageError, replacing
+from mindrestore.files import WriteError, replacing
 from mindrestore.weights.ckpt_file import read_ckpt_file
 from mindrestore.weights.errors import WeightError, WeightFileError
 from mindrestore.weights.torch_file import TORCH_SUFFIXES, read_torch_file, widen
@@ -40,10 +40,6 @@ def read_weights(path: PathLike) -> dict[str, Any]:
 
     Raises:
         WeightFileError: The file is absent, empty, damaged, of an unknown kind, or asks for more than data.
-
-    Example:
-        >>> sorted(read_weights("best.ckpt"))[0]
-        'block.calayer.ca.0.bias'
     """
     return dict(each_weight(path))
 
@@ -59,10 +55,6 @@ def each_weight(path: PathLike) -> Iterator[tuple[str, Any]]:
 
     Raises:
         WeightFileError: As `read_weights`.
-
-    Example:
-        >>> max(array.size for _, array in each_weight("best.ckpt"))
-        589824
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -97,9 +89,6 @@ def write_weights(path: PathLike, parameters: Mapping[str, ms.Parameter]) -> Non
 
     Raises:
         WeightError: The suffix is unknown, or the folder or the disk does not allow it.
-
-    Example:
-        >>> write_weights("clean.npz", dict(net.parameters_and_names()))
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -119,19 +108,14 @@ def write_weights(path: PathLike, parameters: Mapping[str, ms.Parameter]) -> Non
                 with temporary.open("wb") as stream:
                     np.savez(stream, **arrays)
             temporary.chmod(0o644)
-    except ImageError as error:  # its message already names the file, the reason and the fix
+    except WriteError as error:  # its message already names the file, the reason and the fix
         raise WeightError(str(error)) from error
     except SafetensorError as error:
         raise WeightError(f"{path}: cannot be written ({_first_line(error)}); check rights and free space") from error
 
 
 def sha256_of(path: PathLike) -> str:
-    """Give the SHA-256 checksum of a file in hexadecimal digits.
-
-    Example:
-        >>> sha256_of("vgg19-dcbb9e9d.pth")[:8]
-        'dcbb9e9d'
-    """
+    """Return the SHA-256 checksum of a file in hexadecimal digits."""
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
         while block := stream.read(_BLOCK):

@@ -59,12 +59,7 @@ class Guess:
 
 
 def list_networks() -> list[str]:
-    """List everything that `convert` knows.
-
-    Example:
-        >>> "vgg19" in list_networks()
-        True
-    """
+    """List everything that `convert` knows."""
     return [*list_models(), *LAYOUTS]
 
 
@@ -73,10 +68,6 @@ def get_network(name: str) -> Network:
 
     Raises:
         WeightError: the name is unknown; the message names the closest one.
-
-    Example:
-        >>> get_network("aecrnet").side
-        4
     """
     if name in LAYOUTS:
         return _vgg(name)
@@ -113,10 +104,6 @@ def guess(shapes: Shapes, hint: str = "", name: str | None = None) -> Guess:
 
     Raises:
         WeightError: nothing fits.
-
-    Example:
-        >>> guess({"ebd.weight": (144, 3, 3, 3), ...}).network.name
-        'dsrir'
     """
     found, spoken = [], hint.lower().replace("-", "_")
     for candidate in map(get_network, [name] if name else list_networks()):

@@ -77,12 +77,7 @@ _TABLE = {entry.name: entry for entry in _published()}
 
 
 def list_published() -> list[Published]:
-    """List the published files in the order of the systems.
-
-    Example:
-        >>> list_published()[0].file
-        'ITS_train.pk'
-    """
+    """List the published files in the order of the systems."""
     return list(_TABLE.values())
 
 
@@ -91,10 +86,6 @@ def find_published(name: str) -> Published:
 
     Raises:
         WeightError: there is none; the message names the closest one.
-
-    Example:
-        >>> find_published("vgg19").sha256
-        'dcbb9e9d'
     """
     if name not in _TABLE:
         near = difflib.get_close_matches(name, _TABLE, n=1, cutoff=0.3)
@@ -104,19 +95,14 @@ def find_published(name: str) -> Published:
 
 
 def cached(entry: Published, folder: str | os.PathLike[str] | None = None) -> Path:
-    """Give the place of a published file in the cache, which keeps files of one name apart.
-
-    Example:
-        >>> cached(find_published("dsrir-rain"), "cache")
-        PosixPath('cache/dsrir-rain/model_best.pth')
-    """
+    """Return the place of a published file in the cache, which keeps files of one name apart."""
     return Path(folder or cache_folder()) / entry.name / entry.file
 
 
 def get_published(
     name: str, source: str | os.PathLike[str] | None = None, folder: str | os.PathLike[str] | None = None
 ) -> Path:
-    """Give a published file as a verified local one.
+    """Return a published file as a verified local one.
 
     Args:
         name: a name of `list_published()`.
@@ -129,10 +115,6 @@ def get_published(
 
     Raises:
         WeightError: the name is unknown, the file has to be fetched by hand from its page, or is not what it should be.
-
-    Example:
-        >>> get_published("mprnet-deraining", "Downloads/model_deraining.pth")
-        PosixPath('Downloads/model_deraining.pth')
     """
     entry = find_published(name)
     place = cached(entry, folder)

@@ -38,10 +38,6 @@ def published_names(net: nn.Cell) -> dict[str, str]:
 
     Returns:
         Name -> name of the parameter; the parameters' own names come first.
-
-    Example:
-        >>> len(published_names(create_model("mprnet_deraining")))
-        316
     """
     own = {name: name for name, _ in net.parameters_and_names()}
     return {**own, **net.tied_names()} if hasattr(net, "tied_names") else own
@@ -57,10 +53,6 @@ def to_published_names(entries: Mapping[str, Any], net: nn.Cell) -> dict[str, An
 
     Returns:
         Name -> value; what the network does not know keeps its name.
-
-    Example:
-        >>> list(to_published_names({"state_dict": {"module.tail.weight": kernel}}, net))
-        ['tail.weight']
     """
     entries = weights_of(entries)
     return {target: entries[name] for name, target in match_names(entries, net).items()}
@@ -75,10 +67,6 @@ def match_names(entries: Mapping[str, Any], net: nn.Cell) -> dict[str, str]:
 
     Returns:
         Name of the entry -> name as `published_names` lists it; a stranger is given without the prefix of the others.
-
-    Example:
-        >>> match_names({"module.tail.weight": kernel}, net)
-        {'module.tail.weight': 'tail.weight'}
     """
     own_name = _translator(net)
     prefix = _wrapper(entries, own_name)
@@ -104,17 +92,13 @@ def official_names(net: nn.Cell) -> dict[str, str]:
 
     Returns:
         Official name -> name of the parameter here.
-
-    Example:
-        >>> official_names(net)["norm.running_mean"]
-        'norm.moving_mean'
     """
     official = {ours: theirs for theirs, ours in _official_norm_names(net).items()}
     return {official.get(name, name): own for name, own in published_names(net).items()}
 
 
 def only_for_training(name: str) -> bool:
-    """Tell whether a name belongs to an optimizer, a loss scaler or a counter."""
+    """Return whether a name belongs to an optimizer, a loss scaler or a counter."""
     return name.startswith(_STATE_SECTIONS) or name in _STATE_SCALARS or name.endswith("num_batches_tracked")
 
 
@@ -126,10 +110,6 @@ def weights_of(entries: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         Name -> value of the section with the weights, or of the whole when there is none.
-
-    Example:
-        >>> list(weights_of({"epoch": 3, "state_dict": {"module.tail.weight": kernel}}))
-        ['module.tail.weight']
     """
     if isinstance(entries.get(_STATE_FACTS), str):
         return {name[len(_STATE_NET) :]: value for name, value in entries.items() if name.startswith(_STATE_NET)}
@@ -142,17 +122,13 @@ def weights_of(entries: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unwrapped(names: Iterable[str]) -> Iterator[dict[str, str]]:
-    """Give names as they are, then without each prefix that wrappers put before every name.
+    """Return names as they are, then without each prefix that wrappers put before every name.
 
     Args:
         names: Names in a file.
 
     Yields:
         Short name -> name in the file.
-
-    Example:
-        >>> [list(forms) for forms in unwrapped(["module.tail.weight"])]
-        [['module.tail.weight'], ['tail.weight']]
     """
     names = list(names)
     for prefix in ("", *_WRAPPERS):

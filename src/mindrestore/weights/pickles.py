@@ -45,7 +45,7 @@ def named_values(keys: Sequence[Any], values: Sequence[Any]) -> dict[Any, Any]:
 
 
 class Pending(ABC):
-    """Hold a value that a file makes in two steps; `build` gets the second part and sets `result`."""
+    """A value that a file makes in two steps; `build` gets the second part and sets `result`."""
 
     result: Any = None
 
@@ -65,10 +65,6 @@ class Machine:
         data: bytes that hold one or more pickles.
         names: dotted name -> function or value.
         persistent: function that gives what a persistent id stands for; None refuses them.
-
-    Example:
-        >>> Machine(pickle.dumps({"a": [1, 2]}), {}).run()
-        {'a': [1, 2]}
     """
 
     def __init__(self, data: Buffer, names: Mapping[str, Any], persistent: Callable[[Any], Any] | None = None) -> None:
@@ -100,22 +96,22 @@ class Machine:
         raise ValueError(f"a pickle of more than {_MOST_OPERATIONS:,} operations")
 
     def take(self, count: int) -> memoryview:
-        """Give the next bytes."""
+        """Return the next bytes."""
         if count < 0 or self.position + count > len(self.data):
             raise ValueError(f"cut off at byte {len(self.data)}")
         self.position += count
         return self.data[self.position - count : self.position]
 
     def number(self, form: str) -> Any:
-        """Give the next number of a `struct` format."""
+        """Return the next number of a `struct` format."""
         return struct.unpack(form, self.take(struct.calcsize(form)))[0]
 
     def counted(self, form: str) -> memoryview:
-        """Give the bytes whose count comes first."""
+        """Return the bytes whose count comes first."""
         return self.take(self.number(form))
 
     def line(self) -> str:
-        """Give the text up to the end of the line."""
+        """Return the text up to the end of the line."""
         for end in range(self.position, min(self.position + 1000, len(self.data))):
             if self.data[end] == 0x0A:
                 text = bytes(self.take(end - self.position)).decode("utf-8")
@@ -141,7 +137,7 @@ class Machine:
         return values
 
     def top(self, kind: type) -> Any:
-        """Give the topmost value, which has to be of a kind."""
+        """Return the topmost value, which has to be of a kind."""
         value = self.stack[-1]
         if not isinstance(value, kind):
             raise ValueError(f"{type(value).__name__} instead of {kind.__name__} at byte {self.position}")

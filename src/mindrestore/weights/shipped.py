@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from mindrestore.data.images import write_bytes
+from mindrestore.files import write_bytes
 from mindrestore.weights.errors import WeightError, WeightFileError
 from mindrestore.weights.files import PathLike, sha256_of
 
@@ -22,7 +22,7 @@ VARIANTS = ("free", "research")
 
 @dataclass(frozen=True)
 class Card:
-    """Say what a weight file is: what it does, what it was made of, and how good it is.
+    """What a weight file is: what it does, what it was made of, and how good it is.
 
     Attributes:
         name: What `weights=` and `--weights` call it; file and card are named after it.
@@ -80,14 +80,10 @@ class Card:
         return f"{first['set']} {first['psnr']:.2f} dB ({first['protocol']})"
 
     def checked_path(self) -> Path:
-        """Give the weight file after comparing its checksum.
+        """Return the weight file after comparing its checksum.
 
         Raises:
             WeightFileError: It is absent or altered.
-
-        Example:
-            >>> find_shipped("dehaze_free").checked_path().name
-            'dehaze_free.safetensors'
         """
         if not self.path.is_file():
             raise WeightFileError(f"{self.path}: no such file, though its card is there; install MindRestore again")
@@ -104,10 +100,6 @@ def read_card(path: PathLike) -> Card:
 
     Raises:
         WeightFileError: It cannot be read, or lacks something; the message names it.
-
-    Example:
-        >>> read_card("files/dehaze_free.yaml").tasks
-        ('dehaze',)
     """
     path = Path(path)
     try:
@@ -125,10 +117,6 @@ def write_card(card: Card) -> Path:
 
     Raises:
         WeightFileError: It lacks something; the message names it.
-
-    Example:
-        >>> write_card(card)
-        PosixPath('files/dehaze_free.yaml')
     """
     path = card.folder / f"{card.name}.yaml"
     _check(card, path)
@@ -144,10 +132,6 @@ def list_shipped(folder: Path | None = None) -> list[Card]:
 
     Args:
         folder: Where they lie; None: in the package.
-
-    Example:
-        >>> [card.name for card in list_shipped() if card.variant == "free"]
-        ['dehaze_free', 'denoise_free', 'derain_free']
     """
     return [read_card(path) for path in sorted((folder or FOLDER).glob("*.yaml"))]
 
@@ -157,10 +141,6 @@ def find_shipped(name: str) -> Card:
 
     Raises:
         WeightError: None are called so; the message names the closest.
-
-    Example:
-        >>> find_shipped("dehaze_free").network
-        'dehazeformer_t'
     """
     cards = {card.name: card for card in list_shipped()}
     if name not in cards:
@@ -179,10 +159,6 @@ def default_of(network: str | None = None, task: str | None = None) -> Card:
 
     Raises:
         WeightError: None are free, or several are and none is preferred; the message names what there is.
-
-    Example:
-        >>> default_of(task="dehaze").network
-        'dehazeformer_t'
     """
     cards = list_shipped()
     able = [card for card in cards if network in (None, card.network) and (task is None or task in card.tasks)]
@@ -203,12 +179,7 @@ def default_of(network: str | None = None, task: str | None = None) -> Card:
 
 
 def has_default(task: str) -> bool:
-    """Tell whether weights for a task ship that need not be named.
-
-    Example:
-        >>> has_default("deblur")
-        False
-    """
+    """Return whether weights for a task ship that need not be named."""
     return any(task in card.tasks and card.variant == "free" for card in list_shipped())
 
 
@@ -225,10 +196,6 @@ def requested(weights: Any, network: str | None = None, task: str | None = None)
 
     Raises:
         WeightError: There is no default, or the weights of this name are for another network or task.
-
-    Example:
-        >>> requested("default", "dehazeformer_t").name, requested("best.ckpt", "dehazeformer_t")
-        ('dehaze_free', None)
     """
     word = str(weights) if isinstance(weights, (str, Path)) else ""
     if word == DEFAULT:

@@ -60,10 +60,6 @@ def read_torch_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         WeightFileError: the file is damaged, holds something else than a dict, or asks for a forbidden name.
         OSError: the file is not there or may not be read.
-
-    Example:
-        >>> read_torch_file("dehazeformer-b.pth")["state_dict"]["module.skip1.bias"].shape
-        (24,)
     """
     path = Path(path)
     try:
@@ -107,7 +103,7 @@ class _Archive:
         return Machine(self.member(f"{self.folder}data.pkl"), _names(len(self.data)), self.storage).run()
 
     def member(self, name: str) -> memoryview:
-        """Give the bytes of a member after comparing their checksum."""
+        """Return the bytes of a member after comparing their checksum."""
         if name not in self.members:
             raise ValueError(f"no member {name!a}")
         info = self.members[name]
@@ -124,7 +120,7 @@ class _Archive:
         return content
 
     def storage(self, identity: Any) -> _Storage:
-        """Give the storage that a persistent id names."""
+        """Return the storage that a persistent id names."""
         key, dtype, count, _ = _identity(identity)
         if (key, dtype) not in self.storages:
             raw = self.member(f"{self.folder}data/{key}")
@@ -156,7 +152,7 @@ class _Stream:
         return self.machine.run()
 
     def fill(self, keys: Any) -> None:
-        """Give every storage its bytes."""
+        """Return every storage its bytes."""
         for key in keys:
             storage = self.storages[key]
             if self.machine.number("<q") != storage.count:
@@ -166,7 +162,7 @@ class _Stream:
             raise ValueError(f"{len(keys)} storages instead of {len(self.storages)}")
 
     def storage(self, identity: Any) -> _Storage:
-        """Give the storage, or the part of it, that a persistent id names."""
+        """Return the storage, or the part of it, that a persistent id names."""
         key, dtype, count, view = _identity(identity)
         storage = self.storages.setdefault(key, _Storage(dtype, count))
         if (storage.dtype, storage.count) != (dtype, count):
@@ -175,7 +171,7 @@ class _Stream:
 
 
 class _Storage:
-    """Hold a row of numbers that tensors are views of; without bytes, only its length is known."""
+    """A row of numbers that tensors are views of; without bytes, only its length is known."""
 
     def __init__(self, dtype: str, count: int, raw: memoryview | None = None, swapped: bool = False) -> None:
         self.dtype, self.count, self.swapped = dtype, count, swapped
@@ -191,7 +187,7 @@ class _Storage:
         self.values = _numbers(raw, self.dtype, self.swapped)
 
     def part(self, start: int, count: int) -> _Storage:
-        """Give some of the numbers as a storage."""
+        """Return some of the numbers as a storage."""
         if not (0 <= start <= start + count <= self.count):
             raise ValueError("a part of a storage lies outside of it")
         part = _Storage(self.dtype, count)
@@ -199,7 +195,7 @@ class _Storage:
         return part
 
     def tensor(self, offset: int, size: Sequence[int], stride: Sequence[int], dtype: str | None = None) -> Any:
-        """Give a view, or None as long as the bytes are unknown."""
+        """Return a view, or None as long as the bytes are unknown."""
         if self.values is None:
             return None
         values = self.values if dtype is None else _numbers(self.values.data, dtype, self.swapped)
@@ -227,10 +223,6 @@ def widen(halves: np.ndarray) -> np.ndarray:
 
     Returns:
         float32 array of that shape.
-
-    Example:
-        >>> widen(np.array([0x3F80], np.uint16))
-        array([1.], dtype=float32)
     """
     return (halves.astype("<u4") << 16).view("<f4")
 
@@ -277,7 +269,7 @@ class _Copies:
         self.left = budget
 
     def spend(self, values: Any) -> Any:
-        """Give the values back after counting them."""
+        """Return the values back after counting them."""
         self.left -= len(values)
         if self.left < 0:
             raise ValueError("more copies than the file has bytes")
@@ -303,7 +295,7 @@ class _Copies:
         return self.sequence(values)
 
     def encode(self, text: str, *_: Any) -> bytes:
-        """Give bytes that were written as text."""
+        """Return bytes that were written as text."""
         return self.spend(text).encode("latin-1")
 
     def array(self, raw: Any, dtype: Any, shape: Any, order: str = "C") -> np.ndarray:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mindrestore.data.images import ImageError, replacing
+from mindrestore.files import WriteError, replacing
 from mindrestore.weights.errors import WeightError
 
 WRITABLE = (".pth", ".pt")
@@ -32,9 +32,6 @@ def write_torch_file(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarr
 
     Raises:
         WeightError: PyTorch has no such type, or the folder or the disk does not allow it.
-
-    Example:
-        >>> write_torch_file("x.pth", {"tail.weight": np.zeros((3, 8, 3, 3), np.float32)})
     """
     path = Path(path)
     for name, array in arrays.items():
@@ -54,7 +51,7 @@ def write_torch_file(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarr
                     _add(archive, f"{path.stem}/data/{keys[identity]}", stored.reshape(-1).view(np.uint8).data)
                 _add(archive, f"{path.stem}/version", _FORMAT_VERSION)
             temporary.chmod(0o644)
-    except ImageError as error:  # its message already names the file, the reason and the fix
+    except WriteError as error:  # its message already names the file, the reason and the fix
         raise WeightError(str(error)) from error
 
 
