@@ -1,6 +1,13 @@
-"""The root of every error that a user can cause and mend."""
+"""The root of every error that a user can cause and mend, and the words that such errors share."""
 
 from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+_NEAR = 0.5  # share of letters in common from which a word may be a misspelling of another
+_FEW = 20  # so many names are listed even where one is near
+_LONGEST = 200  # characters of a foreign message
 
 
 class MindRestoreError(Exception):
@@ -14,3 +21,30 @@ class MindRestoreError(Exception):
         Traceback (most recent call last):
         mindrestore.errors.MindRestoreError: photo.png: the file is empty; copy it again
     """
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known name that a word is probably a misspelling of, or None."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=_NEAR)), None)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the end of a message about an unknown name: the nearest known one, and all of them where they are few.
+
+    Args:
+        word: What was given.
+        known: What could have been given.
+
+    Returns:
+        `did you mean 'its'? known: its, ots`; without the list beyond 20 names, without the question when none is near.
+    """
+    known = list(known)
+    near = closest(word, known)
+    listed = f"known: {', '.join(known) or 'none'}" if near is None or len(known) <= _FEW else ""
+    return f"{f'did you mean {near!r}? ' if near else ''}{listed}".strip()
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of a message, or the name of an error without one; control characters are escaped."""
+    line = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)[:_LONGEST]

@@ -104,7 +104,7 @@ def test_check_refuses_a_list_with_bad_images(root, capsys):
         (["list"], "required: KIND"),
         (["list", "noise"], "required: --root"),
         (["list", "noise", "--root", "datasets", "--repet", "3"], "unknown argument '--repet'"),
-        (["list", "rain", "--root", "datasets", "--repet", "3"], "did you mean --repeat?"),
+        (["list", "rain", "--root", "datasets", "--repet", "3"], "did you mean '--repeat'?"),
         (["list", "rain", "--root", "datasets", "--repeat", "0"], "'0' is not a whole number of at least 1"),
         (["list", "haze", "--root", "datasets", "--seed", "-1"], "'-1' is not a whole number of at least 0"),
         (

@@ -27,7 +27,7 @@ def test_every_command_explains_itself(command, capsys):
     [
         (
             ["train", "--recipe", "quickstart", "--patchsize", "64"],
-            "unknown argument '--patchsize'; did you mean --patch_size?",
+            "unknown argument '--patchsize'; did you mean '--patch_size'?",
         ),
         (["train", "--rec", "quickstart"], "unknown argument '--rec'"),
         (["train", "--recipe", "quickstart", "train.lr"], None),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import sys
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ from mindrestore.cli import (
     weights,
 )
 from mindrestore.cli import eval as evaluate
-from mindrestore.errors import MindRestoreError
+from mindrestore.errors import MindRestoreError, closest
 
 COMMANDS = (
     train,
@@ -124,8 +123,8 @@ def is_override(word: str) -> bool:
 
 def _closest(word: str, parser: argparse.ArgumentParser) -> str:
     flags = [flag for action in parser._actions for flag in action.option_strings]
-    near = difflib.get_close_matches(word.split("=")[0], flags, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    near = closest(word.split("=")[0], flags)
+    return f"; did you mean {near!r}?" if near else ""
 
 
 def run() -> NoReturn:

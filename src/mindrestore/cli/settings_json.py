@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mindrestore.errors import MindRestoreError
-from mindrestore.recipes.build import closest
+from mindrestore.errors import MindRestoreError, did_you_mean
 
 SETTINGS_RECIPE = "crossdehaze/nid"  # what a settings file changes when no recipe is named
 
@@ -38,7 +37,7 @@ def read_settings(path: Path) -> list[str]:
     overrides = []
     for name, value in settings.items():
         if name not in _MEANINGS:
-            raise MindRestoreError(f"--config-json {path}: unknown setting {name!r}; {closest(name, list(_MEANINGS))}")
+            raise MindRestoreError(f"--config-json {path}: unknown setting {name!r}; {did_you_mean(name, _MEANINGS)}")
         try:
             overrides += [f"{key}={json.dumps(item)}" for key, item in _MEANINGS[name](value, settings).items()]
         except (KeyError, TypeError):

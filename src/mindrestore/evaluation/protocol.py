@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -11,7 +10,7 @@ from typing import Callable
 import numpy as np
 
 from mindrestore.data.transforms import centre_crop
-from mindrestore.errors import MindRestoreError
+from mindrestore.errors import MindRestoreError, did_you_mean
 from mindrestore.evaluation import metrics
 from mindrestore.evaluation.alignment import align
 
@@ -283,9 +282,7 @@ def get_protocol(name: str) -> Protocol:
         ProtocolError: No protocol has this name; the message gives the closest one.
     """
     if name not in _PROTOCOLS:
-        close = difflib.get_close_matches(name, _PROTOCOLS, n=1, cutoff=0.4)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise ProtocolError(f"no protocol is called {name!r}; {hint}there are {', '.join(_PROTOCOLS)}")
+        raise ProtocolError(f"no protocol is called {name!r}; {did_you_mean(name, _PROTOCOLS)}")
     return _PROTOCOLS[name]
 
 

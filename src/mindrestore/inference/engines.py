@@ -11,7 +11,7 @@ import numpy as np
 from mindspore import nn
 
 from mindrestore.engine import context
-from mindrestore.errors import MindRestoreError
+from mindrestore.errors import MindRestoreError, first_line
 from mindrestore.files import PathLike
 from mindrestore.inference.mindir import Kind, MindIRError, input_kind
 from mindrestore.inference.onnx_graph import require
@@ -189,11 +189,6 @@ def open_engine(kind: str, path: PathLike, model: str, device: str, key: bytes |
     if engine.takes_uint8:
         raise EngineError(f"{path}: takes whole photographs by itself; for this, export without --uint8")
     return engine
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of a message, or the name of a wordless error."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _fixed_size(kind: Kind) -> Size | None:

@@ -13,8 +13,9 @@ import numpy as np
 from mindspore import nn
 
 from mindrestore.engine import context
+from mindrestore.errors import first_line
 from mindrestore.files import PathLike, write_bytes
-from mindrestore.inference.engines import EngineError, MindIREngine, OnnxEngine, first_line
+from mindrestore.inference.engines import EngineError, MindIREngine, OnnxEngine
 from mindrestore.inference.export_form import ExportError, ExportReport, Form, Size, size_text
 from mindrestore.inference.onnx_file import to_onnx
 from mindrestore.inference.onnx_graph import require

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from mindrestore.data.images import read_rgb, write_image
 from mindrestore.data.photos import PHOTO_SUFFIXES, Photo, read_photo, write_photo
-from mindrestore.errors import MindRestoreError
+from mindrestore.errors import MindRestoreError, first_line
 from mindrestore.files import PathLike
 from mindrestore.inference.planning import VIDEO_SUFFIXES, Job, Plan, plan_jobs, refuse_replacing, require_writable
 from mindrestore.inference.video import restore_video
@@ -189,10 +189,10 @@ class _Account:
             message = str(error)
             self.failed.append(message if source.name in message else f"{source}: {message}")
         except (OSError, cv2.error) as error:
-            self.failed.append(f"{source}: {_first_line(error)}; check the file and the disk")
+            self.failed.append(f"{source}: {first_line(error)}; check the file and the disk")
         except (MemoryError, RuntimeError) as error:  # MindSpore reports exhausted memory as RuntimeError
             self.failed.append(
-                f"{source}: the network could not run ({_first_line(error)}); for large images use smaller "
+                f"{source}: the network could not run ({first_line(error)}); for large images use smaller "
                 "tiles, as in --tile 512"
             )
         return False, None
@@ -255,10 +255,6 @@ def _restore_one(restorer: PhotoFunction, read: _Read, restored: np.ndarray | No
 def _bar(total: int, progress: bool | None) -> tqdm:
     hidden = None if progress is None else not progress
     return tqdm(total=total, desc="restore", unit="image", disable=hidden, bar_format=_BAR)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _own_name(path: Path) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mindrestore.errors import MindRestoreError
+from mindrestore.errors import MindRestoreError, did_you_mean
 
 if TYPE_CHECKING:
     from mindspore import nn
@@ -107,7 +106,7 @@ def create_model(name: str, **hyper: Any) -> nn.Cell:
     spec, known = model_spec(name), [*hyper_parameters(name)]
     for key in hyper:
         if key not in known:
-            raise ModelError(f"model {name}: unknown hyper-parameter {key!r}; {_closest(key, known)}")
+            raise ModelError(f"model {name}: unknown hyper-parameter {key!r}; {did_you_mean(key, known)}")
     prepare_cpu()
     return _builder(name)(**{**spec.hyper, **hyper})
 
@@ -119,10 +118,5 @@ def _builder(name: str) -> Callable[..., nn.Cell]:
 
 def _row(name: str) -> tuple[str, str, str]:
     if name not in _NETWORKS:
-        raise ModelError(f"unknown model {name!r}; {_closest(name, list_models())}")
+        raise ModelError(f"unknown model {name!r}; {did_you_mean(name, list_models())}")
     return _NETWORKS[name]
-
-
-def _closest(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.3)
-    return (f"did you mean {near[0]!r}? " if near else "") + f"known: {', '.join(known)}"

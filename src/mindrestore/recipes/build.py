@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from mindrestore.errors import did_you_mean
 from mindrestore.recipes.schema import LOSS_TERMS, LossConfig, RecipeError
 
 
@@ -40,15 +40,9 @@ def build(kind: type, values: Any, path: str = "") -> Any:
     return kind(**ready)
 
 
-def closest(name: str, known: list[str]) -> str:
-    """Return which known name is nearest, or list them all when none is near."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
-
-
 def unknown_key(name: str, known: list[str]) -> str:
     """Word the message for a key that does not exist."""
-    return f"unknown recipe key {name!r}; {closest(name, known)}"
+    return f"unknown recipe key {name!r}; {did_you_mean(name, known)}"
 
 
 def join(path: str, key: str) -> str:

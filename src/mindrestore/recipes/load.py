@@ -14,7 +14,8 @@ from typing import Any, get_args, get_type_hints
 
 import yaml
 
-from mindrestore.recipes.build import build, closest, join, unknown_key
+from mindrestore.errors import did_you_mean
+from mindrestore.recipes.build import build, join, unknown_key
 from mindrestore.recipes.schema import (
     LOSS_TERMS,
     DataConfig,
@@ -135,7 +136,7 @@ def _find(name: str, beside: Path) -> Path:
         return path
     if path.suffix in (".yaml", ".yml"):
         raise RecipeError(f"recipe file {path} does not exist")
-    raise RecipeError(f"unknown recipe {name!r}; {closest(name, list_recipes())}")
+    raise RecipeError(f"unknown recipe {name!r}; {did_you_mean(name, list_recipes())}")
 
 
 def _name_of(path: Path) -> str:

@@ -16,6 +16,7 @@ import safetensors
 import safetensors.numpy
 from safetensors import SafetensorError
 
+from mindrestore.errors import first_line
 from mindrestore.files import WriteError, replacing
 from mindrestore.weights.ckpt_file import read_ckpt_file
 from mindrestore.weights.errors import WeightError, WeightFileError
@@ -76,7 +77,7 @@ def each_weight(path: PathLike) -> Iterator[tuple[str, Any]]:
     except OSError as error:
         raise WeightFileError(f"{path}: cannot be read ({error.strerror or error}); check its rights") from error
     except (ValueError, KeyError, TypeError, EOFError, SafetensorError, zipfile.BadZipFile) as error:
-        reason = f"damaged or no {path.suffix} file ({_first_line(error)})"
+        reason = f"damaged or no {path.suffix} file ({first_line(error)})"
         raise WeightFileError(f"{path}: {reason}; get it again") from error
 
 
@@ -111,7 +112,7 @@ def write_weights(path: PathLike, parameters: Mapping[str, ms.Parameter]) -> Non
     except WriteError as error:  # its message already names the file, the reason and the fix
         raise WeightError(str(error)) from error
     except SafetensorError as error:
-        raise WeightError(f"{path}: cannot be written ({_first_line(error)}); check rights and free space") from error
+        raise WeightError(f"{path}: cannot be written ({first_line(error)}); check rights and free space") from error
 
 
 def sha256_of(path: PathLike) -> str:
@@ -136,7 +137,7 @@ def _save_ckpt(parameters: Mapping[str, ms.Parameter], path: Path) -> None:
             temporary.unlink(missing_ok=True)
     except (OSError, RuntimeError, ValueError) as error:
         raise WeightError(
-            f"{path}: the weights could not be saved ({_first_line(error)}); check the rights and the free space"
+            f"{path}: the weights could not be saved ({first_line(error)}); check the rights and the free space"
         ) from error
 
 
@@ -168,7 +169,3 @@ def _read_npz(path: Path) -> Iterator[tuple[str, Any]]:
             raise ValueError("a single array, not a set of named ones")
         for name in file.files:
             yield name, file[name]
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

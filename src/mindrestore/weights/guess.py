@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +9,7 @@ from typing import Any, Callable
 
 from mindspore import nn
 
+from mindrestore.errors import did_you_mean
 from mindrestore.models.registry import create_model, hyper_parameters, list_models, model_spec
 from mindrestore.models.vgg import LAYOUTS, VGGFeatures, last_tap
 from mindrestore.models.vgg import recognise as recognise_vgg
@@ -72,9 +72,7 @@ def get_network(name: str) -> Network:
     if name in LAYOUTS:
         return _vgg(name)
     if name not in list_models():
-        near = difflib.get_close_matches(name, list_networks(), n=1, cutoff=0.3)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise WeightError(f"unknown network {name!r}; {hint}known: {', '.join(list_networks())}")
+        raise WeightError(f"unknown network {name!r}; {did_you_mean(name, list_networks())}")
     spec = model_spec(name)
     return Network(
         name=name,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mindrestore.errors import did_you_mean
 from mindrestore.weights.download import cache_folder, fetch, is_address
 from mindrestore.weights.errors import WeightError
 from mindrestore.weights.files import read_weights
@@ -88,9 +88,7 @@ def find_published(name: str) -> Published:
         WeightError: there is none; the message names the closest one.
     """
     if name not in _TABLE:
-        near = difflib.get_close_matches(name, _TABLE, n=1, cutoff=0.3)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise WeightError(f"no published weights are called {name!r}; {hint}`mindrestore weights list` shows all")
+        raise WeightError(f"no published weights are called {name!r}; {did_you_mean(name, _TABLE)}")
     return _TABLE[name]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from mindrestore.errors import closest, did_you_mean
 from mindrestore.files import write_bytes
 from mindrestore.weights.errors import WeightError, WeightFileError
 from mindrestore.weights.files import PathLike, sha256_of
@@ -144,9 +144,7 @@ def find_shipped(name: str) -> Card:
     """
     cards = {card.name: card for card in list_shipped()}
     if name not in cards:
-        near = difflib.get_close_matches(name, cards, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise WeightError(f"no weights called {name!r} come with MindRestore; {hint}there are {_names(cards)}")
+        raise WeightError(f"no weights called {name!r} come with MindRestore; {did_you_mean(name, cards)}")
     return cards[name]
 
 
@@ -201,7 +199,7 @@ def requested(weights: Any, network: str | None = None, task: str | None = None)
     if word == DEFAULT:
         return default_of(network, task)
     cards = {card.name: card for card in list_shipped()} if word.isidentifier() and not Path(word).exists() else {}
-    if not difflib.get_close_matches(word, cards, n=1, cutoff=0.8):
+    if closest(word, cards) is None:
         return None
     card = find_shipped(word)
     if network not in (None, card.network):

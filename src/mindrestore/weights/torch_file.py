@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from mindrestore.errors import first_line
 from mindrestore.weights.errors import WeightFileError
 from mindrestore.weights.pickles import Buffer, ForbiddenGlobal, Machine, Pending, named_values
 
@@ -72,7 +73,7 @@ def read_torch_file(path: str | os.PathLike[str]) -> dict[str, Any]:
             "If you trust the file, load it where it was made and save its state_dict alone"
         ) from error
     except _DAMAGE as error:
-        raise WeightFileError(f"{path}: damaged or no file of weights ({_reason(error)}); get it again") from error
+        raise WeightFileError(f"{path}: damaged or no file of weights ({first_line(error)}); get it again") from error
     if not isinstance(content, dict):
         raise WeightFileError(f"{path}: holds {type(content).__name__} instead of named tensors; save a state_dict")
     return {str(name): value for name, value in content.items()}
@@ -343,7 +344,3 @@ def _names(budget: int) -> dict[str, Any]:
     names.update({f"torch.{name}Storage": dtype for name, dtype in _STORAGES.items()})
     names.update({f"torch.{name}": dtype for name, dtype in _DTYPES.items()})
     return names
-
-
-def _reason(error: BaseException) -> str:
-    return ascii((str(error).strip().splitlines() or [type(error).__name__])[0])[1:-1][:200]
