@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mindrestore.data.images import read_image
+from mindrestore.images.read import read_image
 
 means = [np.mean([read_image(p).mean((0, 1)) for p in sorted(Path(d).iterdir())], 0) / 255 for d in sys.argv[1:]]
 print([round(float(g), 3) for g in np.log(means[0]) / np.log(means[1])])

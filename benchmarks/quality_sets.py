@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mindrestore.data.images import list_images, read_rgb, to_float
 from mindrestore.data.noise import add_noise, noise_rng
 from mindrestore.evaluation.protocol import Protocol, get_protocol
+from mindrestore.images.pixels import to_float
+from mindrestore.images.read import list_images, read_rgb
 
 SIGMAS = (15, 25, 50)
 NOISE_SEED = 1234

@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 import numpy as np
 
 from mindrestore.cli.source import read_hyper
-from mindrestore.data.images import read_rgb
 from mindrestore.errors import MindRestoreError
+from mindrestore.images.read import read_rgb
 from mindrestore.inference.restorer import Restorer
 from mindrestore.inference.trained import Trained
 

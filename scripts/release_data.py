@@ -28,11 +28,13 @@ import cv2
 import numpy as np
 
 from mindrestore.data.degrade import HazeRanges, add_haze, draw_haze
-from mindrestore.data.images import read_rgb, to_float, write_image
 from mindrestore.data.lists import Row, write_list
 from mindrestore.data.photo_haze import compress, hazy_night, picture_depth, vary_tones
 from mindrestore.data.rain import RainRanges, add_rain, draw_rain
 from mindrestore.data.scenes import render_scene
+from mindrestore.images.pixels import to_float
+from mindrestore.images.read import read_rgb
+from mindrestore.images.write import write_image
 
 TABLE = Path(__file__).with_name("release_photos.csv")
 PYTHON_PACKAGES = {"scikit-image": "scikit-image==0.26.0", "scikit-learn": "scikit-learn==1.9.1"}

@@ -51,7 +51,7 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with 6 training pairs and 2 test pairs of smooth 48x48 images, hazy and clear."""
     import cv2
 
-    from mindrestore.data.images import write_image
+    from mindrestore.images.write import write_image
 
     root = tmp_path_factory.mktemp("tiny")
     rng = np.random.default_rng(1)

@@ -9,10 +9,11 @@ from mindrestore import api
 from mindrestore.api import Trained, validation
 from mindrestore.cli.main import main
 from mindrestore.data.catalog import find_pairs
-from mindrestore.data.images import read_rgb, write_image
 from mindrestore.errors import MindRestoreError
 from mindrestore.evaluation.evaluator import Evaluation, Row, SetsEvaluation
 from mindrestore.evaluation.protocol import get_protocol
+from mindrestore.images.read import read_rgb
+from mindrestore.images.write import write_image
 from mindrestore.inference.restorer import Restorer
 from mindrestore.models.registry import create_model
 from mindrestore.recipes.load import load_recipe

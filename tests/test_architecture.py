@@ -18,6 +18,7 @@ PACKAGE = ROOT / "src" / "mindrestore"
 ROWS = (
     "errors",
     "files",
+    "images",
     "launch",
     "recipes",
     "data",

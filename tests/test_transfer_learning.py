@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from mindrestore import api
-from mindrestore.data.images import write_image
 from mindrestore.engine.optim import build_optimizer
 from mindrestore.engine.state import read_state
 from mindrestore.errors import MindRestoreError
+from mindrestore.images.write import write_image
 from mindrestore.models.registry import create_model
 from mindrestore.models.vgg import VGGFeatures, last_tap
 from mindrestore.recipes.load import load_recipe

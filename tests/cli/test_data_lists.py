@@ -13,10 +13,11 @@ import pytest
 from mindrestore.cli.main import main
 from mindrestore.data.catalog import find_pairs
 from mindrestore.data.degrade import add_haze, draw_haze
-from mindrestore.data.images import read_image, read_rgb, write_image
 from mindrestore.data.lists import Row, read_list, read_rows
 from mindrestore.data.scenes import render_scene
 from mindrestore.data.synth import HazeRanges
+from mindrestore.images.read import read_image, read_rgb
+from mindrestore.images.write import write_image
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "datasets.md"
 

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from mindrestore.cli.main import main
-from mindrestore.data.images import read_image, write_image
+from mindrestore.images.read import read_image
+from mindrestore.images.write import write_image
 
 ROOT = Path(__file__).resolve().parents[2]
 

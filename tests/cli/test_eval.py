@@ -12,9 +12,10 @@ import pytest
 
 from mindrestore import api
 from mindrestore.cli.main import main
-from mindrestore.data.images import read_rgb, write_image
 from mindrestore.evaluation.protocol import get_protocol
 from mindrestore.evaluation.sets import NamedSet, TestSet
+from mindrestore.images.read import read_rgb
+from mindrestore.images.write import write_image
 from mindrestore.models.registry import create_model
 from mindrestore.weights.convert import save_weights
 

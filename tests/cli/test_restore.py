@@ -11,7 +11,8 @@ from PIL import Image
 from scipy.io import loadmat, savemat
 
 from mindrestore.cli.main import main
-from mindrestore.data.images import read_image, write_image
+from mindrestore.images.read import read_image
+from mindrestore.images.write import write_image
 from mindrestore.models.registry import create_model
 from mindrestore.weights.convert import save_weights
 from mindrestore.weights.names import published_names

@@ -9,7 +9,8 @@ import pytest
 
 from mindrestore import Restorer, api
 from mindrestore.cli.main import main
-from mindrestore.data.images import read_image, write_image
+from mindrestore.images.read import read_image
+from mindrestore.images.write import write_image
 from mindrestore.inference.pixels import RestoreError
 
 

@@ -14,7 +14,7 @@ import pytest
 from mindrestore.cli import data as command
 from mindrestore.data.catalog import DatasetError
 from mindrestore.data.check import check_folder
-from mindrestore.data.images import write_image
+from mindrestore.images.write import write_image
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from mindrestore.data.copies import crop_images, noise_images
-from mindrestore.data.images import ImageError, read_image, write_image
 from mindrestore.data.locate import DatasetError
 from mindrestore.data.noise import add_noise, noise_rng
+from mindrestore.images.errors import ImageError
+from mindrestore.images.read import read_image
+from mindrestore.images.write import write_image
 
 
 def places(height, width):

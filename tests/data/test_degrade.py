@@ -20,8 +20,10 @@ from mindrestore.data.degrade import (
     smooth_noise,
     transmission,
 )
-from mindrestore.data.images import ImageError, read_rgb, write_image
 from mindrestore.data.synth import SynthOptions, synthesize
+from mindrestore.images.errors import ImageError
+from mindrestore.images.read import read_rgb
+from mindrestore.images.write import write_image
 
 
 def rng(seed=0):

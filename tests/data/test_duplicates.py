@@ -10,9 +10,10 @@ import pytest
 
 from mindrestore.cli.main import main
 from mindrestore.data.duplicates import Limits, find_duplicates
-from mindrestore.data.images import read_image, write_image
 from mindrestore.data.scenes import write_scenes
 from mindrestore.errors import MindRestoreError
+from mindrestore.images.read import read_image
+from mindrestore.images.write import write_image
 
 SIZE = 400, 300
 

@@ -7,9 +7,9 @@ import pytest
 
 from mindrestore.data.catalog import CATALOG, DatasetError, find_pairs, find_parts, find_sets, find_split
 from mindrestore.data.check import check_folder
-from mindrestore.data.images import write_image
-from mindrestore.data.matlab import MatlabError, write_variables
 from mindrestore.data.pairing import PairingError
+from mindrestore.images.matlab import MatlabError, write_variables
+from mindrestore.images.write import write_image
 
 RAIN_SETS = ["Test100", "Rain100H", "Rain100L", "Test2800", "Test1200"]
 

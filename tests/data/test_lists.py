@@ -7,7 +7,6 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from mindrestore.data.images import write_image
 from mindrestore.data.lists import Row, read_list, read_rows, write_list
 from mindrestore.data.locate import DatasetError
 from mindrestore.data.make_lists import (
@@ -21,6 +20,7 @@ from mindrestore.data.make_lists import (
     list_pairs,
 )
 from mindrestore.data.pairing import PairingError
+from mindrestore.images.write import write_image
 
 
 def touch(root, *names):

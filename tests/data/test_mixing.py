@@ -11,9 +11,10 @@ import pytest
 
 from mindrestore.cli.main import main
 from mindrestore.data.catalog import DatasetError
-from mindrestore.data.images import read_image, write_image
 from mindrestore.data.mixing import mixed_order, mixed_pairs, source_shares
 from mindrestore.data.pipeline import TrainLoader
+from mindrestore.images.read import read_image
+from mindrestore.images.write import write_image
 from mindrestore.recipes.load import load_recipe
 from mindrestore.recipes.schema import DataConfig, RecipeError, SourceConfig
 

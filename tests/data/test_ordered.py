@@ -7,9 +7,9 @@ import pytest
 
 from mindrestore.data.catalog import DatasetError, find_pairs, find_split
 from mindrestore.data.check import check_folder
-from mindrestore.data.images import write_image
 from mindrestore.data.ordered import pair_in_order
 from mindrestore.data.pairing import PairingError
+from mindrestore.images.write import write_image
 
 FOG = [f"aachen_{scene:06d}_000019_leftImg8bit" for scene in range(4)]
 DENSITIES = ("0.005", "0.01", "0.02")

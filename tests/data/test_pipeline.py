@@ -8,10 +8,11 @@ from PIL import Image
 
 from mindrestore.data.catalog import DatasetError, find_pairs
 from mindrestore.data.check import check_folder
-from mindrestore.data.images import ImageError, write_image
 from mindrestore.data.pairing import Pair
 from mindrestore.data.pipeline import Batch, ProgressiveLoader, TrainLoader, mix
 from mindrestore.data.source import ImageCache
+from mindrestore.images.errors import ImageError
+from mindrestore.images.write import write_image
 from mindrestore.recipes.schema import DataConfig, MixupConfig, PasteConfig
 
 

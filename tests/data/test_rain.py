@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from mindrestore.data.catalog import DatasetError, find_pairs
-from mindrestore.data.images import read_image, read_rgb, write_image
 from mindrestore.data.rain import Rain, RainRanges, add_rain, draw_rain, streak_field
 from mindrestore.data.scenes import render_scene
 from mindrestore.data.synth import SynthOptions, degraded_scenes, synthesize
+from mindrestore.images.read import read_image, read_rgb
+from mindrestore.images.write import write_image
 
 
 def rng(seed=0):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mindrestore.data.images import read_depth, read_rgb
 from mindrestore.data.raycast import Camera, Light, Shape, render
 from mindrestore.data.scenes import FAR, render_scene, write_scenes
 from mindrestore.data.textures import PATTERNS, Texture, noise, paint
 from mindrestore.errors import MindRestoreError
+from mindrestore.images.read import read_depth, read_rgb
 
 GREY = Texture("plain", np.full((1, 3), 0.5, np.float32))
 SUN = Light((0.0, 1.0, 0.0), True, (0.6, 0.6, 0.6), (0.4, 0.4, 0.4), np.full((2, 3), 0.7))

@@ -9,9 +9,11 @@ import pytest
 
 from mindrestore.cli import data as command
 from mindrestore.data.catalog import DatasetError, find_pairs
-from mindrestore.data.images import ImageError, read_image, write_image
 from mindrestore.data.pairing import PairingError
 from mindrestore.data.sidd import PatchOptions, cut_patches
+from mindrestore.images.errors import ImageError
+from mindrestore.images.read import read_image
+from mindrestore.images.write import write_image
 
 SCENES = ("0001_001_S6_00100_00060_3200_L", "0002_001_S6_00100_00020_3200_N")
 

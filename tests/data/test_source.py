@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from mindrestore.data import source
-from mindrestore.data.images import write_image
 from mindrestore.data.source import ImageCache
+from mindrestore.images.write import write_image
 
 
 def test_cache_drops_the_image_used_longest_ago(tmp_path, monkeypatch):

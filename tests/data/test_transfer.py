@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mindrestore.data.images import read_image, write_image
 from mindrestore.data.transfer import RSID_TO_NID, TransferError, tone_table, transfer_channels, transfer_folder
+from mindrestore.images.read import read_image
+from mindrestore.images.write import write_image
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from mindspore import nn, ops
 
-from mindrestore.data.images import read_image, write_image
+from mindrestore.images.read import read_image
+from mindrestore.images.write import write_image
 from mindrestore.inference.engines import MindIREngine
 from mindrestore.inference.export_form import Form
 from mindrestore.inference.exporter import export_cell

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from tiny import TinyNet, l1_objective, tiny_recipe
 
-from mindrestore.data.images import write_image
 from mindrestore.data.pairing import Pair
 from mindrestore.data.pipeline import ProgressiveLoader
 from mindrestore.engine.state import read_state
 from mindrestore.engine.trainer import Trainer
 from mindrestore.errors import MindRestoreError
+from mindrestore.images.write import write_image
 
 # 7 pairs: epochs 1-2 have 3 batches of 2 patches of 8 pixels, epoch 3 has 7 of 1 of 12, later ones 2 of 3 of 16
 STAGES = {"epoch_chg": [2, 3, 5], "patch_sizes": [8, 12, 16], "batch_sizes": [2, 1, 3]}

@@ -9,8 +9,6 @@ import cv2
 import numpy as np
 import pytest
 
-from mindrestore.data.images import read_rgb, write_image
-from mindrestore.data.matlab import write_variables
 from mindrestore.data.noise import add_noise, noise_rng
 from mindrestore.data.pairing import Pair
 from mindrestore.evaluation import metrics
@@ -18,6 +16,9 @@ from mindrestore.evaluation.evaluator import EvaluationError, evaluate_pairs, ev
 from mindrestore.evaluation.protocol import ProtocolError, get_protocol
 from mindrestore.evaluation.report import write_csv
 from mindrestore.evaluation.sets import NamedSet, TestSet
+from mindrestore.images.matlab import write_variables
+from mindrestore.images.read import read_rgb
+from mindrestore.images.write import write_image
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import re
 import numpy as np
 import pytest
 
-from mindrestore.data.images import read_rgb
 from mindrestore.evaluation.evaluator import Evaluation, Failure, Row, SetsEvaluation
 from mindrestore.evaluation.pictures import side_by_side
 from mindrestore.evaluation.protocol import get_protocol
@@ -22,6 +21,7 @@ from mindrestore.evaluation.report import (
     write_json,
     write_sets,
 )
+from mindrestore.images.read import read_rgb
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mindrestore.data.catalog import DatasetError
-from mindrestore.data.images import write_image
 from mindrestore.data.pairing import PairingError
 from mindrestore.evaluation.sets import TestSet
+from mindrestore.images.write import write_image
 from mindrestore.recipes.load import load_recipe
 
 FIVE = ["Test100", "Rain100H", "Rain100L", "Test2800", "Test1200"]

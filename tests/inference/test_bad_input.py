@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindrestore.data.images import read_image, write_image
+from mindrestore.images.read import read_image
+from mindrestore.images.write import write_image
 from mindrestore.inference import files, planning
 from mindrestore.inference.files import restore_files
 from mindrestore.inference.pixels import RestoreError

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from mindrestore.data.images import read_image
 from mindrestore.errors import MindRestoreError
+from mindrestore.images.read import read_image
 from mindrestore.inference.benchmarks import is_benchmark, restore_benchmark
 
 BOXES = 20

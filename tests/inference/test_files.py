@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindrestore.data.images import read_image, write_image
+from mindrestore.images.read import read_image
+from mindrestore.images.write import write_image
 from mindrestore.inference.files import restore_files
 from mindrestore.inference.pixels import RestoreError
 from mindrestore.inference.planning import published_photos

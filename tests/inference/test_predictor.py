@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 import mindrestore
-from mindrestore.data.images import read_image, write_image
+from mindrestore.images.read import read_image
+from mindrestore.images.write import write_image
 from mindrestore.inference import predictor as module
 from mindrestore.inference.files import RestoreSummary
 from mindrestore.inference.predictor import MPRPredictor

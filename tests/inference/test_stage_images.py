@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mindrestore.cli.main import main
-from mindrestore.data.images import read_rgb, write_image
+from mindrestore.images.read import read_rgb
+from mindrestore.images.write import write_image
 from mindrestore.inference.restorer import RestoreError, Restorer
 from mindrestore.inference.stages import restore_stages, uncertainty_grey, uncertainty_picture
 from mindrestore.models.registry import create_model, model_spec

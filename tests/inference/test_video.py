@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mindrestore.data.images import write_image
+from mindrestore.images.write import write_image
 from mindrestore.inference.files import restore_files
 from mindrestore.inference.pixels import RestoreError
 from mindrestore.inference.video import restore_video

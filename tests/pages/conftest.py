@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from parsed import NAMES
 
-from mindrestore.data.images import write_image
 from mindrestore.data.pairing import Pair
 from mindrestore.evaluation.evaluator import Evaluation, evaluate_pairs
 from mindrestore.evaluation.report import write_csv, write_json
+from mindrestore.images.write import write_image
 from mindrestore.pages.evaluation import write_evaluation_page
 
 

@@ -12,10 +12,10 @@ import pytest
 from parsed import NAMES, Page
 
 from mindrestore.cli.main import main
-from mindrestore.data.images import read_image
 from mindrestore.evaluation.evaluator import evaluate_sets
 from mindrestore.evaluation.report import write_sets
 from mindrestore.evaluation.sets import NamedSet
+from mindrestore.images.read import read_image
 
 FACTORS = {"weak": 1.2, "strong": 1.7}
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from parsed import NAMES, Page
 
-from mindrestore.data.images import read_image
 from mindrestore.data.pairing import Pair
 from mindrestore.evaluation.evaluator import evaluate_sets
 from mindrestore.evaluation.pictures import copy_size, error_colours, error_map, write_copy
 from mindrestore.evaluation.report import write_sets
 from mindrestore.evaluation.sets import NamedSet
+from mindrestore.images.read import read_image
 from mindrestore.pages.evaluation import write_evaluation_page
 from mindrestore.pages.html import address, render_page
 from mindrestore.pages.scores import ReportError, read_report

@@ -9,7 +9,8 @@ import pytest
 from parsed import Page
 
 from mindrestore.cli.main import main
-from mindrestore.data.images import read_image, read_rgb, write_image
+from mindrestore.images.read import read_image, read_rgb
+from mindrestore.images.write import write_image
 from mindrestore.inference.files import restore_files
 from mindrestore.inference.planning import plan_jobs
 from mindrestore.pages.restored import write_restored_page

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from browser import PHONE, open_page, resize
-from mindrestore.data.images import write_image
+from mindrestore.images.write import write_image
 from mindrestore.pages.html import Choice, Layer, render_page, slider
 
 pytest.importorskip("selenium", reason="selenium is absent; pip install mindrestore[test]")

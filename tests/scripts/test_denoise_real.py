@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mindrestore.data.images import write_image
+from mindrestore.images.write import write_image
 
 ROOT = Path(__file__).resolve().parents[2]
 OVERRIDES = (

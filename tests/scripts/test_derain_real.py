@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mindrestore.data.images import write_image
+from mindrestore.images.write import write_image
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = "model.hyper={n_feat: 8, scale_unetfeats: 4, scale_orsnetfeats: 4, num_cab: 1}"

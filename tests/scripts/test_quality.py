@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import yaml
 
-from mindrestore.data.images import read_rgb, to_float, write_image
 from mindrestore.evaluation.protocol import get_protocol
+from mindrestore.images.pixels import to_float
+from mindrestore.images.read import read_rgb
+from mindrestore.images.write import write_image
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindrestore.data.images import read_rgb
+from mindrestore.images.read import read_rgb
 
 ROOT = Path(__file__).resolve().parents[2]
 LICENCE = "Released under https://creativecommons.org/licenses/by/2.0/"

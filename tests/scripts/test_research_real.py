@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mindrestore.data.images import write_image
+from mindrestore.images.write import write_image
 
 ROOT = Path(__file__).resolve().parents[2]
 HAZE = ("sots_indoor", "sots_outdoor", "reside6k_outdoor", "ihaze_small", "nh_haze_half", "ntire26_night_half")

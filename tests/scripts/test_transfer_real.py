@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mindrestore.data.images import write_image
+from mindrestore.images.write import write_image
 from mindrestore.models.vgg import VGGFeatures, last_tap
 from mindrestore.weights.convert import save_weights
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindrestore.data.photos import read_photo
 from mindrestore.errors import MindRestoreError
+from mindrestore.images.photos import read_photo
 from mindrestore.inference.trained import Trained
 from mindrestore.serve.jobs import Job
 from mindrestore.serve.limits import ServeError, UnrestoredError, WorkerError

@@ -19,8 +19,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from browser import PHONE, resize
-from mindrestore.data.images import read_image, write_image
-from mindrestore.data.photos import read_photo
+from mindrestore.images.photos import read_photo
+from mindrestore.images.read import read_image
+from mindrestore.images.write import write_image
 from mindrestore.inference.restorer import Restorer
 from mindrestore.models.registry import create_model
 from mindrestore.weights.convert import save_weights

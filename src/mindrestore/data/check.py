@@ -8,10 +8,11 @@ from pathlib import Path
 
 from mindrestore.data.catalog import CATALOG, SPLITS, DatasetError, Found, dataset_name, find_parts
 from mindrestore.data.dnd import BOXES, PHOTOGRAPHS, cut_boxes, find_dnd, read_boxes, read_photograph
-from mindrestore.data.images import ImageError, read_image
 from mindrestore.data.locate import joining
 from mindrestore.data.pairing import PairingError
 from mindrestore.files import PathLike
+from mindrestore.images.errors import ImageError
+from mindrestore.images.read import read_image
 
 Progress = Callable[[Iterable], Iterable]
 

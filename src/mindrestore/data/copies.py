@@ -9,11 +9,13 @@ from typing import Callable
 import numpy as np
 
 from mindrestore.data.destinations import refuse_existing, refuse_one_name
-from mindrestore.data.images import ImageError, list_images, read_image, write_image
 from mindrestore.data.locate import DatasetError
 from mindrestore.data.noise import add_noise, noise_rng
 from mindrestore.data.transforms import centre_crop
 from mindrestore.files import PathLike
+from mindrestore.images.errors import ImageError
+from mindrestore.images.read import list_images, read_image
+from mindrestore.images.write import write_image
 
 
 def crop_images(folder: PathLike, out: PathLike, multiple: int = 8, *, overwrite: bool = False) -> Iterator[Path]:

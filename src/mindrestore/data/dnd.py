@@ -13,8 +13,8 @@ import numpy as np
 
 from mindrestore.data.layouts import CATALOG
 from mindrestore.data.locate import locate
-from mindrestore.data.matlab import MatlabError, read_variables, write_variables
 from mindrestore.files import PathLike
+from mindrestore.images.matlab import MatlabError, read_variables, write_variables
 
 PHOTOGRAPHS, BOXES = 50, 20
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mindrestore.data.images import list_images, read_rgb
 from mindrestore.errors import MindRestoreError
 from mindrestore.files import PathLike
+from mindrestore.images.read import list_images, read_rgb
 
 _SMALL, _LOW = 32, 8  # side of the grey copy, and of the square of frequencies kept (pixels)
 _PLAIN = 2.0  # grey levels of deviation below which an image has no structure to compare

@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
-from mindrestore.data.images import SUFFIXES
-from mindrestore.data.matlab import MatlabError, block_paths
 from mindrestore.data.ordered import pair_in_order
 from mindrestore.data.pairing import Pair, Pairing, PairingError, pair_folders
 from mindrestore.files import natural_key
+from mindrestore.images.matlab import MatlabError, block_paths
+from mindrestore.images.read import SUFFIXES
 
 _NOISY_WORD, _CLEAR_WORD = "NOISY_SRGB", "GT_SRGB"
 _SCENES = "[0-9][0-9][0-9][0-9]_[0-9][0-9][0-9]_*"

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mindrestore.data.forms import FORMS
-from mindrestore.data.images import list_images
 from mindrestore.data.layouts import CATALOG, DatasetSpec
 from mindrestore.errors import MindRestoreError
+from mindrestore.images.read import list_images
 
 SPLIT_FOLDERS = {
     "train": ("train", "training"),

@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mindrestore.data.images import ImageError, list_images
 from mindrestore.data.lists import Row
 from mindrestore.data.locate import DatasetError
 from mindrestore.data.pairing import Pair, name_some, pair_folders, require_partners
 from mindrestore.data.source import ImageCache, read_pair
 from mindrestore.files import PathLike, natural_key
+from mindrestore.images.errors import ImageError
+from mindrestore.images.read import list_images
 
 Progress = Callable[[Iterable], Iterable]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mindrestore.data.images import list_images
 from mindrestore.data.pairing import Pair, Pairing, PairingError, pair_folders
 from mindrestore.files import PathLike
+from mindrestore.images.read import list_images
 
 
 def pair_in_order(input_dir: PathLike, target_dir: PathLike, versions: int = 1) -> Pairing:

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mindrestore.data.images import list_images
 from mindrestore.errors import MindRestoreError
 from mindrestore.files import PathLike
+from mindrestore.images.read import list_images
 
 _INPUT_WORDS = "hazy|haze|foggy|input|rain|rainy|blur|blurry|noisy|lq"
 _TARGET_WORDS = "gt|clear|clean|target|norain|sharp|hq"

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from mindrestore.data.destinations import refuse_existing
-from mindrestore.data.images import write_image
 from mindrestore.data.raycast import Camera, Light, Shape, render
 from mindrestore.data.textures import Texture
 from mindrestore.errors import MindRestoreError
 from mindrestore.files import PathLike
+from mindrestore.images.write import write_image
 
 # A 16-bit file in millimetres ends here; sky and everything farther get this distance.
 FAR = 65.535

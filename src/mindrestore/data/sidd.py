@@ -10,11 +10,14 @@ from typing import Callable, NamedTuple
 import numpy as np
 
 from mindrestore.data.catalog import DatasetError
-from mindrestore.data.images import ImageError, read_image, to_float, write_image
-from mindrestore.data.matlab import block_paths, write_variables
 from mindrestore.data.pairing import Pair
 from mindrestore.data.source import read_pair
 from mindrestore.files import PathLike
+from mindrestore.images.errors import ImageError
+from mindrestore.images.matlab import block_paths, write_variables
+from mindrestore.images.pixels import to_float
+from mindrestore.images.read import read_image
+from mindrestore.images.write import write_image
 
 Restore = Callable[[np.ndarray], np.ndarray]
 

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Callable, NamedTuple
 
 import numpy as np
 
-from mindrestore.data.images import ImageError, read_image, to_float
 from mindrestore.data.noise import add_noise
 from mindrestore.data.pairing import Pair
 from mindrestore.data.transfer import transfer_channels
 from mindrestore.data.transforms import centre_crop, make_patch, paste_clear
+from mindrestore.images.errors import ImageError
+from mindrestore.images.pixels import to_float
+from mindrestore.images.read import read_image
 
 if TYPE_CHECKING:
     from mindrestore.recipes.schema import PasteConfig

@@ -12,11 +12,14 @@ import numpy as np
 from mindrestore.data.catalog import DatasetError
 from mindrestore.data.degrade import HazeRanges, add_haze, draw_haze, fill_unknown, plausible_depth
 from mindrestore.data.destinations import refuse_existing, refuse_one_name
-from mindrestore.data.images import ImageError, list_images, read_depth, read_image, to_float, write_image
 from mindrestore.data.lists import Row, write_list
 from mindrestore.data.rain import RainRanges, add_rain, draw_rain
 from mindrestore.data.scenes import render_scene
 from mindrestore.files import PathLike
+from mindrestore.images.errors import ImageError
+from mindrestore.images.pixels import to_float
+from mindrestore.images.read import list_images, read_depth, read_image
+from mindrestore.images.write import write_image
 
 _DEPTH_SUFFIXES = (".png", ".npy", ".tif", ".tiff")
 

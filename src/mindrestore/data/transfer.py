@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mindrestore.data.images import list_images, read_image, write_image
 from mindrestore.errors import MindRestoreError
 from mindrestore.files import PathLike
+from mindrestore.images.read import list_images, read_image
+from mindrestore.images.write import write_image
 
 RSID_TO_NID = (1.90, 1.91, 1.91)  # exponents of red, green and blue, as published
 

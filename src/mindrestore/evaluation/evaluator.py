@@ -12,7 +12,6 @@ from typing import Callable
 import numpy as np
 from tqdm import tqdm
 
-from mindrestore.data.images import to_float
 from mindrestore.data.noise import add_noise, noise_rng
 from mindrestore.data.pairing import Pair
 from mindrestore.data.source import read_pair
@@ -22,6 +21,7 @@ from mindrestore.evaluation.pictures import Gallery
 from mindrestore.evaluation.protocol import Protocol, get_protocol
 from mindrestore.evaluation.sets import NamedSet
 from mindrestore.files import PathLike
+from mindrestore.images.pixels import to_float
 
 Restore = Callable[[np.ndarray], np.ndarray]
 

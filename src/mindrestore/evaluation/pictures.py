@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mindrestore.data.images import write_image
 from mindrestore.evaluation.report import caption
 from mindrestore.files import PathLike, write_bytes
+from mindrestore.images.write import write_image
 
 if TYPE_CHECKING:
     from mindrestore.evaluation.evaluator import Row

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mindrestore.data.catalog import CATALOG, DatasetError, dataset_name, find_pairs, find_sets
-from mindrestore.data.images import list_images
 from mindrestore.data.pairing import Pair
 from mindrestore.evaluation.protocol import Protocol, get_protocol
 from mindrestore.files import PathLike
+from mindrestore.images.read import list_images
 from mindrestore.recipes.schema import EvalSetConfig, Recipe
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from tqdm import tqdm
 
 from mindrestore.data.dnd import Box, cut_boxes, find_dnd, read_boxes, read_photograph, write_result
-from mindrestore.data.images import write_image
-from mindrestore.data.matlab import block_name
 from mindrestore.data.sidd import restore_blocks
 from mindrestore.files import PathLike
+from mindrestore.images.matlab import block_name
+from mindrestore.images.write import write_image
 from mindrestore.inference.files import PhotoFunction, RestoreSummary, restore_each
 
 _SIDD_BLOCKS = "ValidationNoisyBlocksSrgb.mat"

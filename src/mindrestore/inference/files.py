@@ -13,10 +13,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from mindrestore.data.images import read_rgb, write_image
-from mindrestore.data.photos import PHOTO_SUFFIXES, Photo, read_photo, write_photo
 from mindrestore.errors import MindRestoreError, first_line
 from mindrestore.files import PathLike
+from mindrestore.images.photos import PHOTO_SUFFIXES, Photo, read_photo, write_photo
+from mindrestore.images.read import read_rgb
+from mindrestore.images.write import write_image
 from mindrestore.inference.planning import VIDEO_SUFFIXES, Job, Plan, plan_jobs, refuse_replacing, require_writable
 from mindrestore.inference.video import restore_video
 

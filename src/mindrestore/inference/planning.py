@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Callable, NamedTuple
 
-from mindrestore.data.images import SUFFIXES, list_images
 from mindrestore.files import PathLike, natural_key
+from mindrestore.images.read import SUFFIXES, list_images
 from mindrestore.inference.pixels import RestoreError
 
 # The published demo of MPRNet takes these, in this spelling; PaddleGAN's program takes .jpeg as well

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mindrestore.data.images import read_image, write_image
 from mindrestore.files import PathLike
+from mindrestore.images.read import read_image
+from mindrestore.images.write import write_image
 from mindrestore.inference.files import RestoreSummary, restore_each
 from mindrestore.inference.pixels import RestoreError
 from mindrestore.inference.planning import DEMO_SUFFIXES, published_photos

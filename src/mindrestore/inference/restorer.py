@@ -12,9 +12,9 @@ import cv2
 import mindspore as ms
 import numpy as np
 
-from mindrestore.data.images import to_float
 from mindrestore.engine import context
 from mindrestore.files import PathLike
+from mindrestore.images.pixels import to_float
 from mindrestore.inference.budget import Budget
 from mindrestore.inference.engines import CellEngine, Engine, EngineError, Size, engine_of, open_engine
 from mindrestore.inference.pixels import RestoreError, check_photo, pad_to, restore_as_given, to_type

@@ -9,8 +9,9 @@ import cv2
 import mindspore as ms
 import numpy as np
 
-from mindrestore.data.images import read_rgb, write_image
 from mindrestore.files import PathLike
+from mindrestore.images.read import read_rgb
+from mindrestore.images.write import write_image
 from mindrestore.inference.files import RestoreSummary, restore_each
 from mindrestore.inference.pixels import RestoreError, pad_to
 from mindrestore.inference.planning import plan_jobs

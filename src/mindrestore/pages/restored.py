@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mindrestore.data.images import ImageError, read_image
 from mindrestore.evaluation.pictures import copy_size, write_copy
 from mindrestore.files import PathLike
+from mindrestore.images.errors import ImageError
+from mindrestore.images.read import read_image
 from mindrestore.inference.files import RestoredFile, RestoreSummary
 from mindrestore.inference.planning import VIDEO_SUFFIXES
 from mindrestore.pages.files import write_page

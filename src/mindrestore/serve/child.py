@@ -17,8 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable
 
-from mindrestore.data.photos import read_photo, write_photo
 from mindrestore.errors import MindRestoreError
+from mindrestore.images.photos import read_photo, write_photo
 from mindrestore.inference.files import restore_each
 from mindrestore.inference.restorer import Restorer
 from mindrestore.serve.networks import Offer, all_tasks, find_offers

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mindrestore.data.photos import Photo, write_photo
+from mindrestore.images.photos import Photo, write_photo
 
 PREVIEW_SIDE = 2400  # pixels
 

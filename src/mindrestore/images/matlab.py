@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from mindrestore.data.images import ImageError
 from mindrestore.files import PathLike, replacing
+from mindrestore.images.errors import ImageError
 
 PUBLISHED_SHAPE = (40, 32, 256, 256, 3)
 

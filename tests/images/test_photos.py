@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from mindrestore.data.images import ImageError, read_image
-from mindrestore.data.photos import Photo, read_photo, write_photo
+from mindrestore.images.errors import ImageError
+from mindrestore.images.photos import Photo, read_photo, write_photo
+from mindrestore.images.read import read_image
 
 RGB_PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6" dc:title="Nebel"/></x:xmpmeta>'

@@ -15,8 +15,10 @@ import cv2
 import numpy as np
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
-from mindrestore.data.images import ImageError, read_image, turn_upright
 from mindrestore.files import PathLike, write_bytes
+from mindrestore.images.errors import ImageError
+from mindrestore.images.pixels import turn_upright
+from mindrestore.images.read import read_image
 
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 

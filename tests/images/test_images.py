@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from mindrestore.data.images import ImageError, list_images, read_depth, read_image, read_rgb, to_float, write_image
 from mindrestore.files import WriteError, write_bytes
+from mindrestore.images.errors import ImageError
+from mindrestore.images.pixels import to_float
+from mindrestore.images.read import list_images, read_depth, read_image, read_rgb
+from mindrestore.images.write import write_image
 
 
 @pytest.fixture

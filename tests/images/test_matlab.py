@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from mindrestore.data import matlab
 from mindrestore.data.catalog import DatasetError, find_pairs, find_sets
 from mindrestore.data.check import check_folder
 from mindrestore.data.dnd import Box, cut_boxes, find_dnd, read_boxes, read_photograph, write_result
-from mindrestore.data.images import ImageError, read_image
-from mindrestore.data.matlab import MatlabError, block_paths, read_block, read_variables, write_variables
 from mindrestore.data.sidd import restore_blocks
 from mindrestore.data.source import read_pair
+from mindrestore.images import matlab
+from mindrestore.images.errors import ImageError
+from mindrestore.images.matlab import MatlabError, block_paths, read_block, read_variables, write_variables
+from mindrestore.images.read import read_image
 
 SHAPE = (2, 3, 8, 10, 3)
 

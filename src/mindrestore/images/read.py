@@ -1,4 +1,4 @@
-"""Read and write image files: any common kind in, RGB arrays out, and never half a file on disk."""
+"""Read image files of any common kind as upright RGB arrays."""
 
 from __future__ import annotations
 
@@ -9,20 +9,17 @@ import cv2
 import numpy as np
 from PIL import Image, ImageChops
 
-from mindrestore.errors import MindRestoreError
-from mindrestore.files import PathLike, natural_key, write_bytes
+from mindrestore.files import PathLike, natural_key
+from mindrestore.images.errors import ImageError
+from mindrestore.images.matlab import read_block
+from mindrestore.images.pixels import to_float, turn_upright
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 
 _ORIENTATION_TAG = 274
 _BITS_TAG = 258
-_JPEG_QUALITY = 95
 # What Pillow's decoders raise on damaged files; anything else is a defect of this module and must show as one.
 _DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
-
-
-class ImageError(MindRestoreError):
-    """Report an image file that cannot be read or written, with its name, the reason and the fix."""
 
 
 def list_images(folder: PathLike, *, recursive: bool = False) -> list[Path]:
@@ -63,8 +60,6 @@ def read_image(path: PathLike) -> np.ndarray:
     """
     path = Path(path)
     if path.parent.suffix.lower() == ".mat":
-        from mindrestore.data.matlab import read_block  # that module needs this one
-
         return read_block(path)
     data = _read_bytes(path)
     try:
@@ -125,52 +120,6 @@ def read_depth(path: PathLike) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def to_float(image: np.ndarray) -> np.ndarray:
-    """Bring integer pixels to [0, 1].
-
-    Args:
-        image: uint8, uint16 or floating-point array of any shape.
-
-    Returns:
-        float32 array of the same shape; floating-point input keeps its values.
-
-    Raises:
-        ImageError: If the array has another type.
-    """
-    if image.dtype == np.uint8:
-        return image.astype(np.float32) / np.float32(255)
-    if image.dtype == np.uint16:
-        return image.astype(np.float32) / np.float32(65535)
-    if np.issubdtype(image.dtype, np.floating):
-        return image.astype(np.float32)
-    raise ImageError(f"pixels of type {image.dtype} are not supported; give uint8, uint16 or floating point")
-
-
-def write_image(path: PathLike, array: np.ndarray) -> None:
-    """Write an image in one step: the file is complete or absent, and an old one survives a failure.
-
-    Args:
-        path: Destination; its suffix chooses the format. Missing folders are made.
-        array: (H, W, 3) RGB or (H, W) grey; uint8, uint16, or floating point in [0, 1], which is clipped and
-            rounded to 8 bits. JPEG, BMP and WebP keep 8 bits of 16.
-
-    Raises:
-        ImageError: If the values, the format, the folder or the disk do not allow it.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise ImageError(f"{path}: cannot write {path.suffix or 'a file without suffix'}; use one of {SUFFIXES}")
-    pixels = _to_pixels(path, array)
-    if pixels.dtype == np.uint16 and path.suffix.lower() not in (".png", ".tif", ".tiff"):
-        pixels = np.round(pixels / 257.0).astype(np.uint8)
-    if pixels.ndim == 3:
-        pixels = np.ascontiguousarray(pixels[..., ::-1])  # OpenCV writes BGR
-    done, data = cv2.imencode(path.suffix.lower(), pixels, _encoder_options(path))
-    if not done:
-        raise ImageError(f"{path}: the encoder refused an array of shape {array.shape}; check its size")
-    write_bytes(path, data.tobytes())
-
-
 def _read_bytes(path: Path) -> bytes:
     try:
         data = path.read_bytes()
@@ -210,43 +159,3 @@ def _to_rgb8(image: Image.Image) -> np.ndarray:
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return np.array(image.convert("RGB"))
-
-
-def turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Undo the EXIF orientation: the numbers 1 to 8 are the flips and turns of the square.
-
-    Args:
-        pixels: (H, W, C).
-        orientation: Value of the EXIF tag.
-
-    Returns:
-        The upright image; 5 to 8 exchange height and width.
-    """
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.transpose(1, 0, 2)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
-
-
-def _to_pixels(path: Path, array: np.ndarray) -> np.ndarray:
-    array = np.asarray(array)
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[..., 0]
-    if array.size == 0 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)):
-        raise ImageError(f"{path}: shape {array.shape} is no image; expected (H, W, 3) or (H, W)")
-    if array.dtype in (np.uint8, np.uint16):
-        return array
-    if not np.issubdtype(array.dtype, np.floating):
-        raise ImageError(f"{path}: pixels of type {array.dtype}; give uint8, uint16 or floating point in [0, 1]")
-    if not np.isfinite(array).all():
-        raise ImageError(f"{path}: the image holds NaN or infinite values; nothing was written")
-    return np.round(np.clip(array, 0.0, 1.0) * 255.0).astype(np.uint8)
-
-
-def _encoder_options(path: Path) -> list[int]:
-    if path.suffix.lower() in (".jpg", ".jpeg"):
-        return [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    return []

@@ -1,0 +1,1 @@
+"""Photographs and their files: read, write, and keep what belongs to a picture."""
