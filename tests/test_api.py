@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mindrestore import api
-from mindrestore.api import Trained, validation
+from mindrestore import api, training
+from mindrestore.api import Trained
 from mindrestore.cli.main import main
 from mindrestore.data.catalog import find_pairs
 from mindrestore.errors import MindRestoreError
@@ -17,6 +17,7 @@ from mindrestore.images.write import write_image
 from mindrestore.inference.restorer import Restorer
 from mindrestore.models.registry import create_model
 from mindrestore.recipes.load import load_recipe
+from mindrestore.training import validation
 from mindrestore.weights.convert import save_weights
 from mindrestore.weights.errors import WeightError
 from mindrestore.weights.files import read_weights
@@ -174,7 +175,7 @@ def test_training_starts_from_weights_that_ship_by_their_name(ship, tiny_data, t
         def fit(self, resume):
             return None
 
-    monkeypatch.setattr(api, "Trainer", Noting)
+    monkeypatch.setattr(training, "Trainer", Noting)
     words = [f"data.root={tiny_data}", "model.weights=derain_free", "data.patch_size=32"]
     own = [*words, "data.dataset=auto", "data.val_split=test", "data.val_crop=null"]
     api.train(load_recipe("mprnet/deraining", own), run_dir=tmp_path / "run")

@@ -31,6 +31,7 @@ ROWS = (
     "pages",
     "serve",
     "cloud",
+    "training",
     "api",
     "cli",
 )

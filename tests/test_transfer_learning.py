@@ -15,6 +15,7 @@ from mindrestore.images.write import write_image
 from mindrestore.models.registry import create_model
 from mindrestore.models.vgg import VGGFeatures, last_tap
 from mindrestore.recipes.load import load_recipe
+from mindrestore.training import load_start
 from mindrestore.weights.convert import load_weights, save_weights
 
 
@@ -40,28 +41,26 @@ def folders(tmp_path_factory):
 
 def test_the_log_says_whether_there_is_transfer_learning(vgg_file):
     net = create_model("mpilnet")
-    (line,) = api._load_start(net, load_recipe("mpilnet/nh_haze").model)
+    (line,) = load_start(net, load_recipe("mpilnet/nh_haze").model)
     assert line.startswith("warning: NO TRANSFER LEARNING")
     assert "model.encoder_weights=FILE" in line
-    (line,) = api._load_start(net, load_recipe("mpilnet/nh_haze", [f"model.encoder_weights={vgg_file}"]).model)
+    (line,) = load_start(net, load_recipe("mpilnet/nh_haze", [f"model.encoder_weights={vgg_file}"]).model)
     assert line == f"encoder: vgg16 from {vgg_file}, 26 tensors"
     expected = np.load(vgg_file)
     parameters = dict(net.encoder_cells()[0].parameters_and_names())
     assert all(np.array_equal(parameters[name].asnumpy(), expected[name]) for name in expected.files)
-    assert api._load_start(create_model("aecrnet"), load_recipe("aecrnet/its").model) == []
+    assert load_start(create_model("aecrnet"), load_recipe("aecrnet/its").model) == []
 
 
 def test_contradictions_are_named(vgg_file):
     model = load_recipe("mpilnet/nh_haze", [f"model.encoder_weights={vgg_file}", "model.weights=x.ckpt"]).model
     with pytest.raises(MindRestoreError, match=r"model\.weights=x\.ckpt holds the encoder as well"):
-        api._load_start(None, model)
+        load_start(None, model)
     with pytest.raises(MindRestoreError, match="AECRNet has no VGG encoder"):
-        api._load_start(
-            create_model("aecrnet"), load_recipe("aecrnet/its", [f"model.encoder_weights={vgg_file}"]).model
-        )
+        load_start(create_model("aecrnet"), load_recipe("aecrnet/its", [f"model.encoder_weights={vgg_file}"]).model)
     frozen = load_recipe("mpilnet/nh_haze", ["model.hyper.freeze_encoder=true"])
     with pytest.raises(MindRestoreError, match="frozen and has random weights"):
-        api._load_start(create_model("mpilnet", **frozen.model.hyper), frozen.model)
+        load_start(create_model("mpilnet", **frozen.model.hyper), frozen.model)
 
 
 def test_the_encoder_is_a_group_of_its_own():

@@ -1,44 +1,31 @@
-"""The four verbs: train, evaluate, export, restore. The command line calls these and nothing else."""
+"""The four verbs: train, evaluate, export, restore."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Union
+from typing import Any, Union
 
-from mindrestore.data.catalog import DatasetError, find_pairs
-from mindrestore.data.lists import read_list
-from mindrestore.data.mixing import mixed_pairs
-from mindrestore.data.pairing import Pair
-from mindrestore.data.pipeline import ProgressiveLoader, TrainLoader
 from mindrestore.engine import context
-from mindrestore.engine.trainer import Trainer, TrainResult
+from mindrestore.engine.trainer import TrainResult
 from mindrestore.errors import MindRestoreError
 from mindrestore.evaluation.evaluator import Evaluation, SetsEvaluation, evaluate_pairs, evaluate_sets
-from mindrestore.evaluation.protocol import Protocol, get_protocol
+from mindrestore.evaluation.protocol import get_protocol
 from mindrestore.evaluation.published import write_published
 from mindrestore.evaluation.report import format_sets, format_table, write_csv, write_json, write_sets
-from mindrestore.evaluation.sets import NamedSet, TestSet, recipe_sets
+from mindrestore.evaluation.sets import NamedSet, TestSet
 from mindrestore.inference.benchmarks import is_benchmark, restore_benchmark
 from mindrestore.inference.export_form import FORMATS, ExportReport, Form, format_of
 from mindrestore.inference.exporter import export_model
 from mindrestore.inference.files import RestoreSummary, restore_files
-from mindrestore.inference.restorer import InTurn, Restorer
+from mindrestore.inference.restorer import InTurn
 from mindrestore.inference.trained import Trained
-from mindrestore.losses.objective import build_objective
-from mindrestore.losses.progressive import SMALLEST_SIDE
-from mindrestore.models.registry import create_model, model_spec
 from mindrestore.pages.evaluation import write_evaluation_page
 from mindrestore.pages.restored import write_restored_page
 from mindrestore.recipes.load import load_recipe, next_stage
-from mindrestore.recipes.schema import DataConfig, ModelConfig, Recipe
-from mindrestore.weights.convert import load_weights
-from mindrestore.weights.create import weights_for
-from mindrestore.weights.encoder import load_encoder, untrained_encoder
-
-if TYPE_CHECKING:
-    from mindspore import nn
+from mindrestore.recipes.schema import Recipe
+from mindrestore.training import make_trainer
 
 PathLike = Union[str, Path]
 
@@ -74,146 +61,13 @@ def train(recipe: Recipe | PathLike, *, resume: bool | str = "auto", run_dir: Pa
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe)
     folder = Path(run_dir or Path(recipe.output.root) / (recipe.output.name or recipe.name.replace("/", "_")))
-    result = _train_stage(recipe, resume, folder)
+    result = make_trainer(recipe, folder).fit(resume=resume)
     if recipe.then is None:
         return result
     # Rank 0 hands its weights to the others; for them the file may not be there yet.
     weights = str(Trained.of_run(folder).weights) if context.rank_and_world()[0] == 0 else None
     again = "auto" if resume is True else resume  # a run that stopped in its first stage has no state of the second
     return train(next_stage(recipe, weights), resume=again, run_dir=folder.with_name(f"{folder.name}_stage2"))
-
-
-def _train_stage(recipe: Recipe, resume: bool | str, folder: Path) -> TrainResult:
-    _check_start(recipe)
-    weights, hyper = weights_for(recipe.model.name, recipe.model.weights, recipe.model.hyper)  # shipped ones bring both
-    recipe = replace(recipe, model=replace(recipe.model, hyper=hyper))
-    pairs = training_pairs(recipe.data)
-    validate = validation(recipe)
-    context.setup(recipe.train.device, mode=recipe.train.mode, seed=recipe.train.seed)
-    rank, world = context.rank_and_world()
-    shared = {"config": recipe.data, "seed": recipe.train.seed, "rank": rank, "world": world}
-    if recipe.train.progressive:
-        loader = ProgressiveLoader(pairs, stages=recipe.train.progressive.stages, **shared)
-    else:
-        loader = TrainLoader(pairs, batch_size=recipe.train.batch_size, **shared)
-    net = create_model(recipe.model.name, **recipe.model.hyper)
-    notes = _load_start(net, replace(recipe.model, weights=weights))
-    objective = build_objective(recipe.loss, stages=model_spec(recipe.model.name).stages)
-    batches = {"loader": loader, "validate": validate}
-    trainer = Trainer(recipe, net=net, objective=objective, run_dir=folder, notes=notes, **batches)
-    return trainer.fit(resume=resume)
-
-
-def _load_start(net: nn.Cell, model: ModelConfig) -> list[str]:
-    """Load the weights that training starts from, those of a whole network or of its encoder; say so for the log."""
-    if model.weights and model.encoder_weights:
-        raise MindRestoreError(
-            f"model.weights={model.weights} holds the encoder as well; set model.encoder_weights to null"
-        )
-    if model.weights:
-        load_weights(net, model.weights)
-        return []
-    if model.encoder_weights:
-        return [load_encoder(net, model.encoder_weights)]
-    return [f"warning: {untrained_encoder(net)}"] if hasattr(net, "encoder_cells") else []
-
-
-def _check_start(recipe: Recipe) -> None:
-    """Refuse what cannot be trained, before any image is read."""
-    if recipe.data.root is None:
-        raise DatasetError(f"recipe {recipe.name}: data.root is not set; give the folder, as in data.root=FOLDER")
-    model, first = recipe.model, recipe.model.follows
-    if first and not model.weights and context.rank_and_world()[0] == 0:
-        example = f"{recipe.output.root}/{first.replace('/', '_')}/best.ckpt"
-        raise MindRestoreError(
-            f"recipe {recipe.name} goes on from the weights of {first}, and there are none; train {first} and give its "
-            f"weights, as in model.weights={example}, or take a recipe that trains both stages"
-        )
-    _check_patches(recipe)
-
-
-def _check_patches(recipe: Recipe) -> None:
-    """Refuse patch sizes that the network or a loss term cannot take."""
-    spec, stages = model_spec(recipe.model.name), recipe.train.progressive
-    key, sizes = ("train.progressive.patch_sizes", stages.patch_sizes) if stages else ("data.patch_size", ())
-    terms = recipe.loss.terms
-    least = max(spec.min_size, SMALLEST_SIDE if terms.get("pocl", {"weight": 0})["weight"] > 0 else 0)
-    for size in sizes or (recipe.data.patch_size,):
-        if size < least:
-            who = "loss term pocl" if least > spec.min_size else spec.name
-            raise MindRestoreError(f"patches of {size} pixels: {who} needs at least {least} a side; enlarge {key}")
-        if size % spec.size_multiple:
-            below = size - size % spec.size_multiple
-            raise MindRestoreError(
-                f"{key}: {spec.name} takes patches whose side is a multiple of {spec.size_multiple}, not {size}; "
-                f"choose {below} or {below + spec.size_multiple}"
-            )
-
-
-def training_pairs(data: DataConfig) -> list[Pair]:
-    """Find the pairs to train on: those of the list or the mix, where the recipe names one, else those of the data set.
-
-    Args:
-        data: The `data` section of a recipe, with a root.
-
-    Returns:
-        The pairs in the order of the list or of the files.
-
-    Raises:
-        DatasetError: The list or the folder cannot be used; the message names file and row.
-    """
-    if data.mix:
-        return mixed_pairs(data)
-    if data.train_list is None:
-        return find_pairs(data.dataset, data.root, data.train_split)
-    path = Path(data.train_list)
-    if not path.is_file():
-        path = Path(data.root) / data.train_list
-    return read_list(path, data.root, data.noise_range, data.noise_levels)
-
-
-def validation(recipe: Recipe) -> Callable[[nn.Cell], dict[str, float]] | None:
-    """Make the function that measures the network during training, on whole images or on the middle of each.
-
-    Args:
-        recipe: Names the pairs, the protocol, the largest side (`data.val_crop`) and the number of images.
-
-    Returns:
-        A function of the network that gives metric -> mean over the images; `None` when `train.val_every` is 0.
-
-    Raises:
-        MindRestoreError: The pairs or the protocol cannot be found: now, not after hours of training.
-    """
-    if recipe.train.val_every == 0:
-        return None
-    sets = recipe_sets(recipe) or [NamedSet("test", TestSet().pairs(recipe), recipe.validation.protocol)]
-    sets = [replace(entry, protocol=_watched(entry.protocol, recipe)) for entry in sets]
-    restorers: dict[nn.Cell, Restorer] = {}  # one per network: it compiles the network once
-
-    def validate(net: nn.Cell) -> dict[str, float]:
-        if net not in restorers:
-            restorers[net] = Restorer(recipe.model.name, net=net)
-        result = evaluate_sets(restorers[net].restore_float, sets, limit=recipe.validation.max_images)
-        if result.unmeasured:  # an average over other sets than before would choose the wrong weights
-            raise MindRestoreError("; ".join(f"{lost.name}: {lost.reason}" for lost in result.unmeasured))
-        if len(sets) == 1:
-            return result.mean
-        each = {f"{metric} {name}": mean for name, entry in result.sets.items() for metric, mean in entry.mean.items()}
-        return {**result.mean, **each}
-
-    return validate
-
-
-def _watched(name: str, recipe: Recipe) -> Protocol:
-    """Limit a protocol to what validation needs: CIEDE2000 and MS-SSIM take long and decide nothing there."""
-    protocol, best = get_protocol(name), recipe.validation.best_metric
-    if best not in protocol.names:
-        known = ", ".join(protocol.names)
-        raise MindRestoreError(
-            f"validation.best_metric={best}: protocol {protocol.name} has no such score, only {known}"
-        )
-    watched = tuple(metric for metric in protocol.names if metric in ("psnr", "ssim", best))
-    return replace(protocol, names=watched, centre_crop=recipe.data.val_crop or protocol.centre_crop)
 
 
 def evaluate(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tiny import TinyNet
 
-from mindrestore import api
+from mindrestore import api, training
 from mindrestore.engine.state import read_state
 from mindrestore.engine.trainer import Trainer
 from mindrestore.errors import MindRestoreError
@@ -24,7 +24,7 @@ def chain(tiny_data, tiny_overrides):
     """Return a recipe of two stages; the network is a tiny one."""
     rhythm = ["train.checkpoint_every=1", "train.checkpoint_unit=step", "train.val_every=3", "train.mode=pynative"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(api, "create_model", lambda name, **hyper: TinyNet())
+        patch.setattr(training, "create_model", lambda name, **hyper: TinyNet())
         yield load_recipe("quickstart", [f"data.root={tiny_data}", *tiny_overrides, *rhythm, THEN])
 
 
@@ -41,7 +41,7 @@ def stopping_at(monkeypatch, stage, step):
                 raise Stop
             super()._advance(*args)
 
-    monkeypatch.setattr(api, "Trainer", Stopping)
+    monkeypatch.setattr(training, "Trainer", Stopping)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_the_second_stage_starts_from_the_best_weights_of_the_first(chain, tmp_p
     written = load_recipe(tmp_path / "run_stage2")
     assert written.model.weights == str(tmp_path / "run/best.ckpt")
     assert (written.name, written.then, written.train.max_steps) == ("quickstart_stage2", None, 4)
-    monkeypatch.setattr(api, "Trainer", Trainer)
+    monkeypatch.setattr(training, "Trainer", Trainer)
     slow = load_recipe(tmp_path / "run_stage2", ["optim.lr=1e-12", "train.max_steps=1", "optim.weight_decay=0"])
     found = api.train(slow, run_dir=tmp_path / "still").run_dir
     best, after = TinyNet(seed=1), TinyNet(seed=2)

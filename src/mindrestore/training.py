@@ -1,0 +1,175 @@
+"""From a recipe to a training that is ready to begin: the checks, the pairs, the network and its validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mindrestore.data.catalog import DatasetError, find_pairs
+from mindrestore.data.lists import read_list
+from mindrestore.data.mixing import mixed_pairs
+from mindrestore.data.pairing import Pair
+from mindrestore.data.pipeline import ProgressiveLoader, TrainLoader
+from mindrestore.engine import context
+from mindrestore.engine.trainer import Trainer
+from mindrestore.errors import MindRestoreError
+from mindrestore.evaluation.evaluator import evaluate_sets
+from mindrestore.evaluation.protocol import Protocol, get_protocol
+from mindrestore.evaluation.sets import NamedSet, TestSet, recipe_sets
+from mindrestore.inference.restorer import Restorer
+from mindrestore.losses.objective import build_objective
+from mindrestore.losses.progressive import SMALLEST_SIDE
+from mindrestore.models.registry import create_model, model_spec
+from mindrestore.recipes.schema import DataConfig, ModelConfig, Recipe
+from mindrestore.weights.convert import load_weights
+from mindrestore.weights.create import weights_for
+from mindrestore.weights.encoder import load_encoder, untrained_encoder
+
+if TYPE_CHECKING:
+    from mindspore import nn
+
+
+def make_trainer(recipe: Recipe, folder: Path) -> Trainer:
+    """Build what one stage of a recipe trains; nothing is written yet.
+
+    Args:
+        recipe: The recipe; its `then` is left to the caller.
+        folder: Run folder.
+
+    Returns:
+        The trainer, whose `fit` does the work.
+
+    Raises:
+        MindRestoreError: Anything that the recipe, the data or the device lacks, by name.
+    """
+    check_start(recipe)
+    weights, hyper = weights_for(recipe.model.name, recipe.model.weights, recipe.model.hyper)  # shipped ones bring both
+    recipe = replace(recipe, model=replace(recipe.model, hyper=hyper))
+    pairs = training_pairs(recipe.data)
+    validate = validation(recipe)
+    context.setup(recipe.train.device, mode=recipe.train.mode, seed=recipe.train.seed)
+    rank, world = context.rank_and_world()
+    shared = {"config": recipe.data, "seed": recipe.train.seed, "rank": rank, "world": world}
+    if recipe.train.progressive:
+        loader = ProgressiveLoader(pairs, stages=recipe.train.progressive.stages, **shared)
+    else:
+        loader = TrainLoader(pairs, batch_size=recipe.train.batch_size, **shared)
+    net = create_model(recipe.model.name, **recipe.model.hyper)
+    notes = load_start(net, replace(recipe.model, weights=weights))
+    objective = build_objective(recipe.loss, stages=model_spec(recipe.model.name).stages)
+    batches = {"loader": loader, "validate": validate}
+    return Trainer(recipe, net=net, objective=objective, run_dir=folder, notes=notes, **batches)
+
+
+def load_start(net: nn.Cell, model: ModelConfig) -> list[str]:
+    """Load the weights that training starts from, those of a whole network or of its encoder; say so for the log."""
+    if model.weights and model.encoder_weights:
+        raise MindRestoreError(
+            f"model.weights={model.weights} holds the encoder as well; set model.encoder_weights to null"
+        )
+    if model.weights:
+        load_weights(net, model.weights)
+        return []
+    if model.encoder_weights:
+        return [load_encoder(net, model.encoder_weights)]
+    return [f"warning: {untrained_encoder(net)}"] if hasattr(net, "encoder_cells") else []
+
+
+def check_start(recipe: Recipe) -> None:
+    """Refuse what cannot be trained, before any image is read."""
+    if recipe.data.root is None:
+        raise DatasetError(f"recipe {recipe.name}: data.root is not set; give the folder, as in data.root=FOLDER")
+    model, first = recipe.model, recipe.model.follows
+    if first and not model.weights and context.rank_and_world()[0] == 0:
+        example = f"{recipe.output.root}/{first.replace('/', '_')}/best.ckpt"
+        raise MindRestoreError(
+            f"recipe {recipe.name} goes on from the weights of {first}, and there are none; train {first} and give its "
+            f"weights, as in model.weights={example}, or take a recipe that trains both stages"
+        )
+    _check_patches(recipe)
+
+
+def _check_patches(recipe: Recipe) -> None:
+    """Refuse patch sizes that the network or a loss term cannot take."""
+    spec, stages = model_spec(recipe.model.name), recipe.train.progressive
+    key, sizes = ("train.progressive.patch_sizes", stages.patch_sizes) if stages else ("data.patch_size", ())
+    terms = recipe.loss.terms
+    least = max(spec.min_size, SMALLEST_SIDE if terms.get("pocl", {"weight": 0})["weight"] > 0 else 0)
+    for size in sizes or (recipe.data.patch_size,):
+        if size < least:
+            who = "loss term pocl" if least > spec.min_size else spec.name
+            raise MindRestoreError(f"patches of {size} pixels: {who} needs at least {least} a side; enlarge {key}")
+        if size % spec.size_multiple:
+            below = size - size % spec.size_multiple
+            raise MindRestoreError(
+                f"{key}: {spec.name} takes patches whose side is a multiple of {spec.size_multiple}, not {size}; "
+                f"choose {below} or {below + spec.size_multiple}"
+            )
+
+
+def training_pairs(data: DataConfig) -> list[Pair]:
+    """Find the pairs to train on: those of the list or the mix, where the recipe names one, else those of the data set.
+
+    Args:
+        data: The `data` section of a recipe, with a root.
+
+    Returns:
+        The pairs in the order of the list or of the files.
+
+    Raises:
+        DatasetError: The list or the folder cannot be used; the message names file and row.
+    """
+    if data.mix:
+        return mixed_pairs(data)
+    if data.train_list is None:
+        return find_pairs(data.dataset, data.root, data.train_split)
+    path = Path(data.train_list)
+    if not path.is_file():
+        path = Path(data.root) / data.train_list
+    return read_list(path, data.root, data.noise_range, data.noise_levels)
+
+
+def validation(recipe: Recipe) -> Callable[[nn.Cell], dict[str, float]] | None:
+    """Make the function that measures the network during training, on whole images or on the middle of each.
+
+    Args:
+        recipe: Names the pairs, the protocol, the largest side (`data.val_crop`) and the number of images.
+
+    Returns:
+        A function of the network that gives metric -> mean over the images; `None` when `train.val_every` is 0.
+
+    Raises:
+        MindRestoreError: The pairs or the protocol cannot be found: now, not after hours of training.
+    """
+    if recipe.train.val_every == 0:
+        return None
+    sets = recipe_sets(recipe) or [NamedSet("test", TestSet().pairs(recipe), recipe.validation.protocol)]
+    sets = [replace(entry, protocol=_watched(entry.protocol, recipe)) for entry in sets]
+    restorers: dict[nn.Cell, Restorer] = {}  # one per network: it compiles the network once
+
+    def validate(net: nn.Cell) -> dict[str, float]:
+        if net not in restorers:
+            restorers[net] = Restorer(recipe.model.name, net=net)
+        result = evaluate_sets(restorers[net].restore_float, sets, limit=recipe.validation.max_images)
+        if result.unmeasured:  # an average over other sets than before would choose the wrong weights
+            raise MindRestoreError("; ".join(f"{lost.name}: {lost.reason}" for lost in result.unmeasured))
+        if len(sets) == 1:
+            return result.mean
+        each = {f"{metric} {name}": mean for name, entry in result.sets.items() for metric, mean in entry.mean.items()}
+        return {**result.mean, **each}
+
+    return validate
+
+
+def _watched(name: str, recipe: Recipe) -> Protocol:
+    """Limit a protocol to what validation needs: CIEDE2000 and MS-SSIM take long and decide nothing there."""
+    protocol, best = get_protocol(name), recipe.validation.best_metric
+    if best not in protocol.names:
+        known = ", ".join(protocol.names)
+        raise MindRestoreError(
+            f"validation.best_metric={best}: protocol {protocol.name} has no such score, only {known}"
+        )
+    watched = tuple(metric for metric in protocol.names if metric in ("psnr", "ssim", best))
+    return replace(protocol, names=watched, centre_crop=recipe.data.val_crop or protocol.centre_crop)
