@@ -1,11 +1,11 @@
-"""Measure how far tiles are from the whole image, on real photographs, with and without whole statistics.
+"""Measure how far tiles are from the whole image, on real photographs.
 
     python benchmarks/tiling.py --model mprnet_deraining --weights rain.ckpt --tiles 128 256 \\
         ../shared/data/rain100l/input/1.png ../shared/data/rain100l/input/15.png --out tiling.md
 
 Each image is restored whole, then in tiles of each size: PSNR and largest difference between the two results, beside
-the PSNR between result and photograph, which says how much the network changes at all. `--whole-statistics` is measured
-where the network can hold its averages. Prints one line per image, and a Markdown table of the means.
+the PSNR between result and photograph, which says how much the network changes at all. Prints one line per image, and a
+Markdown table of the means.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import argparse
 import json
 import statistics
 import sys
-import warnings
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
@@ -24,7 +23,6 @@ import numpy as np
 from mindrestore.cli.source import read_hyper
 from mindrestore.errors import MindRestoreError
 from mindrestore.images.read import read_rgb
-from mindrestore.inference.restorer import Restorer
 from mindrestore.inference.trained import Trained
 
 
@@ -34,16 +32,6 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return float("inf") if error == 0 else -10 * np.log10(error)
 
 
-def restorers(trained: Trained, tile: int) -> dict[str, Restorer]:
-    """Make the ways to restore in tiles that this network has."""
-    made = {"tiles": trained.restorer("CPU", tile)}
-    try:
-        made["whole statistics"] = trained.restorer("CPU", tile, whole_statistics=True)
-    except MindRestoreError as error:
-        print(f"note: {error}", file=sys.stderr)
-    return made
-
-
 def measure(trained: Trained, photos: list[Path], tiles: list[int], most: int) -> list[dict]:
     """Return one row per image, tile size and way."""
     whole = trained.restorer("CPU")
@@ -51,38 +39,37 @@ def measure(trained: Trained, photos: list[Path], tiles: list[int], most: int) -
     expected = {path: whole.restore_float(image) for path, image in images.items()}
     rows = []
     for tile in tiles:
-        for way, restore in restorers(trained, tile).items():
-            for path, image in images.items():
-                given = restore.restore_float(image)
-                row = {
-                    "model": trained.model,
-                    "image": path.name,
-                    "size": list(image.shape[:2]),
-                    "tile": restore.tiling.size,
-                    "way": way,
-                    "psnr": psnr(given, expected[path]),
-                    "largest": float(np.abs(given - expected[path]).max()),
-                    "change": psnr(expected[path], image),
-                }
-                rows.append(row)
-                print(
-                    f"{row['image']:14} tile {row['tile']:4} {way:17} {row['psnr']:6.1f} dB, largest "
-                    f"{row['largest']:.3f}; the network changes the photograph by {row['change']:.1f} dB",
-                    flush=True,
-                )
+        restore = trained.restorer("CPU", tile)
+        for path, image in images.items():
+            given = restore.restore_float(image)
+            row = {
+                "model": trained.model,
+                "image": path.name,
+                "size": list(image.shape[:2]),
+                "tile": restore.tiling.size,
+                "psnr": psnr(given, expected[path]),
+                "largest": float(np.abs(given - expected[path]).max()),
+                "change": psnr(expected[path], image),
+            }
+            rows.append(row)
+            print(
+                f"{row['image']:14} tile {row['tile']:4} {row['psnr']:6.1f} dB, largest {row['largest']:.3f}; the "
+                f"network changes the photograph by {row['change']:.1f} dB",
+                flush=True,
+            )
     return rows
 
 
 def table(rows: list[dict]) -> str:
     """Lay means and worst cases out as Markdown."""
-    lines = ["| network | images | tile | way | mean PSNR | worst PSNR | largest difference | the network changes by |"]
-    lines.append("|---|---|---|---|---|---|---|---|")
-    for key in dict.fromkeys((row["tile"], row["way"]) for row in rows):
-        found = [row for row in rows if (row["tile"], row["way"]) == key]
+    lines = ["| network | images | tile | mean PSNR | worst PSNR | largest difference | the network changes by |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for tile in dict.fromkeys(row["tile"] for row in rows):
+        found = [row for row in rows if row["tile"] == tile]
         mean, change = (statistics.mean(row[name] for row in found) for name in ("psnr", "change"))
         worst, largest = min(row["psnr"] for row in found), max(row["largest"] for row in found)
         lines.append(
-            f"| `{found[0]['model']}` | {len(found)} | {key[0]} | {key[1]} | {mean:.1f} dB | {worst:.1f} dB | "
+            f"| `{found[0]['model']}` | {len(found)} | {tile} | {mean:.1f} dB | {worst:.1f} dB | "
             f"{largest:.3f} | {change:.1f} dB |"
         )
     return "\n".join(lines)
@@ -99,7 +86,6 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=4096, help="largest side that is used of an image (pixels)")
     parser.add_argument("--out", type=Path, help="Markdown file to write; a JSON file of all rows goes beside it")
     args = parser.parse_args()
-    warnings.filterwarnings("ignore", message=".*averages over the whole image")
     try:
         rows = measure(Trained.of_file(args.model, args.weights, read_hyper(args)), args.photos, args.tiles, args.most)
     except MindRestoreError as error:

@@ -195,7 +195,7 @@ def restore(
         png: Write every result as NAME.png, 8-bit RGB; of SIDD and DND, write PNG files beside the MATLAB files.
         tile: Side of the tiles in pixels; "auto" cuts what does not fit into the memory; whole images when `None`.
         report: Write OUT/report/index.html too: before and after, sizes and times. Not for SIDD and DND.
-        **options: `device`, `memory`, `batch`, `ensemble`, `whole_statistics`, `engine` and `key` of `Restorer`.
+        **options: `device`, `memory`, `batch`, `ensemble`, `engine` and `key` of `Restorer`.
 
     Returns:
         What was written and kept, and one message per image that failed; a bad file does not stop the others.

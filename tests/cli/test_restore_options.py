@@ -84,11 +84,11 @@ def test_what_is_wrong_is_one_line(here, weights_folder, words, message, capsys)
 
 def test_how_images_go_through_the_network(here, capsys):
     assert run("in --task dehaze --weights w --out o") == 0
-    plain = {"tile": "auto", "memory": None, "batch": 1, "ensemble": False, "whole_statistics": False}
+    plain = {"tile": "auto", "memory": None, "batch": 1, "ensemble": False}
     assert {key: Step.made[0][2][key] for key in plain} == plain
-    words = "in --task dehaze --weights w --out p --tile 512 --memory 1.5 --batch 4 --ensemble --whole-statistics"
+    words = "in --task dehaze --weights w --out p --tile 512 --memory 1.5 --batch 4 --ensemble"
     assert run(words) == 0
-    given = {"tile": 512, "memory": 1.5, "batch": 4, "ensemble": True, "whole_statistics": True}
+    given = {"tile": 512, "memory": 1.5, "batch": 4, "ensemble": True}
     assert {key: Step.made[1][2][key] for key in given} == given
     assert run("in --task dehaze --weights w --out q --tile none") == 0
     assert Step.made[2][2]["tile"] is None

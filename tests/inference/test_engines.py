@@ -115,7 +115,7 @@ def test_lines_are_repeated_as_a_restorer_pads(spec_of, length):
 
 def test_what_a_file_cannot_do_is_said(export, net, spec_of):
     path = export()
-    for options in ({"batch": 2}, {"whole_statistics": True}, {"net": net}):
+    for options in ({"batch": 2}, {"net": net}):
         with pytest.raises(EngineError, match="one image at a time"):
             Restorer(spec_of(), weights=path, device="CPU", **options)
     restore = Restorer(spec_of(stages=3), weights=path, device="CPU")

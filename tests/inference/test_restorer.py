@@ -111,11 +111,9 @@ def test_tiles_equal_the_whole_image(spec_of):
     assert np.abs(whole - photo).max() > 0.1
 
 
-def test_tile_sizes_are_checked_and_statistics_named(spec_of):
+def test_tile_sizes_are_checked(spec_of):
     with pytest.raises(TileError, match="8 pixels"):
         Restorer(spec_of(), net=Blur(), tile=8)
-    with pytest.warns(UserWarning, match="toy averages over the whole image"):
-        Restorer(spec_of(tiling="statistics"), net=Blur(), tile=48)
 
 
 def test_pad_to_reflects_then_repeats():

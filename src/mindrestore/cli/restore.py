@@ -92,7 +92,6 @@ def add_passing(parser: argparse.ArgumentParser) -> None:
         "--batch", type=int, metavar="N", default=1, help="images or tiles that go together (default: 1)"
     )
     parser.add_argument("--ensemble", action="store_true", help="average over eight flips and turns, 8 times as long")
-    parser.add_argument("--whole-statistics", action="store_true", help="let tiles use averages over the whole image")
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
@@ -125,7 +124,7 @@ def passing(args: argparse.Namespace) -> dict[str, Any]:
     """Return these arguments as keywords of `Restorer`; not every command has an engine to choose."""
     from mindrestore.inference.export_form import read_key
 
-    names = ("device", "tile", "memory", "batch", "ensemble", "whole_statistics", "engine")
+    names = ("device", "tile", "memory", "batch", "ensemble", "engine")
     given = {name: value for name, value in vars(args).items() if name in names}
     return {**given, "key": read_key(args.key_file)} if "key_file" in args else given
 

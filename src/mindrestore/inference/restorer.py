@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Union
 
-import cv2
-import mindspore as ms
 import numpy as np
 
 from mindrestore.engine import context
@@ -18,13 +15,11 @@ from mindrestore.images.pixels import to_float
 from mindrestore.inference.budget import Budget
 from mindrestore.inference.engines import CellEngine, Engine, EngineError, Size, engine_of, open_engine
 from mindrestore.inference.pixels import RestoreError, check_photo, pad_to, restore_as_given, to_type
-from mindrestore.inference.statistics import WholeStatistics
 from mindrestore.inference.tasks import source_for
 from mindrestore.inference.tiles import Place, Tiling, run_tiled
 from mindrestore.models.layers import on_cpu
 from mindrestore.models.registry import create_model, list_models, model_spec
 from mindrestore.models.spec import ModelSpec
-from mindrestore.models.wrapper import ImageModel
 from mindrestore.weights.convert import load_weights
 from mindrestore.weights.create import weights_for
 
@@ -57,8 +52,6 @@ class Restorer:
         engine: "mindspore" runs the network; "mindir" and "onnx" run a file of `export`, the latter with onnxruntime.
             None: by the suffix of `weights`. A file of one size is filled up to it, or run in tiles of it.
         key: Of an encrypted MINDIR.
-        whole_statistics: Let tiles use the averages that the network takes over the whole image, made small; one tile
-            at a time.
 
     Attributes:
         progress: Set it to a function that takes the share of an image that is done, from 0 to 1; it is called after
@@ -88,7 +81,6 @@ class Restorer:
         memory: float | None = None,
         batch: int = 1,
         ensemble: bool = False,
-        whole_statistics: bool = False,
         engine: str | None = None,
         key: bytes | None = None,
     ) -> None:
@@ -105,7 +97,7 @@ class Restorer:
         self.fixed: Size | None = None
         if kind != "mindspore":
             self.engine: Engine = open_engine(kind, weights, self.spec.name, device, key)
-            tile = self._fitting_file(tile, net is not None or whole_statistics)
+            tile = self._fitting_file(tile, net is not None)
         else:
             self.net = self._network(net, device, weights, hyper)
             self.engine = CellEngine(self.net, self.spec)
@@ -113,9 +105,6 @@ class Restorer:
         self.budget = Budget.of(self.spec, memory, compiled=compiled, graph_only=kind != "mindspore")
         self.by_memory = tile == "auto"
         self.tiling = None if tile is None else self._tiling(tile)
-        if self.tiling and self.spec.tiling == "statistics" and tile != "auto" and not whole_statistics:
-            self._warn()
-        self.statistics = self._held_statistics() if whole_statistics else None
         self.progress: Callable[[float], None] | None = None
 
     def __call__(self, photo: np.ndarray) -> np.ndarray:
@@ -157,7 +146,7 @@ class Restorer:
         """
         shape = np.shape(photos[0])
         joined = len(shape) == 3 and shape[2] == 3 and all(np.shape(photo) == shape for photo in photos)
-        if not joined or self.ensemble or self.statistics or not self._fits_together(*self._padded(shape)):
+        if not joined or self.ensemble or not self._fits_together(*self._padded(shape)):
             return [self(photo) for photo in photos]
         for photo in photos:
             check_photo(np.asarray(photo))
@@ -201,9 +190,9 @@ class Restorer:
         return net
 
     def _fitting_file(self, tile: Tile, needs_network: bool) -> Tile:
-        """Refuse what an exported file cannot do, and give the tiles that one of fixed size is run in."""
+        """Refuse what an exported file cannot do, and return the tiles that one of fixed size is run in."""
         if needs_network or self.batch > 1:
-            raise EngineError("an exported file takes one image at a time and holds no statistics; use its weights")
+            raise EngineError("an exported file takes one image at a time, and no net beside it; use its weights")
         self.fixed = self.engine.size
         if self.fixed is None:
             return tile
@@ -236,11 +225,7 @@ class Restorer:
     def _whole_or_tiled(
         self, padded: np.ndarray, tiling: Tiling | None, dtype: np.dtype, part: tuple[float, float]
     ) -> np.ndarray:
-        if self.statistics and (tiling or not self.statistics.noted):
-            self.statistics.note(ImageModel(self.net, self.spec), ms.Tensor(_batched([self._small(padded)])))
         if tiling is None:
-            if self.statistics:
-                self.statistics.release()
             result = to_type(self._run([padded])[0], dtype)
             self._tell(sum(part))
             return result
@@ -248,27 +233,16 @@ class Restorer:
 
         def run(tiles: Sequence[np.ndarray], places: Sequence[Place]) -> list[np.ndarray]:
             nonlocal done
-            if self.statistics:
-                self.statistics.give(places[0], tiles[0].shape[:2], padded.shape[:2])
             restored = self._run(tiles)
             done += len(tiles)
             self._tell(part[0] + part[1] * done / count)
             return restored
 
-        batch = 1 if self.statistics else self.batch
-        return run_tiled(run, padded, tiling, batch=batch, finish=partial(to_type, dtype=dtype))
+        return run_tiled(run, padded, tiling, batch=self.batch, finish=partial(to_type, dtype=dtype))
 
     def _tell(self, share: float) -> None:
         if self.progress:
             self.progress(share)
-
-    def _small(self, padded: np.ndarray) -> np.ndarray:
-        """Shrink an image until it has no more pixels than a tile, to sizes that the network takes."""
-        height, width = padded.shape[:2]
-        most = self.tiling.size**2 if self.tiling else height * width
-        scale = min((most / (height * width)) ** 0.5, 1)
-        sides = [self.fitting(round(side * scale)) for side in (height, width)]
-        return cv2.resize(padded, (sides[1], sides[0]), interpolation=cv2.INTER_AREA)
 
     def _in_inference(self, work: Callable[[], Any]) -> Any:
         if self.net is None:
@@ -317,27 +291,12 @@ class Restorer:
             return None
         if self.tiling is None or max(height, width) <= self.tiling.size:
             return None
-        if self.by_memory and self.spec.tiling == "statistics" and self.statistics is None:
-            self._warn()
         return self.tiling
 
     def _fits_together(self, height: int, width: int) -> bool:
         if self.by_memory:
             return self.budget.fits(height * width * self.batch)
         return self._tiling_for(height, width) is None
-
-    def _held_statistics(self) -> WholeStatistics:
-        statistics = WholeStatistics(self.net)
-        if not statistics.pools:
-            raise RestoreError(f"{self.spec.name} has no statistics that can be held; leave whole_statistics out")
-        return statistics
-
-    def _warn(self) -> None:
-        warnings.warn(
-            f"{self.spec.name} averages over the whole image: results in tiles differ from those of whole images, less "
-            "so with --whole-statistics (whole_statistics=True)",
-            stacklevel=3,
-        )
 
 
 class InTurn:

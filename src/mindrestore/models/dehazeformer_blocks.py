@@ -43,37 +43,10 @@ class RLN(nn.Cell):
         self.bias = Parameter(ops.zeros((1, channels, 1, 1)), name="bias")
         self.meta1, self.meta2 = Conv1x1(1, channels), Conv1x1(1, channels)
         self.normalise = _Normalise()
-        self.pool = ImageMoments()
 
     def construct(self, x: Tensor, offset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        if self.pool.holds:
-            mean, deviation = ops.split(self.pool(x, offset).reshape(-1, 2), 1, 1)
-            normalised = self.normalise.by(x, offset - mean, deviation)
-        else:
-            normalised, mean, deviation = self.normalise(x, offset)
+        normalised, mean, deviation = self.normalise(x, offset)
         return normalised, self.meta1.on_constants(deviation), self.meta2.on_constants(mean)
-
-
-class ImageMoments(nn.Cell):
-    """Average each image over channels and pixels, as a cell that tiles of a larger image can have replaced.
-
-    Inputs:
-        x: (N, C, H, W) map; offset: (N, C) added to it.
-
-    Returns:
-        (N, 2, 1, 1) mean and deviation.
-    """
-
-    image_statistics = True
-    holds = False  # then the normalisation works them out by itself, in fewer passes
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add = ChannelAdd()
-
-    def construct(self, x: Tensor, offset: Tensor) -> Tensor:
-        mean, _, deviation = _moments(self.add, x, offset)
-        return ops.concat((mean, deviation), 1).reshape(-1, 2, 1, 1)
 
 
 def _moments(add: ChannelAdd, x: Tensor, offset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -109,10 +82,6 @@ class _Normalise(nn.Cell):
         dx = self.scale(dnormalised, self.spread(1 / deviation, c)) + self.scale(normalised, self.spread(slope, c))
         dx = self.add(dx, self.tile(level, (1, c)))
         return dx, sums / deviation + slope * channel_sum(normalised) + h * w * level
-
-    def by(self, x: Tensor, offset: Tensor, deviation: Tensor) -> Tensor:
-        """Return (x + offset) / deviation: (N, C, H, W), (N, C) less the mean, (N, 1) -> (N, C, H, W)."""
-        return self.scale(self.add(x, offset), self.spread(1 / deviation, x.shape[1]))
 
     def spread(self, values: Tensor, channels: int) -> Tensor:
         """Return every channel the number of its image: (N, 1) -> (N, C, 1, 1)."""

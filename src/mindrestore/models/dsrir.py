@@ -73,8 +73,6 @@ class GridMean(nn.Cell):
         (N, C, rows, columns).
     """
 
-    image_statistics = True  # tiles of a larger image may have it replaced
-
     def __init__(self, rows: int, columns: int) -> None:
         super().__init__()
         self.grid = rows, columns

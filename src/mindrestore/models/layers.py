@@ -208,7 +208,7 @@ def channel_mean(x: Tensor) -> Tensor:
 
 
 class ChannelMean(nn.Cell):
-    """Average every channel over the image, as a cell that tiles of a larger image can have replaced.
+    """Average every channel over the image.
 
     Inputs:
         x: (N, C, H, W).
@@ -216,8 +216,6 @@ class ChannelMean(nn.Cell):
     Returns:
         (N, C, 1, 1).
     """
-
-    image_statistics = True
 
     def construct(self, x: Tensor) -> Tensor:
         return channel_mean(x)
