@@ -188,7 +188,7 @@ def build_haze(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, s
 
 
 def build_rain(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, seed: int) -> None:
-    """Write rainy photographs, small ones sharp, and scenes, whose bricks and grass are no streaks."""
+    """Write rainy photographs, small ones sharp, and scenes, whose bricks and grass are not streaks."""
     for number, (photo, image) in enumerate(photos):
         for version in range(16 if photo.split == "train" else 4):
             rng = np.random.default_rng((seed, 3, number, version))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import json
 import os
 import sys
 from pathlib import Path
@@ -81,25 +82,24 @@ def weights_folder(tmp_path, monkeypatch) -> Path:
     return folder
 
 
-LIGHT = {
-    "dehazeformer_t": {"widths": [12, 24, 48], "depths": [1, 1, 1, 1, 1]},
-    "mprnet_deraining": {"n_feat": 8, "scale_unetfeats": 4, "scale_orsnetfeats": 4, "num_cab": 1},
-    "mprnet_denoising": {"n_feat": 8, "scale_unetfeats": 4, "scale_orsnetfeats": 4, "num_cab": 1},
-}
-
-
 @pytest.fixture
 def ship(weights_folder):
     """Return a function that puts a small network with random weights and its card into that folder."""
-    from mindrestore.models.registry import create_model, model_spec
+    from mindrestore.models.registry import model_spec
     from mindrestore.weights.convert import save_weights
     from mindrestore.weights.files import sha256_of
     from mindrestore.weights.shipped import Card, write_card
+    from small import SMALL, small
 
     def make(name: str, network: str, variant: str = "free", **facts):
         path = weights_folder / f"{name}.safetensors"
-        save_weights(create_model(network, **LIGHT[network]), path)
-        facts = {"tasks": model_spec(network).tasks, "licence": "Apache-2.0", "hyper": LIGHT[network], **facts}
+        save_weights(small(network), path)
+        facts = {
+            "tasks": model_spec(network).tasks,
+            "licence": "Apache-2.0",
+            "hyper": json.loads(json.dumps(SMALL[network])),
+            **facts,
+        }
         card = Card(name, network=network, variant=variant, sha256=sha256_of(path), folder=weights_folder, **facts)
         write_card(card)
         return card

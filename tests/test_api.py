@@ -10,8 +10,8 @@ from mindrestore.api import Trained
 from mindrestore.cli.main import main
 from mindrestore.data.catalog import find_pairs
 from mindrestore.errors import MindRestoreError
-from mindrestore.evaluation.evaluator import Evaluation, Row, SetsEvaluation
 from mindrestore.evaluation.protocol import get_protocol
+from mindrestore.evaluation.results import Evaluation, Measurement, SetsEvaluation
 from mindrestore.images.read import read_rgb
 from mindrestore.images.write import write_image
 from mindrestore.inference.restorer import Restorer
@@ -21,6 +21,7 @@ from mindrestore.training import validation
 from mindrestore.weights.convert import save_weights
 from mindrestore.weights.errors import WeightError
 from mindrestore.weights.files import read_weights
+from small import SMALL, small
 
 SETS = """[{name: light, root: a, sigma: 5, task: denoise}, {name: strong, root: a, sigma: 40, task: denoise},
 {name: haze, root: b, task: dehaze}]"""
@@ -108,7 +109,7 @@ def test_validation_watches_what_decides(tiny_data, monkeypatch):
     def evaluate_sets(restore, sets, *, limit):
         (entry,) = sets
         measured.append((len(entry.pairs), entry.protocol.names, entry.protocol.centre_crop, limit))
-        row = Row("1.png", "1", 24, 24, 0.1, *[dict.fromkeys(entry.protocol.names, 1.0)] * 2)
+        row = Measurement("1.png", "1", 24, 24, 0.1, *[dict.fromkeys(entry.protocol.names, 1.0)] * 2)
         return SetsEvaluation({entry.name: Evaluation(entry.protocol, (row,))})
 
     monkeypatch.setattr(api, "evaluate_sets", evaluate_sets)
@@ -155,8 +156,10 @@ def test_patch_sizes_that_cannot_be_used_are_named_before_anything_is_read(overr
 
 
 def test_a_converted_file_brings_its_hyper_parameters(tmp_path):
-    light = {"n_feat": 8, "scale_unetfeats": 4, "scale_orsnetfeats": 4, "num_cab": 1}
-    save_weights(create_model("mprnet_deraining", **light), tmp_path / "Deraining.npz")
+    light = {
+        key: SMALL["mprnet_deraining"][key] for key in ("n_feat", "scale_unetfeats", "scale_orsnetfeats", "num_cab")
+    }
+    save_weights(small("mprnet_deraining", reduction=4), tmp_path / "Deraining.npz")
     assert main(["convert", str(tmp_path / "Deraining.npz"), "--out", str(tmp_path / "light.ckpt")]) == 0
     assert dict(Trained.of_file("mprnet_deraining", tmp_path / "light.ckpt").hyper) == light
     assert Trained.of_file("mprnet_deraining", tmp_path / "light.ckpt", {"num_cab": 2}).hyper["num_cab"] == 2

@@ -10,8 +10,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "mindrestore"
 # A module imports only from its own row and the rows before it.
@@ -25,8 +23,8 @@ ROWS = (
     "models",
     "weights",
     "losses",
-    "engine",
     "evaluation",
+    "engine",
     "inference",
     "pages",
     "serve",
@@ -36,72 +34,139 @@ ROWS = (
     "cli",
 )
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" and path.name != "__main__.py")
-
-
-def row_of(module: str) -> int:
-    parts = module.split(".")
-    return ROWS.index(parts[1]) if len(parts) > 1 else -1  # `from mindrestore import __version__` is free
-
-
-def imported_modules(path: Path) -> list[str]:
-    """Name every mindrestore module that a file imports, inside functions too."""
-    names = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}:{node.lineno}: imports are absolute here"
-            candidates = [f"{node.module}.{alias.name}" for alias in node.names]
-            names += candidates if node.module == "mindrestore" else [node.module]
-    return [name for name in names if name.split(".")[0] == "mindrestore"]
+TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
+LINES, FUNCTION_LINES, PARAMETERS = 350, 40, 7
+# Above a limit today: nothing may be added, and what has been mended has to be taken out.
+TOO_LONG = {"api.py", "engine/trainer.py", "inference/restorer.py", "models/dsrir.py"}
+TOO_LONG_FUNCTIONS = {"cli/launch.py: add_parser", "cli/train.py: add_parser", "data/scenes.py: _room"}
+TOO_MANY_PARAMETERS = {"inference/predictor.py: __init__", "inference/restorer.py: __init__"}
+CIRCLES = {("mindrestore.data.images", "mindrestore.data.matlab")}
+SHARED_NAMES = {"Form", "Incoming", "Limits", "Plan", "Report", "UnrestoredError"}
 
 
 def module_id(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
 
-@pytest.mark.parametrize("path", MODULES, ids=module_id)
-def test_a_module_imports_only_from_rows_above(path):
-    own = ROWS.index(path.relative_to(PACKAGE).parts[0].removesuffix(".py"))
-    below = [name for name in imported_modules(path) if name.split(".")[1] in ROWS and row_of(name) > own]
-    assert below == []
+def imported_modules(path: Path) -> list[str]:
+    """Name every mindrestore module or object that a file imports, inside functions and for type checkers too."""
+    names = []
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: imports are absolute here"
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return [name for name in names if name.split(".")[0] == "mindrestore"]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=module_id)
-def test_operators_with_changing_signatures_are_built_in_one_place(path):
-    if module_id(path) == "models/layers.py":
-        return
+def row_of(path_or_name: Path | str) -> int:
+    """Return the row of a file or of an imported name; `mindrestore.__version__` is above all rows."""
+    parts = module_id(path_or_name).split("/") if isinstance(path_or_name, Path) else path_or_name.split(".")[1:]
+    room = parts[0].removesuffix(".py")
+    return ROWS.index(room) if room in ROWS or room != "__version__" else -1
+
+
+def functions() -> list[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef, bool]]:
+    """List every function: where it is, its tree, whether it is the constructor of a cell."""
+    found = []
+    for path, tree in TREES.items():
+        cells = {
+            id(method)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ClassDef) and module_id(path).startswith("models/")
+            for method in node.body
+            if getattr(method, "name", "") == "__init__"
+        }
+        found += [
+            (f"{module_id(path)}: {node.name}", node, id(node) in cells)
+            for node in ast.walk(tree)
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        ]
+    return found
+
+
+def test_a_module_imports_only_from_its_own_row_and_rows_above():
+    arrows = [(path, name) for path in MODULES for name in imported_modules(path)]
+    assert [f"{module_id(path)} imports {name}" for path, name in arrows if row_of(name) > row_of(path)] == []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    modules = {".".join(("mindrestore", *path.relative_to(PACKAGE).with_suffix("").parts)): path for path in MODULES}
+    arrows = {
+        name: {found if found in modules else found.rpartition(".")[0] for found in imported_modules(path)}
+        for name, path in modules.items()
+    }
+    reached = {name: set(targets) & modules.keys() for name, targets in arrows.items()}
+    for middle in modules:  # Warshall: everything that can be reached
+        for name in modules:
+            if middle in reached[name]:
+                reached[name] |= reached[middle]
+    circles = {tuple(sorted(o for o in reached[n] if n in reached[o])) for n in modules if n in reached[n]}
+    assert circles == CIRCLES
+
+
+def test_operators_with_changing_signatures_are_built_in_one_place():
     cells = "Conv[123]d(Transpose)?|BatchNorm[123]d|LayerNorm|AvgPool2d|MaxPool2d|ReflectionPad2d|PReLU|GELU"
-    pattern = rf"\bnn\.({cells})\("
-    found = re.findall(pattern, path.read_text(encoding="utf-8"))
-    assert found == [], "use models/layers.py, which passes every argument"
+    others = [path for path in MODULES if not module_id(path).startswith("models/layers")]
+    found = [module_id(path) for path in others if re.search(rf"\bnn\.({cells})\(", path.read_text(encoding="utf-8"))]
+    assert found == [], "use models/layers, which passes every argument"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=module_id)
-def test_files_functions_and_parameter_lists_stay_short(path):
-    source = path.read_text(encoding="utf-8")
-    assert len(source.splitlines()) <= 380
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            body = node.body[1:] if ast.get_docstring(node) else node.body
-            lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
-            assert lines <= 45, f"{node.name} has {lines} lines"
-            count = len(
-                [
-                    a
-                    for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
-                    if a.arg not in ("self", "cls")
-                ]
-            )
-            builds_a_cell = (
-                node.name == "__init__"
-            )  # a network takes its hyper-parameters as keywords, without a config object
-            assert count <= 7 or builds_a_cell, f"{node.name} has {count} parameters"
+def test_files_stay_short():
+    assert {module_id(p) for p in MODULES if len(p.read_text(encoding="utf-8").splitlines()) > LINES} == TOO_LONG
 
 
-@pytest.mark.parametrize("path", MODULES, ids=module_id)
-def test_every_module_says_what_it_is_for(path):
-    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+def test_functions_stay_short():
+    def lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+        body = node.body[1:] if ast.get_docstring(node) else node.body
+        return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+    assert {name for name, node, _ in functions() if lines(node) > FUNCTION_LINES} == TOO_LONG_FUNCTIONS
+
+
+def test_parameter_lists_stay_short():
+    """A network takes its hyper-parameters as keywords only, without a config object; everything else takes seven."""
+
+    def count(node: ast.FunctionDef | ast.AsyncFunctionDef, cell: bool) -> int:
+        positional = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args)]
+        keywords = [] if cell else [argument.arg for argument in node.args.kwonlyargs]
+        return len([name for name in (*positional, *keywords) if name not in ("self", "cls")])
+
+    assert {name for name, node, cell in functions() if count(node, cell) > PARAMETERS} == TOO_MANY_PARAMETERS
+
+
+def test_every_module_says_what_it_is_for():
+    assert [module_id(path) for path, tree in TREES.items() if not ast.get_docstring(tree)] == []
+
+
+def test_docstrings_say_what_is_done_in_words_of_the_field():
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    lines = [
+        (module_id(path), (ast.get_docstring(node) or "").split("\n")[0])
+        for path, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, documented)
+    ]
+    wrong = re.compile(r"(Gives?|Tells?|Holds?|Says?)\b")
+    assert [f"{path}: {line}" for path, line in lines if wrong.match(line)] == []
+
+
+def test_what_is_not_something_is_said_plainly():
+    """`is not a TIFF file` instead of `is no TIFF file`, in messages, docstrings and comments."""
+    wrong = re.compile(r"(?<!there )(?<!There )\b(?:is|are|was|were) no (?!longer|more)[\w-]+")
+    lines = [(path, line) for path in MODULES for line in path.read_text(encoding="utf-8").splitlines()]
+    assert [f"{module_id(path)}: {line.strip()}" for path, line in lines if wrong.search(line)] == []
+
+
+def test_no_two_public_classes_have_one_name():
+    """Networks are read one by one: there, an Encoder is the encoder of its file."""
+    places: dict[str, list[str]] = {}
+    for path, tree in TREES.items():
+        for node in tree.body if not module_id(path).startswith("models/") else ():
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(module_id(path))
+    assert {name for name, found in places.items() if len(found) > 1} == SHARED_NAMES
 
 
 def test_importing_the_package_is_quick_and_loads_nothing():
@@ -149,15 +214,18 @@ def readme_commands() -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-@pytest.mark.parametrize("command", readme_commands())
-def test_every_readme_command_is_run_somewhere(command):
+def test_every_readme_command_is_run_somewhere():
     """A test or the demo script names the program and the sub-command of every command in the README."""
     covering = [path for path in (ROOT / "tests").rglob("*.py") if path != Path(__file__).resolve()]
     covering += [ROOT / "scripts" / name for name in ("demo.sh", "test.sh", "common.sh")]
     texts = [path.read_text(encoding="utf-8") for path in covering]
-    needles = essential_words(command)
-    covered = any(all(any(form in text for form in forms) for forms in needles) for text in texts)
-    assert covered, f"nothing runs {needles}"
+    assert len(readme_commands()) > 10
+
+    def covered(command: str) -> bool:
+        needles = essential_words(command)
+        return any(all(any(form in text for form in forms) for forms in needles) for text in texts)
+
+    assert [command for command in readme_commands() if not covered(command)] == [], "nothing runs these"
 
 
 def essential_words(command: str) -> list[tuple[str, ...]]:

@@ -10,10 +10,11 @@ from typing import Any, Union
 from mindrestore.engine import context
 from mindrestore.engine.trainer import TrainResult
 from mindrestore.errors import MindRestoreError
-from mindrestore.evaluation.evaluator import Evaluation, SetsEvaluation, evaluate_pairs, evaluate_sets
+from mindrestore.evaluation.evaluator import evaluate_pairs, evaluate_sets
 from mindrestore.evaluation.protocol import get_protocol
 from mindrestore.evaluation.published import write_published
 from mindrestore.evaluation.report import format_sets, format_table, write_csv, write_json, write_sets
+from mindrestore.evaluation.results import Evaluation, SetsEvaluation
 from mindrestore.evaluation.sets import NamedSet, TestSet
 from mindrestore.inference.benchmarks import is_benchmark, restore_benchmark
 from mindrestore.inference.export_form import FORMATS, ExportReport, Form, format_of

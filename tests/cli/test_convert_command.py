@@ -6,18 +6,17 @@ import json
 
 import numpy as np
 import pytest
-from test_every_model import SMALL
 
 from mindrestore.cli.main import main
-from mindrestore.models.registry import create_model
 from mindrestore.weights.convert import load_weights, read_weights
 from mindrestore.weights.torch_writer import write_torch_file
+from small import small
 
 
 @pytest.fixture
 def official(tmp_path):
     """Return an official file of a small AECR-Net, and its arrays."""
-    net = create_model("aecrnet", **SMALL["aecrnet"])
+    net = small("aecrnet")
     arrays = {name: parameter.asnumpy() for name, parameter in net.parameters_and_names()}
     write_torch_file(tmp_path / "official.pth", {f"module.{name}": array for name, array in arrays.items()})
     return tmp_path / "official.pth", arrays
@@ -40,12 +39,12 @@ def test_convert_and_back(official, tmp_path, capsys):
     assert back.keys() == arrays.keys()
     for name, array in arrays.items():
         np.testing.assert_array_equal(back[name], array, err_msg=name)
-    fresh = create_model("aecrnet", **SMALL["aecrnet"])
+    fresh = small("aecrnet")
     assert load_weights(fresh, source).missing == ()  # official files load without conversion, too
 
 
 def test_what_is_ambiguous_is_noted(tmp_path, capsys):
-    light = create_model("mprnet_deraining", **SMALL["mprnet_deraining"])
+    light = small("mprnet_deraining")
     arrays = {name: parameter.asnumpy() for name, parameter in light.parameters_and_names()}
     write_torch_file(tmp_path / "model_denoising.pth", arrays)
     assert main(["convert", str(tmp_path / "model_denoising.pth"), "--out", str(tmp_path / "x.npz")]) == 0

@@ -16,11 +16,10 @@ from mindrestore.evaluation.protocol import get_protocol
 from mindrestore.evaluation.sets import NamedSet, TestSet
 from mindrestore.images.read import read_rgb
 from mindrestore.images.write import write_image
-from mindrestore.models.registry import create_model
 from mindrestore.weights.convert import save_weights
+from small import SMALL, small
 
 SETS = {"Test100": 1, "Rain100H": 2, "Rain100L": 1, "Test2800": 1, "Test1200": 1}
-TINY = {"n_feat": 8, "scale_unetfeats": 4, "scale_orsnetfeats": 4, "num_cab": 1}
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +42,12 @@ def run(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "derain"
     folder.mkdir()
     recipe = {
-        "model": {"name": "mprnet_deraining", "hyper": TINY},
+        "model": {"name": "mprnet_deraining", "hyper": SMALL["mprnet_deraining"]},
         "train": {"max_steps": 1},
         "validation": {"protocol": "rgb", "test_protocol": "mpr-derain"},
     }
     (folder / "recipe.yaml").write_text(json.dumps(recipe))  # JSON is YAML
-    save_weights(create_model("mprnet_deraining", **TINY), folder / "best.ckpt")
+    save_weights(small("mprnet_deraining"), folder / "best.ckpt")
     return folder
 
 

@@ -13,9 +13,9 @@ from mindrestore.cli.eval import take_published_flags
 from mindrestore.cli.main import build_parser, main, parse
 from mindrestore.cli.train import choose_recipe
 from mindrestore.errors import MindRestoreError
-from mindrestore.evaluation.evaluator import Evaluation, Row
 from mindrestore.evaluation.protocol import get_protocol
 from mindrestore.evaluation.published import write_published
+from mindrestore.evaluation.results import Evaluation, Measurement
 from mindrestore.recipes.load import load_recipe
 
 
@@ -148,7 +148,7 @@ def test_published_test_command(tmp_path, monkeypatch):
 def test_results_file_as_published(golden_dir, tmp_path):
     golden = np.load(golden_dir / "crossdehaze.npz")
     scores = [{"psnr": psnr, "ssim": ssim} for psnr, ssim in zip(golden["metric.psnr"], golden["metric.ssim"])]
-    rows = tuple(Row(f"{i}.png", str(i), 64, 80, 0.1, score, score) for i, score in enumerate(scores))
+    rows = tuple(Measurement(f"{i}.png", str(i), 64, 80, 0.1, score, score) for i, score in enumerate(scores))
     path = write_published(Evaluation(get_protocol("dehazeformer"), rows, ()), tmp_path)
     assert path.read_text().splitlines() == golden["metric.csv_lines"].tolist()
     assert path.name.replace("_", " | ") == str(golden["metric.csv_name"])

@@ -16,8 +16,9 @@ from mindrestore.images.write import write_image
 from mindrestore.models.registry import create_model
 from mindrestore.weights.convert import save_weights
 from mindrestore.weights.names import published_names
+from small import SMALL, small
 
-TINY = {"n_feat": 4, "scale_unetfeats": 4, "scale_orsnetfeats": 4, "num_cab": 1}
+TINY = {key: value for key, value in SMALL["mprnet_deraining"].items() if value is not None}
 HYPER = [word for key, value in TINY.items() for word in ("--hyper", f"{key}={value}")]
 
 
@@ -207,7 +208,7 @@ def test_what_is_missing_or_wrong_is_named(here, negative, weights_folder, capsy
 
 
 def test_weights_of_another_network_and_hyper_parameters(here, capsys):
-    save_weights(create_model("mprnet_deraining", **TINY), "tiny.npz")
+    save_weights(small("mprnet_deraining"), "tiny.npz")
     save_weights(create_model("aecrnet"), "haze.npz")
     words = ["restore", "samples/input/2.png", "--task", "derain", "--out", "o"]
     assert main([*words, "--weights", "haze.npz"]) == 2

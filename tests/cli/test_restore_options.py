@@ -93,7 +93,7 @@ def test_how_images_go_through_the_network(here, capsys):
     assert run("in --task dehaze --weights w --out q --tile none") == 0
     assert Step.made[2][2]["tile"] is None
     assert run("in --task dehaze --weights w --out q --tile big") == 2
-    assert "'big' is no side of a tile; give pixels such as 512, auto or none" in capsys.readouterr().err
+    assert "'big' is not a side of a tile; give pixels such as 512, auto or none" in capsys.readouterr().err
 
 
 def test_bad_files_end_the_batch_with_exit_code_1(here, capsys):

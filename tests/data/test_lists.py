@@ -111,12 +111,12 @@ def test_only_the_first_row_can_be_a_header_and_only_by_its_words(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a.png,b.png\n\nc.png,d.png\n", "row 2: a blank line is no pair"),
-        ("\na.png,b.png\n", "row 1: a blank line is no pair"),
-        ("a.png,b.png\nc.png\n", "row 2: 'c.png' is no pair; give the clear and the degraded image"),
-        ("a.png,b.png,c.png\n", "row 1: 'a.png,b.png,c.png' is no pair"),
-        ("target,degraded\na.png,\n", "row 2: 'a.png,' is no pair"),
-        ("a.png;b.png\n", "row 1: 'a.png;b.png' is no pair"),
+        ("a.png,b.png\n\nc.png,d.png\n", "row 2: a blank line is not a pair"),
+        ("\na.png,b.png\n", "row 1: a blank line is not a pair"),
+        ("a.png,b.png\nc.png\n", "row 2: 'c.png' is not a pair; give the clear and the degraded image"),
+        ("a.png,b.png,c.png\n", "row 1: 'a.png,b.png,c.png' is not a pair"),
+        ("target,degraded\na.png,\n", "row 2: 'a.png,' is not a pair"),
+        ("a.png;b.png\n", "row 1: 'a.png;b.png' is not a pair"),
         ("a.png,b.png\n/etc/x.png,b.png\n", "row 2: /etc/x.png leads out of the data folder; give a path relative"),
         ("a.png,b/../../c.png\n", r"row 1: b/\.\./\.\./c.png leads out"),
         ("C:\\data\\a.png,b.png\n", "row 1: C:.*leads out"),

@@ -66,7 +66,7 @@ def test_rows_hold_restored_and_input_scores(folder):
 
 
 def test_bad_files_are_named_and_the_others_measured(folder):
-    (folder / "hazy/1_2.png").write_text("this is no image")
+    (folder / "hazy/1_2.png").write_text("this is not an image")
     result = evaluate_pairs(dehaze, [pair(folder, name) for name in ("1_1", "1_2", "2_1", "2_9")], "aecr")
     assert [row.name for row in result.rows] == ["1_1.png", "2_1.png"]
     assert [failure.name for failure in result.failures] == ["1_2.png", "2_9.png"]

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mindrestore.evaluation.metrics import DECIMALS, TITLES
 from mindrestore.evaluation.protocol import (
-    DECIMALS,
-    HIGHER_IS_BETTER,
     Protocol,
     ProtocolError,
     adaptive_average_pool,
@@ -213,7 +212,7 @@ def test_every_protocol_describes_itself(name):
     for word in ("round", "crop" if cropped else "image", "SSIM", "down"):
         assert word in protocol.description
     assert ("warped onto its target" in protocol.description) == protocol.aligned
-    assert set(protocol.names) <= set(DECIMALS) == set(HIGHER_IS_BETTER)
+    assert set(protocol.names) <= set(DECIMALS) == set(TITLES)
     side = 2 * protocol.border + 3  # nine pixels are left
     picture = np.random.default_rng(0).random((side, side, 3))
     assert tuple(protocol.measure(picture, picture)) == protocol.names

@@ -10,7 +10,6 @@ import re
 import numpy as np
 import pytest
 
-from mindrestore.evaluation.evaluator import Evaluation, Failure, Row, SetsEvaluation
 from mindrestore.evaluation.pictures import side_by_side
 from mindrestore.evaluation.protocol import get_protocol
 from mindrestore.evaluation.report import (
@@ -21,6 +20,7 @@ from mindrestore.evaluation.report import (
     write_json,
     write_sets,
 )
+from mindrestore.evaluation.results import Evaluation, Failure, Measurement, SetsEvaluation
 from mindrestore.images.read import read_rgb
 
 
@@ -30,8 +30,8 @@ def evaluation():
         return {"psnr": psnr, "ssim": ssim, "ms_ssim": ms_ssim, "mae": 0.125, "ciede2000": 3.5}
 
     rows = (
-        Row("a.png", "a", 32, 48, 0.5, scores(30.0, 0.9, math.nan), scores(20.0, 0.8, math.nan)),
-        Row("longer_name.png", "b", 200, 210, 1.5, scores(20.0, 0.7, 0.6), scores(10.0, 0.6, 0.5)),
+        Measurement("a.png", "a", 32, 48, 0.5, scores(30.0, 0.9, math.nan), scores(20.0, 0.8, math.nan)),
+        Measurement("longer_name.png", "b", 200, 210, 1.5, scores(20.0, 0.7, 0.6), scores(10.0, 0.6, 0.5)),
     )
     return Evaluation(get_protocol("rgb"), rows, (Failure("c.png", "c.png: damaged image"),))
 
@@ -62,7 +62,7 @@ def test_long_tables_are_cut_but_means_are_not(evaluation):
 
 def test_equal_images(evaluation):
     first = evaluation.rows[0]
-    perfect = Row(first.name, first.key, 32, 48, 0.5, {**first.restored, "psnr": math.inf}, first.input)
+    perfect = Measurement(first.name, first.key, 32, 48, 0.5, {**first.restored, "psnr": math.inf}, first.input)
     assert " inf " in format_table(Evaluation(evaluation.protocol, (perfect,)))
 
 
@@ -84,7 +84,10 @@ def test_csv(evaluation, tmp_path):
 
 
 def test_json(evaluation, tmp_path):
-    rows = (*evaluation.rows, Row("d.png", "d", 8, 8, 0.1, {**evaluation.rows[0].restored, "psnr": math.inf}, {}))
+    rows = (
+        *evaluation.rows,
+        Measurement("d.png", "d", 8, 8, 0.1, {**evaluation.rows[0].restored, "psnr": math.inf}, {}),
+    )
     write_json(Evaluation(evaluation.protocol, rows[:2], evaluation.failures), tmp_path / "s.json", {"model": "toy"})
     document = json.loads((tmp_path / "s.json").read_text(), parse_constant=pytest.fail)  # strict JSON: no NaN
     assert document["protocol"]["name"] == "rgb"
@@ -101,7 +104,8 @@ def test_json(evaluation, tmp_path):
 @pytest.fixture
 def sets(evaluation):
     def row(name, psnr, ssim):
-        return Row(name, name[0], 32, 48, 0.25, {"psnr": psnr, "ssim": ssim}, {"psnr": psnr - 9, "ssim": ssim - 0.1})
+        before = {"psnr": psnr - 9, "ssim": ssim - 0.1}
+        return Measurement(name, name[0], 32, 48, 0.25, {"psnr": psnr, "ssim": ssim}, before)
 
     rain = Evaluation(get_protocol("mpr-derain"), (row("x.png", 31.0, 0.95),))
     return SetsEvaluation({"Rain100L": rain, "Kodak 24": evaluation}, ("Test100",), (Failure("Test2800", "no luck"),))

@@ -9,6 +9,7 @@ from mindrestore.inference.budget import Budget
 from mindrestore.inference.pixels import RestoreError
 from mindrestore.inference.restorer import Restorer
 from mindrestore.models.registry import model_spec
+from small import SMALL
 
 SIZES = {"pixel_bytes": 2000, "tile_bytes": 1000, "eager_bytes": 500, "graph_bytes": 20_000_000}
 
@@ -64,7 +65,7 @@ def test_large_networks_take_a_megapixel_whole_in_eight_gigabytes(name):
 
 def test_both_ways_give_the_same_image_and_the_budget_chooses():
     photo = np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)
-    hyper = {"n_feat": 4, "scale_unetfeats": 4, "scale_orsnetfeats": 4, "num_cab": 1}
+    hyper = SMALL["mprnet_deraining"]
     roomy = Restorer("mprnet_deraining", device="CPU", hyper=hyper)
     narrow = Restorer("mprnet_deraining", device="CPU", hyper=hyper, net=roomy.net, tile="auto", memory=0.01)
     images = [restore.restore_float(photo / np.float32(255)) for restore in (roomy, narrow)]

@@ -77,7 +77,7 @@ DEVICE = ("server_list", 0, "device", 1)
         (lambda c: put(c, [3], "server_list"), r"server_list\[0\] has no server_id"),
         (lambda c: put(c, c["server_list"] * 2, "server_list") or put(c, 2, "server_count"), "server_id '10.0.0.1' is"),
         (lambda c: without(c, "server_list", 0, "device"), r"server_list\[0\] has no device"),
-        (lambda c: put(c, "x", *DEVICE), r"server_list\[0\]\.device\[1\] is no JSON object"),
+        (lambda c: put(c, "x", *DEVICE), r"server_list\[0\]\.device\[1\] is not a JSON object"),
         (lambda c: put(c, "x", *DEVICE, "rank_id"), r"device\[1\]\.rank_id is 'x', not a number from 0"),
         (lambda c: without(c, *DEVICE, "device_id"), r"device\[1\]\.device_id is None"),
         (lambda c: put(c, -1, *DEVICE, "device_id"), r"device\[1\]\.device_id is -1"),

@@ -18,12 +18,12 @@ from mindrestore.models.dehazeformer import DehazeFormer
 from mindrestore.models.dehazeformer_blocks import RLN, DoubleConv
 from mindrestore.models.registry import create_model, list_models, model_spec
 from mindrestore.recipes.schema import OptimConfig
+from small import small
 
 FILES = {"dehazeformer_t": "dehazeformer_t", "dehazeformer_s": "dehazeformer_s", "dehazeformer_m": "dehazeformer_m"}
 FILES["crossdehaze"] = "crossdehaze"
 NAMES = [name for name in list_models() if name.startswith("dehazeformer") or name == "crossdehaze"]
 SHAPES = {"A": (1, 3, 64, 64), "B": (1, 3, 61, 83), "C": (2, 3, 40, 52)}
-SMALL = {"widths": (8, 16, 12), "depths": (1, 1, 2, 1, 1), "attention": (0, 0, 1)}
 NOISE = ("attn.meta.2.bias",)  # adds the same to all scores of a softmax: the true gradient is 0
 RNG = np.random.default_rng(0)
 both_modes = pytest.mark.parametrize("graph", [False, True], ids=["pynative", "graph"])
@@ -216,8 +216,7 @@ def test_golden_supervised_training(tiny):
 
 
 def test_mirrored_images_below_the_published_smallest_size():
-    ms.set_seed(0)
-    net = DehazeFormer(**SMALL)
+    net = small("dehazeformer_t")
     for size in ((24, 25), (25, 12), (9, 9)):
         x = Tensor(RNG.random((1, 3, *size), np.float32))
         assert np.isfinite(net(x).asnumpy()).all()
@@ -264,8 +263,7 @@ def test_half_precision_trains_close_to_float32():
     x, target = (Tensor(RNG.random((2, 3, 32, 25)).astype(np.float32)) for _ in range(2))
     found = []
     for level in ("O0", "float16"):
-        ms.set_seed(0)
-        net = DehazeFormer(**{**SMALL, "depths": (1, 1, 1, 1, 1)}).set_train(True)
+        net = small("dehazeformer_t", widths=(8, 16, 12), depths=(1, 1, 1, 1, 1)).set_train(True)
         cell = Loss(cast_network(net, level, "CPU"))
         function = ms.jit(ops.value_and_grad(cell, None, ParameterTuple(net.trainable_params())))
         value, gradients = function(x, target)

@@ -1,4 +1,4 @@
-"""What every registered network must do, whatever its kind; a new network adds a row to `SMALL` and `MOVES`."""
+"""What every registered network must do, whatever its kind; a new one adds a row to `small.SMALL` and to `MOVES`."""
 
 from __future__ import annotations
 
@@ -13,27 +13,14 @@ from dehazeformer_table import dehazeformer_shapes
 from dsrir_table import dsrir_shapes
 from mindspore import ParameterTuple, Tensor, nn, ops
 from mpilnet_table import mpilnet_shapes
-from mprnet_table import Shapes, mprnet_shapes
+from mprnet_table import mprnet_shapes
 
 from golden import error
 from mindrestore.models.registry import _NETWORKS, create_model, list_models, model_spec
 from mindrestore.models.spec import ModelSpec
 from mindrestore.models.wrapper import ImageModel
 from mindrestore.weights.convert import SUFFIXES, load_weights, save_weights
-
-_MPRNET = {"n_feat": 8, "scale_unetfeats": 4, "scale_orsnetfeats": 4, "num_cab": 1, "reduction": 1}
-_DEHAZEFORMER = {"widths": (8, 16, 12), "depths": (1, 1, 2, 1, 1), "attention": (0, 0, 1), "mixer": "depthwise"}
-SMALL = {
-    "aecrnet": {"channels": 8, "blocks": 1, "deform_layers": 1, "init_gain": 1.0},
-    "crossdehaze": _DEHAZEFORMER,
-    **{f"dehazeformer_{size}": _DEHAZEFORMER for size in "bdstw"},
-    **{f"dehazeformer_{size}": {**_DEHAZEFORMER, "mixer": "double"} for size in "lm"},
-    "dsrir": {"width": 8, "blocks": 1, "groups": 1},
-    "mpilnet": {"vgg_depth": 16, "share_encoder": True, "freeze_encoder": False},  # has no small variant
-    "mprnet_deblurring": {**_MPRNET, "init_std": None},
-    "mprnet_denoising": {**_MPRNET, "init_std": None},
-    "mprnet_deraining": {**_MPRNET, "init_std": None},
-}
+from small import SMALL, small
 
 
 class Move(NamedTuple):
@@ -45,20 +32,17 @@ class Move(NamedTuple):
     shapes: dict[str, tuple[int, ...] | None]
 
 
-def dsrir_changes(**moved: int) -> dict[str, tuple[int, ...] | None]:
-    before, after = dsrir_shapes(**SMALL["dsrir"]), dsrir_shapes(**{**SMALL["dsrir"], **moved})
-    return {key: after.get(key) for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+TABLES = {  # network -> its names and shapes from the hyper-parameters that change them
+    "dehazeformer_t": dehazeformer_shapes,
+    "dsrir": dsrir_shapes,
+    "mpilnet": mpilnet_shapes,
+    "mprnet_deraining": lambda init_std, **hyper: mprnet_shapes(**hyper),
+}
 
 
-def dehazeformer_changes(**moved: Any) -> dict[str, tuple[int, ...] | None]:
-    return differences(dehazeformer_shapes(**_DEHAZEFORMER), dehazeformer_shapes(**{**_DEHAZEFORMER, **moved}))
-
-
-def mprnet_changes(**moved: int) -> dict[str, tuple[int, ...] | None]:
-    return differences(mprnet_shapes(**_MPRNET), mprnet_shapes(**{**_MPRNET, **moved}))
-
-
-def differences(before: Shapes, after: Shapes) -> dict[str, tuple[int, ...] | None]:
+def changes(name: str, **moved: Any) -> dict[str, tuple[int, ...] | None]:
+    """Return the shapes that change with a hyper-parameter (None: gone)."""
+    before, after = TABLES[name](**SMALL[name]), TABLES[name](**{**SMALL[name], **moved})
     return {key: after.get(key) for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
 
 
@@ -100,39 +84,27 @@ MOVES = [
     ),
 ]
 
-# MPRNet: what a moved hyper-parameter changes in the table of its parameters.
 MOVES += [
-    Move("mprnet_deraining", key, value, mprnet_changes(**{key: value}))
-    for key, value in {"n_feat": 12, "scale_unetfeats": 8, "scale_orsnetfeats": 8, "reduction": 2}.items()
-]
-MOVES += [
-    Move("mprnet_deraining", "num_cab", 2, mprnet_changes(num_cab=2)),
-    Move("mprnet_deraining", "init_std", 0.02, {}),
-]
-
-MOVES += [
-    Move("dsrir", key, value, dsrir_changes(**{key: value}))
-    for key, value in {"width": 4, "blocks": 2, "groups": 2}.items()
-]
-
-MOVES += [
-    Move("dehazeformer_t", key, value, dehazeformer_changes(**{key: value}))
-    for key, value in {
-        "widths": (4, 12, 6),
-        "depths": (2, 1, 3, 1, 2),
-        "attention": (1, 0, 1 / 2),
-        "mixer": "double",
+    Move(name, key, value, changes(name, **{key: value}))
+    for name, moved in {
+        "dehazeformer_t": {
+            "widths": (8, 12, 12),
+            "depths": (2, 1, 3, 1, 2),
+            "attention": (1, 0, 1 / 2),
+            "mixer": "double",
+        },
+        "dsrir": {"width": 4, "blocks": 2, "groups": 2},
+        "mpilnet": {"vgg_depth": 19, "share_encoder": False, "freeze_encoder": True, "width": 16},
+        "mprnet_deraining": {
+            "n_feat": 12,
+            "scale_unetfeats": 8,
+            "scale_orsnetfeats": 8,
+            "num_cab": 2,
+            "reduction": 2,
+            "init_std": 0.02,
+        },
     }.items()
-]
-
-MOVES += [
-    Move(
-        "mpilnet",
-        key,
-        value,
-        differences(mpilnet_shapes(**SMALL["mpilnet"]), mpilnet_shapes(**{**SMALL["mpilnet"], key: value})),
-    )
-    for key, value in {"vgg_depth": 19, "share_encoder": False, "freeze_encoder": True}.items()
+    for key, value in moved.items()
 ]
 
 # Added to all scores of a softmax alike, so that its gradient is rounding noise around 0.
@@ -142,24 +114,13 @@ every_model = pytest.mark.parametrize("name", list_models())
 # Registered names that share a class differ in hyper-parameters only: the first stands for all in slow tests.
 NETWORKS = tuple({_NETWORKS[name][:2]: name for name in list_models()}.values())
 every_network = pytest.mark.parametrize("name", NETWORKS)
-LARGE = ("mpilnet",)  # without a small variant: some of the repetitions are slow tests
-FILES = [
-    pytest.param(name, suffix, marks=pytest.mark.slow) if name in LARGE and suffix != SUFFIXES[0] else (name, suffix)
-    for name in NETWORKS
-    for suffix in SUFFIXES
-]
-
-
-def small(name: str, seed: int = 0, **changes: Any) -> nn.Cell:
-    ms.set_seed(seed)
-    return create_model(name, **{**SMALL[name], **changes})
 
 
 def image(name: str, rows: int | None = None, columns: int | None = None, batch: int = 2) -> Tensor:
     """Return random images of the smallest size plus some multiples that the network asks for."""
     spec = model_spec(name)
     step = spec.size_multiple
-    usual = (4, 6) if step < 32 else (0, 1)  # a network with such steps is large itself
+    usual = (4, 6) if step < 32 else (0, 1)
     rows, columns = usual[0] if rows is None else rows, usual[1] if columns is None else columns
     start = math.ceil(spec.min_size / step) * step
     shape = (batch, 3, start + rows * step, start + columns * step)
@@ -233,7 +194,8 @@ def test_values_far_outside_the_range_are_clipped(name):
     np.testing.assert_allclose(ImageModel(net, spec)(x).asnumpy(), np.clip(raw, 0, 1), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize(("name", "suffix"), FILES)
+@every_network
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_saved_weights_come_back_bit_for_bit(name, suffix, tmp_path):
     first, second = small(name, seed=0), small(name, seed=1)
     save_weights(first, tmp_path / f"w{suffix}")
@@ -268,7 +230,7 @@ def output_and_gradients(name: str, graph: bool) -> dict[str, np.ndarray]:
     return found
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name not in LARGE])
+@every_network
 def test_gradient_reaches_every_parameter(name):
     output_and_gradients(name, graph=False)  # asserts it
 

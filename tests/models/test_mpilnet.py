@@ -163,7 +163,7 @@ def test_internal_and_cross_level_modules_equal_numpy():
 
 
 def test_output_head_equals_numpy():
-    head, x = blocks.Output(), random(1, 32, 32, 64)
+    head, x = blocks.Output(32), random(1, 32, 32, 64)
 
     def leaky(value):
         return np.maximum(value, 0.2 * value)
@@ -180,7 +180,7 @@ def test_output_head_equals_numpy():
 
 
 def test_encoder_normalises_and_gives_the_last_relu_of_every_stage():
-    encoder, x = blocks.Encoder(16), RNG.random((1, 3, 32, 16), np.float32)
+    encoder, x = blocks.Encoder(16, 64), RNG.random((1, 3, 32, 16), np.float32)
     mean, spread = (np.array(v).reshape(1, 3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     value, features, expected = (x - mean) / spread, encoder(Tensor(x)), []
     assert len(encoder.vgg.features) == 30  # nothing behind the last ReLU is computed
@@ -213,6 +213,8 @@ def test_sizes_off_the_grid_are_refused_by_name(net, height, width, graph):
         ({"vgg_depth": "16"}, "vgg_depth '16' is not possible"),
         ({"share_encoder": "no"}, "share_encoder 'no' is neither true nor false"),
         ({"freeze_encoder": 1}, "freeze_encoder 1 is neither true nor false"),
+        ({"width": 12}, "a VGG of width 12 is not possible: give a multiple of 8"),
+        ({"width": "8"}, "a VGG of width '8' is not possible"),
     ],
 )
 def test_impossible_settings_are_refused(hyper, words):

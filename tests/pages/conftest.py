@@ -10,8 +10,9 @@ import pytest
 from parsed import NAMES
 
 from mindrestore.data.pairing import Pair
-from mindrestore.evaluation.evaluator import Evaluation, evaluate_pairs
+from mindrestore.evaluation.evaluator import evaluate_pairs
 from mindrestore.evaluation.report import write_csv, write_json
+from mindrestore.evaluation.results import Evaluation
 from mindrestore.images.write import write_image
 from mindrestore.pages.evaluation import write_evaluation_page
 

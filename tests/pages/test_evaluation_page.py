@@ -160,7 +160,7 @@ def test_folders_that_are_no_reports_are_refused(tmp_path):
     with pytest.raises(ReportError, match=r"scores\.json: damaged report"):
         read_report(tmp_path)
     (tmp_path / "scores.json").write_text("{}")
-    with pytest.raises(ReportError, match=r"'images' is missing, so this is no report"):
+    with pytest.raises(ReportError, match=r"'images' is missing, so this is not a report"):
         read_report(tmp_path)
 
 

@@ -92,7 +92,7 @@ def tensor(kind=b"Float32", dims=(2,), content=bytes(8), name=b"w"):
         (tensor(dims=(1,) * 70, content=bytes(4)), "aximum"),
         (tensor(kind=b"Int4"), "'w' is of type 'Int4'"),
         (tensor(name=b"\xff"), "codec can't decode"),
-        (message(1, message(1, b"w") + message(3, b"")), "'w' is no tensor"),
+        (message(1, message(1, b"w") + message(3, b"")), "'w' is not a tensor"),
         (message(1, message(1, b"w") + message(2, message(2, b"Float32"))), "'w' has no values"),
         (message(1, message(2, message(2, b"Float32") + message(3, b""))), "a tensor without name"),
         (message(1, b"\x08\x01\x10\x01"), "a tensor without name"),

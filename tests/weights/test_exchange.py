@@ -9,7 +9,6 @@ import shutil
 import mindspore as ms
 import numpy as np
 import pytest
-from test_every_model import SMALL
 
 from mindrestore.models.registry import create_model, hyper_parameters, list_models, model_spec
 from mindrestore.models.vgg import VGGFeatures
@@ -23,14 +22,10 @@ from mindrestore.weights.files import sha256_of
 from mindrestore.weights.guess import get_network, guess, list_networks
 from mindrestore.weights.names import official_names, published_names
 from mindrestore.weights.torch_writer import write_torch_file
+from small import SMALL, overrides_of, small
 
 RECOGNISED = [name for name in list_models() if model_spec(name).recognise]
 ONE_PER_ARCHITECTURE = sorted({model_spec(name).recognise: name for name in RECOGNISED}.values())
-
-
-def small(name, seed=0, **hyper):
-    ms.set_seed(seed)
-    return create_model(name, **{**SMALL[name], **hyper})
 
 
 def arrays_of(net):
@@ -47,7 +42,7 @@ def shapes_of(net, prefix=""):
 def test_a_network_of_any_size_is_recognised(name, prefix):
     found = guess(shapes_of(small(name), prefix), hint=f"{name}.pth")
     assert found.network.name == name
-    traceless = {"blocks", "deform_layers", "init_gain"} if name == "aecrnet" else {"init_std"}
+    traceless = {"blocks", "deform_layers", "init_gain", "init_std", "freeze_encoder"}
     published = hyper_parameters(name)
     expected = {key: value for key, value in SMALL[name].items() if value != published[key] and key not in traceless}
     assert found.hyper == expected
@@ -196,7 +191,7 @@ def test_vgg_loses_its_classifier_and_serves_the_loss(tmp_path):
 def test_a_run_tells_what_leaves_no_trace_in_a_file(tmp_path):
     run = tmp_path / "run"
     run.mkdir()
-    overrides = [f"model.hyper.{key}={value}" for key, value in {**SMALL["aecrnet"], "init_gain": 2.45}.items()]
+    overrides = [*overrides_of("aecrnet"), "model.hyper.init_gain=2.45"]
     (run / "recipe.yaml").write_text(recipe_to_yaml(load_recipe("quickstart", overrides)))
     save_weights(small("aecrnet"), run / "best.ckpt")
     done = convert_file(run / "best.ckpt", tmp_path / "mine.pth")

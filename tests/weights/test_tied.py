@@ -13,6 +13,7 @@ from mindrestore.models.activations import ScalarPReLU
 from mindrestore.models.registry import create_model, list_models, model_spec
 from mindrestore.weights.convert import SUFFIXES, WeightError, load_weights, read_weights, save_weights
 from mindrestore.weights.names import published_names
+from small import small
 
 SLOPE = "0.act.weight"
 TIED = ("1.act.weight", "2.act.weight")
@@ -149,13 +150,9 @@ def test_no_alias_means_two_things():
     assert [alias for alias, count in Counter(alias for alias, _ in pairs).items() if count > 1] == []
 
 
-SMALL = {"n_feat": 8, "scale_unetfeats": 4, "scale_orsnetfeats": 4, "num_cab": 1}
-
-
 @pytest.fixture(scope="module")
 def mprnet():
-    ms.set_seed(0)
-    return create_model("mprnet_deraining", n_feat=8, scale_unetfeats=4, scale_orsnetfeats=4)
+    return small("mprnet_deraining", num_cab=8)
 
 
 def test_mprnet_has_316_names_for_262_tensors(mprnet, tmp_path):
@@ -183,9 +180,9 @@ def test_a_light_mprnet_loads_with_its_hyper_parameters():
     load_weights(other, arrays)
     for name, parameter in other.parameters_and_names():
         np.testing.assert_array_equal(parameter.asnumpy(), arrays[name], err_msg=name)
-    small = create_model("mprnet_deblurring", **{**SMALL, "num_cab": 8})
+    other = small("mprnet_deblurring", num_cab=8)
     with pytest.raises(WeightError, match="316 of its 316 names match; this is probably the same network with other"):
-        load_weights(small, arrays)
+        load_weights(other, arrays)
 
 
 def test_the_owner_is_named_although_it_lists_one_slope_many_times(mprnet, tmp_path):

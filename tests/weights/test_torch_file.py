@@ -207,7 +207,7 @@ def test_calls_are_refused_by_name_and_not_made(tmp_path, monkeypatch, protocol,
     path.write_bytes(content)
     with pytest.raises(WeightFileError) as caught:
         read_weights(path)
-    if protocol >= 2:  # the text protocols are no weight files at all
+    if protocol >= 2:  # the text protocols are not weight files at all
         name = {"inside": "builtins.eval" if protocol > 2 else "__builtin__.eval"}.get(
             form, f"{os.system.__module__}.system"
         )

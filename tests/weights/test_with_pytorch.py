@@ -6,7 +6,6 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
-from test_every_model import SMALL
 
 from mindrestore.models.registry import create_model, list_models
 from mindrestore.weights.convert import load_weights, save_weights
@@ -15,6 +14,7 @@ from mindrestore.weights.exchange import convert_file
 from mindrestore.weights.names import official_names, published_names
 from mindrestore.weights.torch_file import read_torch_file
 from mindrestore.weights.torch_writer import write_torch_file
+from small import SMALL
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install 'mindrestore[torch]'")
 

@@ -111,12 +111,12 @@ def tile_side(text: str) -> int | str | None:
     """Read the side of tiles.
 
     Raises:
-        argparse.ArgumentTypeError: It is no number, `auto` or `none`.
+        argparse.ArgumentTypeError: It is not a number, `auto` or `none`.
     """
     if text in ("auto", "none"):
         return None if text == "none" else text
     if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is no side of a tile; give pixels such as 512, auto or none")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a side of a tile; give pixels such as 512, auto or none")
     return int(text)
 
 

@@ -52,7 +52,7 @@ def device(text: str) -> str:
         return "auto"
     known = {name.lower(): name for name in ("auto", "CPU", "GPU", "Ascend")}
     if text.lower() not in known:
-        raise argparse.ArgumentTypeError(f"{text!r} is no device; choose from auto, CPU, GPU, Ascend")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a device; choose from auto, CPU, GPU, Ascend")
     return known[text.lower()]
 
 

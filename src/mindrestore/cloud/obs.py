@@ -126,7 +126,7 @@ class ObsStore:
         stream = answer.body.response
         try:
             said = {name.lower(): value for name, value in answer.header}
-            encrypted = any("server-side-encryption" in name for name in said)  # its ETag is no MD5 then
+            encrypted = any("server-side-encryption" in name for name in said)  # its ETag is not an MD5 sum then
             yield Incoming(stream, "" if encrypted else _bare(said.get("etag")), int(said.get(_PART_SIZE, 0)))
         finally:
             stream.close()

@@ -94,7 +94,8 @@ def read_rows(path: PathLike) -> dict[int, Row]:
         if len(columns) != 2 or not all(columns):
             found = repr(line.strip()) if line.strip() else "a blank line"
             raise DatasetError(
-                f"{path}, row {number}: {found} is no pair; give the clear and the degraded image, separated by a comma"
+                f"{path}, row {number}: {found} is not a pair; give the clear and the degraded image "
+                "with a comma between them"
             )
         header = _header(columns) if number == 1 else None
         if header:

@@ -1,4 +1,4 @@
-"""Give training samples by position, from a plan that says which pair comes when."""
+"""Training samples by position, from a plan that says which pair comes when."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class Learner:
         return {**named, **{param.name: param for param in extra}}
 
     def facts(self) -> dict[str, Any]:
-        """Return the rest of the state: counts and numbers that are no parameters."""
+        """Return the rest of the state: counts and numbers that are not parameters."""
         return {
             "model": self.recipe.model.name,
             "hyper": dict(self.recipe.model.hyper),

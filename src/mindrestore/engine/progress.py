@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mindrestore.engine.meter import Meter
+from mindrestore.evaluation.metrics import LOWER_IS_BETTER
 from mindrestore.recipes.load import to_dict
 from mindrestore.recipes.schema import Recipe
-
-_LOWER_IS_BETTER = ("loss", "mae", "mse", "rmse", "ciede", "ciede2000", "lpips", "niqe", "dists")
 
 # Keys that a resumed run may change without changing what it learns.
 _HARMLESS = (
@@ -63,7 +62,7 @@ def is_better(metric: str, score: float, best: float | None) -> bool:
         return False
     if best is None:
         return True
-    return score < best if metric.lower() in _LOWER_IS_BETTER else score > best
+    return score < best if metric.lower() in LOWER_IS_BETTER else score > best
 
 
 def changed_keys(before: Mapping[str, Any], recipe: Recipe) -> list[str]:

@@ -8,9 +8,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import cv2
 import numpy as np
+
+TITLES = MappingProxyType(
+    {"psnr": "PSNR", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "mae": "MAE", "ciede2000": "CIEDE2000"}
+)
+DECIMALS = MappingProxyType({"psnr": 2, "ssim": 4, "ms_ssim": 4, "mae": 4, "ciede2000": 3})
+# Errors, of which less is better; those that are not measured here may be what a run validates with.
+LOWER_IS_BETTER = frozenset({"mae", "ciede2000", "ciede", "loss", "mse", "rmse", "lpips", "niqe", "dists"})
 
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang, Simoncelli, Bovik 2003, five scales
 _CHUNK = 1 << 18  # pixels per pass of CIEDE2000, whose many intermediate maps would fill the memory on photographs

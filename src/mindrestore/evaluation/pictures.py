@@ -6,18 +6,16 @@ import io
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from mindrestore.evaluation.report import caption
+from mindrestore.evaluation.results import Measurement
 from mindrestore.files import PathLike, write_bytes
 from mindrestore.images.write import write_image
-
-if TYPE_CHECKING:
-    from mindrestore.evaluation.evaluator import Row
 
 COPY_SIDE = 1600  # longest side of a copy on a page, in pixels
 COPY_QUALITY = 92  # of JPEG, with full colour resolution
@@ -45,7 +43,7 @@ class Gallery:
         self.drawings = drawings
         self._taken: set[str] = set()
 
-    def add(self, row: Row, images: Sequence[np.ndarray], protocol: str, suffix: str) -> Row:
+    def add(self, row: Measurement, images: Sequence[np.ndarray], protocol: str, suffix: str) -> Measurement:
         """Write the pictures of one image.
 
         Args:

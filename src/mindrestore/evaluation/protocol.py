@@ -40,8 +40,6 @@ _WINDOWS = MappingProxyType(
         "uniform-columns": "uniform, 7 pixels of each column (a one-dimensional SSIM), sample covariance",
     }
 )
-DECIMALS = MappingProxyType({"psnr": 2, "ssim": 4, "ms_ssim": 4, "mae": 4, "ciede2000": 3})
-HIGHER_IS_BETTER = MappingProxyType({"psnr": True, "ssim": True, "ms_ssim": True, "mae": False, "ciede2000": False})
 
 
 class ProtocolError(MindRestoreError):

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from mindrestore.evaluation.results import Evaluation
 from mindrestore.files import PathLike, write_bytes
-
-if TYPE_CHECKING:
-    from mindrestore.evaluation.evaluator import Evaluation
 
 
 def write_published(evaluation: Evaluation, folder: PathLike) -> Path | None:

@@ -10,16 +10,12 @@ import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mindrestore import __version__
-from mindrestore.evaluation.protocol import DECIMALS, HIGHER_IS_BETTER
+from mindrestore.evaluation.metrics import DECIMALS, LOWER_IS_BETTER, TITLES
+from mindrestore.evaluation.results import Evaluation, Failure, SetsEvaluation
 from mindrestore.files import PathLike, write_bytes
-
-if TYPE_CHECKING:
-    from mindrestore.evaluation.evaluator import Evaluation, Failure, SetsEvaluation
-
-TITLES = {"psnr": "PSNR", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "mae": "MAE", "ciede2000": "CIEDE2000"}
 
 
 def format_table(evaluation: Evaluation, max_rows: int | None = 40) -> str:
@@ -244,7 +240,7 @@ def _align(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _notes(evaluation: Evaluation) -> list[str]:
     notes = []
-    falling = [TITLES[name] for name in evaluation.protocol.names if not HIGHER_IS_BETTER[name]]
+    falling = [TITLES[name] for name in evaluation.protocol.names if name in LOWER_IS_BETTER]
     if falling:
         notes.append(f"{', '.join(falling)}: lower is better")
     for name, count in evaluation.counts.items():

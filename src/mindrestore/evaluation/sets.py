@@ -1,4 +1,4 @@
-"""Say what is measured: the pairs of one data set, or several named sets that make one table."""
+"""What is measured: the pairs of one data set, or several named sets that make one table."""
 
 from __future__ import annotations
 

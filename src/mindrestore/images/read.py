@@ -113,10 +113,10 @@ def read_depth(path: PathLike) -> np.ndarray:
     else:
         rgb = read_image(path)
         if not (np.array_equal(rgb[..., 0], rgb[..., 1]) and np.array_equal(rgb[..., 0], rgb[..., 2])):
-            raise ImageError(f"{path}: a coloured image is no depth map; give a grey 8- or 16-bit file")
+            raise ImageError(f"{path}: a coloured image is not a depth map; give a grey 8- or 16-bit file")
         values = rgb[..., 0]
     if values.ndim != 2:
-        raise ImageError(f"{path}: shape {values.shape} is no depth map; expected (H, W)")
+        raise ImageError(f"{path}: shape {values.shape} is not a depth map; expected (H, W)")
     return values.astype(np.float32)
 
 

@@ -44,7 +44,7 @@ def _to_pixels(path: Path, array: np.ndarray) -> np.ndarray:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
     if array.size == 0 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)):
-        raise ImageError(f"{path}: shape {array.shape} is no image; expected (H, W, 3) or (H, W)")
+        raise ImageError(f"{path}: shape {array.shape} is not an image; expected (H, W, 3) or (H, W)")
     if array.dtype in (np.uint8, np.uint16):
         return array
     if not np.issubdtype(array.dtype, np.floating):

@@ -42,7 +42,7 @@ class Budget:
             The budget; tiles that would leave the graph less than 128x128 pixels run operator by operator.
 
         Raises:
-            RestoreError: The memory is no positive number.
+            RestoreError: The memory is not a positive number.
         """
         if memory is not None and memory <= 0:
             raise RestoreError(f"memory {memory}: give gigabytes, such as 2")

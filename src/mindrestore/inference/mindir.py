@@ -15,7 +15,7 @@ DTYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool"
 
 
 class MindIRError(MindRestoreError):
-    """Report a file that is no MINDIR, or a graph that cannot be read."""
+    """Report a file that is not MINDIR, or a graph that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def read_mindir(data: bytes) -> Graph:
         The graph.
 
     Raises:
-        MindIRError: The content is no MINDIR, or the graph calls others.
+        MindIRError: The content is not MINDIR, or the graph calls others.
     """
     from google.protobuf.message import DecodeError
     from mindspore.train.mind_ir_pb2 import ModelProto
@@ -105,7 +105,7 @@ def input_kind(data: bytes) -> Kind:
     """Return what a network of one image takes.
 
     Raises:
-        MindIRError: The content is no MINDIR.
+        MindIRError: The content is not MINDIR.
     """
     return next(iter(read_mindir(data).inputs.values()))
 

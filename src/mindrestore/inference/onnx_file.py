@@ -34,7 +34,7 @@ def to_onnx(mindir: bytes, properties: Mapping[str, str]) -> onnx.ModelProto:
         The ONNX model, checked; input `image`, output `restored`.
 
     Raises:
-        MindIRError: The content is no MINDIR, or takes several inputs.
+        MindIRError: The content is not MINDIR, or takes several inputs.
         OnnxError: ONNX is not installed, or an operator has no ONNX form.
     """
     onnx = require("onnx")

@@ -165,7 +165,7 @@ def _write_file(trained: Trained, path: Path) -> None:
     restorer = trained.restorer(compiled=False)
     wrong = [name for name, value in restorer.net.parameters_and_names() if value.dtype not in (ms.float32, ms.int32)]
     if wrong:
-        raise WeightError(f"{trained.weights}: {wrong[0]} is no float32; train without mixed-precision parameters")
+        raise WeightError(f"{trained.weights}: {wrong[0]} is not float32; train without mixed-precision parameters")
     size = sum(value.size * 4 for value in restorer.net.get_parameters())
     if size > LARGEST:
         raise WeightError(

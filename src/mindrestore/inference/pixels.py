@@ -28,7 +28,7 @@ def restore_as_given(rgb_function: RgbFunction, photo: np.ndarray) -> np.ndarray
         Array of the same shape and type; grey stays grey, alpha is kept.
 
     Raises:
-        RestoreError: The array is no image, or holds NaN or infinite values.
+        RestoreError: The array is not an image, or holds NaN or infinite values.
     """
     photo = np.asarray(photo)
     check_photo(photo)
@@ -59,13 +59,13 @@ def pad_to(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def check_photo(photo: np.ndarray) -> None:
-    """Refuse an array that is no image.
+    """Refuse an array that is not an image.
 
     Raises:
         RestoreError: Its shape or type is not that of an image, or it holds NaN or infinite values.
     """
     if photo.size == 0 or not (photo.ndim == 2 or (photo.ndim == 3 and photo.shape[2] in (3, 4))):
-        raise RestoreError(f"an array of shape {photo.shape} is no image; give (H, W), (H, W, 3) or (H, W, 4)")
+        raise RestoreError(f"an array of shape {photo.shape} is not an image; give (H, W), (H, W, 3) or (H, W, 4)")
     floating = np.issubdtype(photo.dtype, np.floating)
     if not floating and photo.dtype not in (np.uint8, np.uint16):
         raise RestoreError(f"pixels of type {photo.dtype} are not supported; give uint8, uint16 or float in [0,1]")

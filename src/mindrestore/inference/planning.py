@@ -35,7 +35,7 @@ def plan_jobs(source: Path, out: Path, result_name: Callable[[Path], str]) -> Pl
 
     Args:
         source: File, or folder with sub-folders, those behind links too; reports among them are left out.
-        out: Folder for the results; what lies in it already is no photograph.
+        out: Folder for the results; what lies in it already is not a photograph.
         result_name: Gives the name of a result, which stays in the sub-folder of its photograph.
 
     Returns:
@@ -52,7 +52,7 @@ def plan_jobs(source: Path, out: Path, result_name: Callable[[Path], str]) -> Pl
         raise RestoreError(f"{source}: no such file or folder; check the path")
     if os.path.realpath(out) == os.path.realpath(source):
         raise RestoreError(f"{source}: the results would replace the photographs; choose another folder for them")
-    # results of an earlier run are no photographs to restore again
+    # results of an earlier run are not photographs to restore again
     found, problems = _find(source, os.path.realpath(out))
     if not found and not problems:
         raise RestoreError(f"{source}: no image in this folder or below it; check the path")

@@ -118,7 +118,7 @@ class Restorer:
             Array of the same shape and type.
 
         Raises:
-            RestoreError: The array is no image, or holds NaN or infinite values.
+            RestoreError: The array is not an image, or holds NaN or infinite values.
 
         Example:
             >>> restore(np.zeros((17, 23, 3), np.uint8)).shape
@@ -138,7 +138,7 @@ class Restorer:
             Arrays of the same shapes and types.
 
         Raises:
-            RestoreError: One of them is no image.
+            RestoreError: One of them is not an image.
 
         Example:
             >>> [image.shape for image in restore.restore_batch([photo, photo])]

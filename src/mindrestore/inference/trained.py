@@ -47,13 +47,15 @@ class Trained:
         """Take the best weights of a run folder, else the averaged ones, else the last.
 
         Raises:
-            MindRestoreError: The folder is missing, is no run folder, or holds no weights yet.
+            MindRestoreError: The folder is missing, is not a run folder, or holds no weights yet.
         """
         folder = Path(folder)
         if not folder.is_dir():
             raise MindRestoreError(f"{folder}: no such folder; give a run folder of `mindrestore train`")
         if not (folder / "recipe.yaml").is_file():
-            raise MindRestoreError(f"{folder}: no recipe.yaml in it, so this is no run folder of `mindrestore train`")
+            raise MindRestoreError(
+                f"{folder}: no recipe.yaml in it, so this is not a run folder of `mindrestore train`"
+            )
         weights = next((folder / name for name in RESULTS if (folder / name).is_file()), None)
         if weights is None:
             raise MindRestoreError(f"{folder}: holds none of {', '.join(RESULTS)}; train for at least one checkpoint")

@@ -29,7 +29,7 @@ def restore_video(restore: Callable[[np.ndarray], np.ndarray], source: Path, tar
         Number of frames.
 
     Raises:
-        RestoreError: The file is no video or damaged, or the result cannot be written.
+        RestoreError: The file is not a video or is damaged, or the result cannot be written.
     """
     capture = cv2.VideoCapture(str(source))
     if not capture.isOpened():

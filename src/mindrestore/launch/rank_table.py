@@ -111,7 +111,7 @@ def _server_problem(place: str, server: Any) -> str:
     for number, device in enumerate(devices):
         entry = f"{place}.device[{number}]"
         if not isinstance(device, Mapping):
-            return f"{entry} is no JSON object"
+            return f"{entry} is not a JSON object"
         for key in ("device_id", "rank_id"):
             if not str(device.get(key, "")).isdecimal():
                 return f"{entry}.{key} is {device.get(key)!r}, not a number from 0"

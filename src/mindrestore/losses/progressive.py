@@ -116,7 +116,7 @@ class PositiveContrastiveLoss(nn.Cell):
         return total
 
     def distances(self, output: Output, batch_input: Tensor, target: Tensor) -> tuple[tuple[Tensor, ...], ...]:
-        """Give, for every tap, the distances of the final image to the clean one, the earlier stages and the input."""
+        """Return, tap by tap, the distances of the final image to the clean one, the earlier stages and the input."""
         images, _ = _images_and_maps(output)
         n, _, h, w = target.shape
         if h < SMALLEST_SIDE or w < SMALLEST_SIDE:

@@ -50,7 +50,7 @@ class RLN(nn.Cell):
 
 
 def _moments(add: ChannelAdd, x: Tensor, offset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Give, of x (N, C, H, W) + offset (N, C), the mean (N, 1), the map without it, and the deviation (N, 1)."""
+    """Split x (N, C, H, W) + offset (N, C) into its mean (N, 1), the map without it, and the deviation (N, 1)."""
     c, h, w = x.shape[1:]
     mean = (channel_sum(x) / (h * w) + offset).mean(1, keep_dims=True)
     centred = add(x, offset - mean)

@@ -51,7 +51,7 @@ class Depthwise5x5(nn.Cell):
             (_ROWS + 4, _COLUMNS + 4),
             mode=1,
             pad_mode="pad",
-            pad=(0, _ROWS - 1, 0, _COLUMNS - 1),  # for sides that are no multiples; what is made of it is cut off
+            pad=(0, _ROWS - 1, 0, _COLUMNS - 1),  # for sides that are not multiples; what is made of it is cut off
             stride=(_ROWS, _COLUMNS),
             dilation=1,
             group=channels,
@@ -76,7 +76,7 @@ class Depthwise5x5(nn.Cell):
 
 @cache
 def _shifted_kernels() -> Tensor:
-    """Give, once for all layers, the zeros and ones (25, 32 * 12 * 8) that turn a 5x5 kernel into 32 of 12x8."""
+    """Return, once for all layers, the zeros and ones (25, 32 * 12 * 8) that turn a 5x5 kernel into 32 of 12x8."""
     matrix = np.zeros((5, 5, _ROWS, _COLUMNS, _ROWS + 4, _COLUMNS + 4))
     for y, x, row, column in np.ndindex(5, 5, _ROWS, _COLUMNS):
         matrix[y, x, row, column, row + y, column + x] = 1

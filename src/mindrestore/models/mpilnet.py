@@ -12,11 +12,11 @@ from mindspore import Tensor, nn
 
 from mindrestore.errors import MindRestoreError
 from mindrestore.models.mpilnet_blocks import (
-    DEEP,
     TAPS,
     Decoder,
     Encoder,
     Output,
+    decoder_channels,
     merge_height,
     merge_width,
     split_height,
@@ -30,10 +30,12 @@ _MULTIPLE = 32  # two patches of multiples of 16, the reach of VGG; and the outp
 
 
 def _recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, object]:
-    """Read depth and sharing of the encoder off the shapes in a file."""
-    if shapes["output.tail.weight"] != (3, DEEP[0], 7, 7):
+    """Read depth, sharing and width of the encoder off the shapes in a file."""
+    width = shapes["encoders.0.vgg.features.0.weight"][0]
+    if shapes["output.tail.weight"] != (3, width // 2, 7, 7):
         raise KeyError("output.tail.weight")
     return {
+        "width": width,
         "vgg_depth": 19 if "encoders.0.vgg.features.34.weight" in shapes else 16,
         "share_encoder": "encoders.2.vgg.features.0.weight" not in shapes,
     }
@@ -62,6 +64,7 @@ class MPILNet(nn.Cell):
         vgg_depth: layers of the encoder, 16 or 19.
         share_encoder: one encoder for all levels; False gives each its own.
         freeze_encoder: keep the encoder's weights as they are loaded.
+        width: channels of the encoder's first stage, a multiple of 8; weights of ImageNet need VGG's 64.
 
     Inputs:
         hazy: (N, 3, H, W) RGB in [0, 1]; H and W multiples of 32, at least 64.
@@ -70,24 +73,27 @@ class MPILNet(nn.Cell):
         (N, 3, H, W) in (-1, 1), trained towards images in [0, 1]; clip it to show it.
 
     Raises:
-        MindRestoreError: the depth is neither 16 nor 19, or a switch is neither true nor false.
-        ValueError: a side of an image is no multiple of 32.
+        MindRestoreError: an impossible depth or width, or a switch that is neither true nor false.
+        ValueError: a side of an image is not a multiple of 32.
     """
 
-    def __init__(self, *, vgg_depth: int = 16, share_encoder: bool = True, freeze_encoder: bool = False) -> None:
+    def __init__(
+        self, *, vgg_depth: int = 16, share_encoder: bool = True, freeze_encoder: bool = False, width: int = 64
+    ) -> None:
         super().__init__()
         if vgg_depth not in TAPS:
             raise MindRestoreError(f"mpilnet: vgg_depth {vgg_depth!r} is not possible; the encoder has 16 or 19 layers")
         for name, value in {"share_encoder": share_encoder, "freeze_encoder": freeze_encoder}.items():
             if not isinstance(value, bool):
                 raise MindRestoreError(f"mpilnet: {name} {value!r} is neither true nor false")
-        self.encoders = nn.CellList([Encoder(vgg_depth) for _ in range(1 if share_encoder else 3)])
+        self.encoders = nn.CellList([Encoder(vgg_depth, width) for _ in range(1 if share_encoder else 3)])
         self.places = (0, 0, 0) if share_encoder else (0, 1, 2)  # of each level's encoder
         for parameter in self.encoders.get_parameters():
             parameter.requires_grad = not freeze_encoder
-        self.decoders = nn.CellList([Decoder(crossing) for crossing in (False, True, True)])
-        self.heads = nn.CellList([zero_head(), zero_head()])
-        self.output = Output()
+        channels = decoder_channels(width)[0]
+        self.decoders = nn.CellList([Decoder(crossing, width) for crossing in (False, True, True)])
+        self.heads = nn.CellList([zero_head(channels), zero_head(channels)])
+        self.output = Output(channels)
         self.checks_size = True
 
     def construct(self, hazy: Tensor) -> Tensor:

@@ -10,15 +10,18 @@ from mindrestore.models.conv1x1 import Conv1x1
 from mindrestore.models.conv3x3 import Conv3x3, conv_3x3
 from mindrestore.models.layers import ChannelMean, ChannelScale, NarrowConv2d, average_pool_2x2, conv
 from mindrestore.models.reflect_pad import ReflectPad
-from mindrestore.models.vgg import VGGFeatures
+from mindrestore.models.vgg import VGGFeatures, stage_channels
 
 TAPS = {  # the last ReLU of every stage
     16: ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"),
     19: ("relu1_2", "relu2_2", "relu3_4", "relu4_4", "relu5_4"),
 }
-SHALLOW = (64, 128, 256, 512, 512)  # channels of the stages of VGG, the finest first
-DEEP = (32, 64, 128, 256, 256)  # channels of the decoder at the same scales
 _MEAN, _SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, which VGG was trained on
+
+
+def decoder_channels(width: int) -> tuple[int, ...]:
+    """Return the channels of a decoder at the scales of VGG's stages: half of theirs, the finest first."""
+    return tuple(channels // 2 for channels in stage_channels(width))
 
 
 def split_height(x: Tensor) -> Tensor:
@@ -46,17 +49,18 @@ class Encoder(nn.Cell):
 
     Args:
         depth: layers of VGG, 16 or 19; its fully connected ones are left out.
+        width: channels of its first stage; 64 in VGG.
 
     Inputs:
         x: (N, 3, H, W) about [0, 1]; H and W multiples of 16.
 
     Returns:
-        Maps with 64, 128, 256, 512 and 512 channels at 1, 1/2, 1/4, 1/8 and 1/16 of the size.
+        Maps with 64, 128, 256, 512 and 512 channels (at width 64) at 1, 1/2, 1/4, 1/8 and 1/16 of the size.
     """
 
-    def __init__(self, depth: int) -> None:
+    def __init__(self, depth: int, width: int) -> None:
         super().__init__()
-        self.vgg = VGGFeatures(f"vgg{depth}", TAPS[depth])
+        self.vgg = VGGFeatures(f"vgg{depth}", TAPS[depth], width=width)
         for parameter in self.vgg.get_parameters():
             start = HeNormal(mode="fan_out", nonlinearity="relu") if parameter.ndim == 4 else Zero()
             parameter.set_data(initializer(start, parameter.shape, parameter.dtype))
@@ -152,21 +156,23 @@ class Decoder(nn.Cell):
 
     Args:
         crossing: whether a finer level comes before.
+        width: channels of the first stage of the encoder.
 
     Inputs:
         shallow: the five stages of the encoder, the finest first.
         finer: what the finer level's decoder gave, put together; an empty tuple when there is none.
 
     Returns:
-        Maps with 32, 64, 128, 256 and 256 channels at 1, 1/2, 1/4, 1/8 and 1/16 of the size.
+        Maps with half of the encoder's channels, at 1, 1/2, 1/4, 1/8 and 1/16 of the size.
     """
 
-    def __init__(self, crossing: bool) -> None:
+    def __init__(self, crossing: bool, width: int) -> None:
         super().__init__()
-        self.reduce = Conv1x1(SHALLOW[4], DEEP[4])
-        self.bottom = DehazeBlock(DEEP[4])
-        self.internal = nn.CellList([InternalModule(DEEP[s + 1], SHALLOW[s], DEEP[s]) for s in range(4)])
-        self.cross = nn.CellList([CrossLevelModule(channels) for channels in DEEP]) if crossing else None
+        shallow, deep = stage_channels(width), decoder_channels(width)
+        self.reduce = Conv1x1(shallow[4], deep[4])
+        self.bottom = DehazeBlock(deep[4])
+        self.internal = nn.CellList([InternalModule(deep[s + 1], shallow[s], deep[s]) for s in range(4)])
+        self.cross = nn.CellList([CrossLevelModule(channels) for channels in deep]) if crossing else None
 
     def construct(self, shallow: tuple[Tensor, ...], finer: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         x = self.bottom(ops.relu(self.reduce(shallow[4])))
@@ -184,19 +190,22 @@ class Decoder(nn.Cell):
 class Output(nn.Cell):
     """Refine the finest features with means over squares of 32, 16, 8 and 4 pixels, and make the image of them.
 
+    Args:
+        channels: of the finest features, 32 as described.
+
     Inputs:
-        x: (N, 32, H, W); H and W multiples of 32.
+        x: (N, channels, H, W); H and W multiples of 32.
 
     Returns:
         (N, 3, H, W) in (-1, 1).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.refine1, self.refine2 = Conv3x3(DEEP[0], 20), Conv3x3(20, 20)
+        self.refine1, self.refine2 = Conv3x3(channels, 20), Conv3x3(20, 20)
         self.contexts = nn.CellList([conv(20, 1, 1) for _ in range(4)])
-        self.refine3 = Conv3x3(24, DEEP[0])
-        self.tail = NarrowConv2d(DEEP[0], 3, 7)
+        self.refine3 = Conv3x3(24, channels)
+        self.tail = NarrowConv2d(channels, 3, 7)
         self.leaky, self.pool, self.pad = LeakyReLU(0.2), average_pool_2x2(), ReflectPad(3)
 
     def construct(self, x: Tensor) -> Tensor:
@@ -208,7 +217,7 @@ class Output(nn.Cell):
         maps = ()
         for i in range(4):
             maps = (*maps, repeat_pixels(self.leaky(self.contexts[i](means[i])), 32 // 2**i))  # (N, 1, H, W)
-        features = ops.tanh(self.refine3(ops.concat((*maps, x), 1)))  # (N, 32, H, W)
+        features = ops.tanh(self.refine3(ops.concat((*maps, x), 1)))  # (N, channels, H, W)
         return ops.tanh(self.tail(self.pad(features)))
 
 
@@ -227,9 +236,9 @@ def repeat_pixels(x: Tensor, times: int) -> Tensor:
     return ops.tile(lines, (1, times, 1)).reshape(n, 1, h * times, w * times)
 
 
-def zero_head() -> Conv3x3:
+def zero_head(channels: int) -> Conv3x3:
     """Make the convolution to a residual image; it starts at zero, so that VGG sees plain photographs at first."""
-    head = Conv3x3(DEEP[0], 3)
+    head = Conv3x3(channels, 3)
     for parameter in head.get_parameters():
         parameter.set_data(initializer(Zero(), parameter.shape, parameter.dtype))
     return head

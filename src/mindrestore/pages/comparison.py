@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindrestore.evaluation.protocol import HIGHER_IS_BETTER
-from mindrestore.evaluation.report import TITLES, format_score
+from mindrestore.evaluation.metrics import LOWER_IS_BETTER, TITLES
+from mindrestore.evaluation.report import format_score
 from mindrestore.files import PathLike, replacing
 from mindrestore.pages.evaluation import score_cell
 from mindrestore.pages.files import write_page
@@ -179,7 +179,7 @@ def _best(metric: str, values: Mapping[str, float]) -> set[str]:
     known = {label: value for label, value in values.items() if not math.isnan(value)}
     if len({format_score(metric, value) for value in known.values()}) < 2:
         return set()
-    top = format_score(metric, (max if HIGHER_IS_BETTER[metric] else min)(known.values()))
+    top = format_score(metric, (min if metric in LOWER_IS_BETTER else max)(known.values()))
     return {label for label, value in known.items() if format_score(metric, value) == top}
 
 
@@ -241,4 +241,4 @@ def _settings(label: str, report: Report) -> str:
 
 
 def _title(metric: str) -> str:
-    return TITLES[metric] + ("" if HIGHER_IS_BETTER[metric] else " (lower is better)")
+    return TITLES[metric] + (" (lower is better)" if metric in LOWER_IS_BETTER else "")

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mindrestore.evaluation.protocol import HIGHER_IS_BETTER
-from mindrestore.evaluation.report import TITLES, format_score
+from mindrestore.evaluation.metrics import LOWER_IS_BETTER, TITLES
+from mindrestore.evaluation.report import format_score
 from mindrestore.files import PathLike
 from mindrestore.pages.charts import histogram
 from mindrestore.pages.files import write_page
@@ -153,7 +153,7 @@ def _means_table(entry: SetScores) -> str:
     counts = entry.document["means"].get("images", {})
     rows = [
         [
-            Cell(TITLES[name] + ("" if HIGHER_IS_BETTER[name] else " (lower is better)")),
+            Cell(TITLES[name] + (" (lower is better)" if name in LOWER_IS_BETTER else "")),
             *score_cells(name, before[name], after[name]),
             Cell(str(counts.get(name, len(entry.images)))),
         ]

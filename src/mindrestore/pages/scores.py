@@ -133,7 +133,7 @@ def read_report(folder: PathLike) -> Report:
     try:
         sets = tuple(_read_set(entry["set"], place / entry["set"]) for entry in summary["sets"])
     except (KeyError, TypeError) as error:
-        raise ReportError(f"{newest}: {error} is missing, so this is no report; evaluate again") from error
+        raise ReportError(f"{newest}: {error} is missing, so this is not a report; evaluate again") from error
     return Report(place, label, sets, summary)
 
 
@@ -161,7 +161,7 @@ def _read_set(name: str, folder: Path) -> SetScores:
         found = SetScores(name, folder, document, images)
         _ = found.metrics, found.means("input"), found.protocol["name"]
     except (KeyError, TypeError) as error:
-        raise ReportError(f"{path}: {error} is missing, so this is no report; evaluate again") from error
+        raise ReportError(f"{path}: {error} is missing, so this is not a report; evaluate again") from error
     return found
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mindrestore.evaluation.report import TITLES
+from mindrestore.evaluation.metrics import TITLES
 from mindrestore.files import PathLike
 from mindrestore.pages.charts import line_chart
 

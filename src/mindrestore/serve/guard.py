@@ -51,7 +51,7 @@ class HostNames:
         self._names = {"localhost", host.lower(), *(name.lower() for name in more)}
 
     def allow(self, header: str) -> bool:
-        """Return whether a Host header names this server; addresses are no names, and cannot be rebound."""
+        """Return whether a Host header names this server; addresses are not names, and cannot be rebound."""
         try:
             name = urlsplit(f"//{header}").hostname or ""
         except ValueError:
@@ -117,7 +117,7 @@ class Guard:
                 raise ForbiddenError(f"requests from other pages are refused ({origin or site})")
         length = headers.get("content-length", "0")
         if not length.isdecimal():
-            raise ServeError(f"Content-Length {length!r} is no number of bytes")
+            raise ServeError(f"Content-Length {length!r} is not a number of bytes")
         if int(length) > self.limits.max_bytes + _FORM_MARGIN:
             raise too_many_bytes("the request", self.limits)
 

@@ -75,7 +75,7 @@ def _part(value: memoryview | int) -> _Part:
     fields = dict(_fields(value))
     name = _text(fields.get(_TAG))
     if _TENSOR not in fields:
-        raise ValueError(f"{name!a} is no tensor")
+        raise ValueError(f"{name!a} is not a tensor")
     dims, last = [], {}
     for number, field in _fields(fields[_TENSOR]):
         if number == _DIMS:

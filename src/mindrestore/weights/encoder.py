@@ -40,6 +40,11 @@ def load_encoder(net: nn.Cell, path: PathLike) -> str:
             f"{path}: holds the convolutions of {found['layout']}, but the encoder is {layout}; take torchvision's "
             f"{layout} file, or create the network with model.hyper.vgg_depth={found['layout'].removeprefix('vgg')}"
         )
+    if found["width"] != cells[0].width:
+        raise WeightError(
+            f"{path}: the first convolution has {found['width']} channels, but the encoder's has {cells[0].width}; "
+            f"create the network with model.hyper.width={found['width']}"
+        )
     wanted = {name: tuple(parameter.shape) for name, parameter in cells[0].parameters_and_names()}
     if not found["bias"]:
         arrays |= {name: np.zeros(shape, np.float32) for name, shape in wanted.items() if name.endswith(".bias")}

@@ -145,7 +145,7 @@ def _numbers(value: Any) -> Iterator[float]:
 
 
 def _vgg(layout: str) -> Network:
-    published = {"layout": layout, "taps": (last_tap(layout),), "bias": True}
+    published = {"layout": layout, "taps": (last_tap(layout),), "bias": True, "width": 64}
     return Network(
         name=layout,
         build=partial(VGGFeatures, **published),

@@ -81,7 +81,7 @@ class Machine:
 
         Raises:
             ForbiddenGlobal: it asks for a name that is not in the table.
-            ValueError, IndexError, KeyError, TypeError, AttributeError: it is no pickle of this kind.
+            ValueError, IndexError, KeyError, TypeError, AttributeError: it is not a pickle of this kind.
         """
         self.stack, self.marks, self.memo = [], [], {}
         for _ in range(_MOST_OPERATIONS):
@@ -199,7 +199,7 @@ class Machine:
         """Push what module and name on the stack stand for."""
         name, module = self.pop(), self.pop()
         if not (isinstance(name, str) and isinstance(module, str)):
-            raise ValueError(f"a name that is no text at byte {self.position}")
+            raise ValueError(f"a name that is not text at byte {self.position}")
         self.refer(f"{module}.{name}")
 
     def stored(self) -> None:

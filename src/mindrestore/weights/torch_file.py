@@ -212,7 +212,7 @@ def _identity(identity: Any) -> tuple[str, str, int, Any]:
     """Take a persistent id apart: key, type, length, and the part meant (old format only)."""
     kind, storage_type, key, _, count, *view = identity
     if kind != "storage" or not isinstance(key, str) or not isinstance(count, int) or count < 0:
-        raise ValueError("data that is no storage")
+        raise ValueError("data that is not a storage")
     return key, storage_type.meaning, count, view[0] if view else None
 
 
