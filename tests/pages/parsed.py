@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 NAMES = ("1.png", "10.png", "2.png", 'a "b" <i>&amp; #1 50%é.png')  # of images; the last needs escaping
-VOID = {"meta", "link", "img", "br", "input", "hr"}
+VOID = {"meta", "link", "img", "br", "input", "hr", "wbr"}
 
 
 class Page(HTMLParser):

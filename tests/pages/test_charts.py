@@ -23,7 +23,7 @@ def test_curves_are_those_of_metrics_jsonl(run):
     lines = (run / "metrics.jsonl").read_text().splitlines()[:-1]
     records = [json.loads(line) for line in lines]
     train = [record for record in records if record["kind"] == "train"]
-    page = Page(draw_curves(read_curves(run)))
+    page = Page("".join(draw_curves(read_curves(run)).charts))
     assert page.curves["loss"] == [[r["step"], r["loss"]] for r in train if r["loss"] is not None]
     assert page.curves["learning rate"] == [[r["step"], r["lr"]] for r in train]
     assert page.curves["loss scale"] == [[r["step"], r["scale"]] for r in train]
@@ -38,7 +38,7 @@ def test_curves_are_those_of_metrics_jsonl(run):
 
 def test_a_folder_without_a_log_has_no_curves(tmp_path):
     assert read_curves(tmp_path) == {}
-    assert draw_curves({}) == ""
+    assert draw_curves({}) is None
 
 
 def test_higher_values_stand_higher_and_in_proportion():
@@ -59,6 +59,21 @@ def test_wide_ranges_are_logarithmic():
 def test_a_constant_and_a_single_point_can_be_drawn(value):
     for points in ([(5, value)], [(1, value), (2, value)]):
         assert all(math.isfinite(number) for point in coordinates(line_chart("c", [("c", points)])) for number in point)
+
+
+def test_a_single_point_is_a_dot_with_its_value():
+    figure = line_chart("validation PSNR", [("Dense", [(5, 21.53)]), ("Thin", [(5, 24.1)])])
+    assert re.findall(r'<circle class="(c\d)"', figure) == ["c0", "c1"]
+    assert re.findall(r'<text class="value"[^>]*>([^<]*)</text>', figure) == ["21.53", "24.1"]
+    assert re.findall(r'text-anchor="middle">([^<]*)</text>', figure)[0] == "5"  # the only step below the chart
+    assert "<circle" not in line_chart("x", [("x", [(0, 1.0), (1, 2.0)])])
+
+
+def test_what_never_changes_is_a_line_of_text():
+    curves = {"loss": {"loss": [(1, 0.5), (2, 0.25)]}, "loss scale": {"loss scale": [(1, 1024.0), (2, 1024.0)]}}
+    drawn = draw_curves({**curves, "learning rate": {"learning rate": [(1, 1e-4)]}})
+    assert drawn.constant == ("loss scale 1024",)
+    assert [Page(chart).labels[0].split(":")[0] for chart in drawn.charts] == ["loss", "learning rate"]
 
 
 def test_long_curves_keep_their_extremes():
@@ -87,3 +102,4 @@ def test_bars_count_every_finite_score():
     assert f"restored: median {np.median(after[:47]):.4g}, 3 without a finite score" in text
     assert "PSNR <" in text
     assert histogram("SSIM", [("restored", [math.nan])]) == ""
+    assert histogram("SSIM", [("restored", [0.9]), ("input", [0.8])]) == ""  # one image has no distribution

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from parsed import NAMES, Page
+from PIL import Image
 
 from mindrestore.data.pairing import Pair
 from mindrestore.evaluation.evaluator import evaluate_sets
@@ -18,8 +20,9 @@ from mindrestore.evaluation.report import write_sets
 from mindrestore.evaluation.sets import NamedSet
 from mindrestore.images.read import read_image
 from mindrestore.pages.evaluation import write_evaluation_page
-from mindrestore.pages.html import address, render_page
+from mindrestore.pages.render import address, breakable, environment, plain
 from mindrestore.pages.scores import ReportError, read_report
+from mindrestore.pages.sheet import worst_and_best
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +60,7 @@ def test_the_table_has_the_numbers_of_scores_csv(folder, page):
 def test_everything_the_page_needs_is_in_its_folder(folder, page):
     files = page.files(folder)
     assert len([path for path in files if path.name == "error.jpg"]) == 2 * len(NAMES) + 2
+    assert [path.name for path in files if path.parent == folder] == ["sheet.jpg", "sheet.jpg"]  # shown, and to save
     assert all(path.is_file() and folder in path.parents for path in files)
     text = (folder / "index.html").read_text()
     assert re.findall(r"(?:https?:)?//[a-z0-9]", re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)) == []
@@ -73,7 +77,8 @@ def test_names_are_escaped(folder, page):
         "pictures/a%20%22b%22%20%3Ci%3E%26amp%3B%20%231%2050%25%C3%A9/x.jpg"
     )
     assert address("a:b.png") == "./a%3Ab.png"
-    assert "<title>&lt;/title&gt;" in render_page("</title>", "")
+    blank = environment().from_string('{% extends "page.html" %}').render(title="</title>")
+    assert "<title>&lt;/title&gt;" in blank
 
 
 def test_protocol_settings_curves_and_recipe_are_shown(folder, page):
@@ -83,6 +88,49 @@ def test_protocol_settings_curves_and_recipe_are_shown(folder, page):
     assert {"loss", "l1", "edge_2", "learning rate", "loss scale"} <= page.curves.keys()
     assert "validation PSNR" in page.text
     assert "mean absolute difference of the channels: 0  51 or more of 255" in page.text  # the scale of the error maps
+
+
+def test_the_worst_and_the_best_images_come_first(folder, page):
+    with (folder / "scores.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    names = [row["image"] for row in sorted(rows, key=lambda row: float(row["psnr"]))]
+    text = (folder / "index.html").read_text()
+    found = re.findall(r'<h3 class="group">(.*?)</h3>|<section [^>]*id="image-(\d)"', text)
+    shown = [heading or NAMES[int(place) - 1] for heading, place in found]
+    assert shown == ["Worst PSNR", *names[:2], "Best PSNR", *names[:1:-1]]
+    with Image.open(folder / "sheet.jpg") as sheet:
+        assert sheet.size == (
+            8 + 4 * (360 + 8),
+            8 + 4 * (2 * 16 + 216 + 8),
+        )  # four lines of four 40x24 layers
+
+
+@pytest.mark.parametrize(
+    ("scores", "falling", "expected"),
+    [
+        ([3, 1, 2, 9, 4, 8, 7], False, ([1, 2, 0], [3, 5, 6], [4])),
+        ([3, 1, 2, 9, 4, 8, 7], True, ([3, 5, 6], [1, 2, 0], [4])),
+        ([5, math.nan, 6], False, ([0], [2], [1])),
+        ([5], False, ([], [], [0])),
+        ([math.inf, 1], False, ([1], [0], [])),
+    ],
+)
+def test_images_stand_out_on_both_sides(scores, falling, expected):
+    assert worst_and_best(scores, falling) == expected
+
+
+def test_settings_are_written_for_people():
+    assert [plain(value) for value in (True, False, 3, "auto")] == ["yes", "no", "3", "auto"]
+    assert plain("/home/me/my runs/night/best.ckpt") == plain(Path("/data/best.ckpt")) == "…/best.ckpt"
+    assert plain("a.npz, then /data/weights/b.npz") == "a.npz, then …/b.npz"
+    assert plain("data: {root: /data/NH-HAZE}\nvgg: '/w/vgg/16.npz'") == "data: {root: …/NH-HAZE}\nvgg: '…/16.npz'"
+    for text in ("runs/night/best.ckpt", "https://example.org/a/b", "2/3 and/or 1/2"):
+        assert plain(text) == text
+
+
+def test_long_names_break_behind_their_punctuation_and_short_ones_never():
+    assert breakable("Dense") == "Dense"
+    assert breakable("dense_<b>_hazy-photograph.png") == "dense_&lt;b&gt;_<wbr>hazy-<wbr>photograph.<wbr>png"
 
 
 def test_error_maps_colour_the_mean_absolute_difference():

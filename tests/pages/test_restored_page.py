@@ -94,7 +94,7 @@ def test_a_second_run_shows_what_was_kept_and_takes_no_picture_for_a_photograph(
         "wide.jpg",
     ]
     pictures = plan_jobs(out / "report", tmp_path / "again", lambda path: path.name).jobs
-    assert len(pictures) == 10  # whoever names the report itself gets it
+    assert len(pictures) == 10 + 1  # whoever names the report itself gets it
 
 
 def test_results_that_disappear_lose_their_picture_only(photos, tmp_path):
@@ -132,7 +132,8 @@ def test_the_command_writes_it_unless_told_not_to(command, tmp_path, capsys):
     page = Page.read(tmp_path / "out" / "report" / "index.html")
     assert len(page.table("Restored files")) == 5
     assert "mprnet_deraining" in page.text
-    assert str(tmp_path / "rain.npz") in page.text
+    assert "…/rain.npz" in page.text
+    assert str(tmp_path) not in page.text
 
 
 @pytest.mark.parametrize("side", ["photos", "results"])

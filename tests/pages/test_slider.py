@@ -7,7 +7,7 @@ import pytest
 
 from browser import PHONE, open_page, resize
 from mindrestore.images.write import write_image
-from mindrestore.pages.html import Choice, Layer, render_page, slider
+from mindrestore.pages.render import Layer, environment
 
 pytest.importorskip("selenium", reason="selenium is absent; pip install mindrestore[test]")
 from selenium.webdriver.common.action_chains import ActionChains
@@ -22,7 +22,9 @@ def page(tmp_path_factory):
     for name, value in (("black", 0), ("white", 255), ("grey", 128)):
         write_image(folder / f'{name} #1 "&".png', np.full((48, 64, 3), value, np.uint8))
     layers = [Layer(name, f'{name} #1 "&".png') for name in ("black", "white", "grey")]
-    (folder / "index.html").write_text(render_page("slider", slider("s", Choice(layers), (64, 48))), encoding="utf-8")
+    text = '{% extends "page.html" %}{% block body %}{{ parts.slider("s", layers, (0, 1), (64, 48)) }}{% endblock %}'
+    page = environment().from_string(text).render(title="slider", layers=layers)
+    (folder / "index.html").write_text(page, encoding="utf-8")
     return folder / "index.html"
 
 

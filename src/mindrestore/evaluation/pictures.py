@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from mindrestore.evaluation.report import caption
 from mindrestore.evaluation.results import Measurement
@@ -23,6 +24,7 @@ ERROR_TOP = 0.2  # mean absolute difference at which the colours of an error map
 PARTS = "parts"  # folder of the copies, beside the drawn pictures
 LAYERS = ("input", "restored", "target", "error")  # copies of one image, as NAME.jpg
 
+_SHEET = 360  # longest side of a picture on a sheet, in pixels
 _PANEL = 640  # longest side of a picture panel in pixels: larger images are averaged down, captions stay readable
 _LINE = 16  # height of a text line in a picture, in pixels
 
@@ -139,13 +141,51 @@ def side_by_side(path: PathLike, panels: Sequence[tuple[str, np.ndarray]], title
     canvas = Image.new("RGB", (width, top + max(picture.shape[0] for picture in pictures)), "white")
     draw = ImageDraw.Draw(canvas)
     if title:
-        draw.text((2, 1), title, fill="black", font=font)
+        draw.text((2, 1), _drawable(title), fill="black", font=font)
     left = 0
     for (label, _), picture, room in zip(panels, pictures, widths):
-        draw.text((left + 2, top - _LINE + 1), label, fill="black", font=font)
+        draw.text((left + 2, top - _LINE + 1), _drawable(label), fill="black", font=font)
         canvas.paste(Image.fromarray(picture), (left, top))
         left += room + gap
     write_image(path, np.asarray(canvas))
+
+
+def write_sheet(path: PathLike, rows: Sequence[tuple[str, Sequence[tuple[str, PathLike]]]]) -> None:
+    """Draw a sheet of small pictures, a line per image, as JPEG.
+
+    Args:
+        path: File to write.
+        rows: Text above the line, and label and file of every picture in it.
+
+    Raises:
+        WriteError: The folder or the disk does not allow it.
+    """
+    font, gap = ImageFont.load_default(), 8
+    lines = []
+    for title, entries in rows:
+        with contextlib.ExitStack() as files:
+            opened = [files.enter_context(Image.open(source)) for _, source in entries]
+            pictures = [ImageOps.contain(picture.convert("RGB"), (_SHEET, _SHEET)) for picture in opened]
+        lines.append((title, [label for label, _ in entries], pictures))
+    width = gap + max((_SHEET + gap) * len(pictures) for _, _, pictures in lines)
+    heights = [2 * _LINE + max(picture.height for picture in pictures) + gap for _, _, pictures in lines]
+    canvas, top = Image.new("RGB", (width, gap + sum(heights)), "white"), gap
+    draw = ImageDraw.Draw(canvas)
+    for (title, labels, pictures), height in zip(lines, heights):
+        draw.text((gap, top), _drawable(title), fill="black", font=font)
+        for place, (label, picture) in enumerate(zip(labels, pictures)):
+            left = gap + place * (_SHEET + gap)
+            draw.text((left, top + _LINE), _drawable(label), fill="black", font=font)
+            canvas.paste(picture, (left, top + 2 * _LINE))
+        top += height
+    buffer = io.BytesIO()
+    canvas.save(buffer, "JPEG", quality=COPY_QUALITY, subsampling=0)
+    write_bytes(path, buffer.getvalue())
+
+
+def _drawable(text: str) -> str:
+    """Replace what Pillow's own font lacks."""
+    return text.replace("→", "->").encode("latin-1", "replace").decode("latin-1")
 
 
 def _shrink(image: np.ndarray) -> np.ndarray:

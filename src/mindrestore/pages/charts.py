@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from mindrestore.pages.html import escape
+from mindrestore.pages.render import render
 
 Points = Sequence[tuple[float, float]]
 
@@ -63,7 +64,8 @@ def line_chart(title: str, series: Sequence[tuple[str, Points]]) -> str:
         series: Name and (step, value) points of every curve; all values finite. The points stand in `data-points` too.
 
     Returns:
-        A figure. The scale is logarithmic where positive values span more than two powers of ten.
+        A figure. The scale is logarithmic where positive values span more than two powers of ten; a curve of a single
+        point is a dot with its value.
     """
     series = [(name, thinned(points)) for name, points in series]
     xs = [x for _, points in series for x, _ in points]
@@ -71,19 +73,16 @@ def line_chart(title: str, series: Sequence[tuple[str, Points]]) -> str:
     logarithmic = min(ys) > 0 and max(ys) / min(ys) > 100
     across = _axis(xs, _LEFT, _WIDTH - _RIGHT, 0)
     up = _axis(ys, _HEIGHT - _BOTTOM, _TOP, 0 if logarithmic else 0.05, logarithmic)
-    lines = "".join(
-        f'<polyline class="c{place % COLOURS}" data-name="{escape(name)}" data-points="{_data(points)}" '
-        f'points="{" ".join(f"{across.place(x):.1f},{up.place(y):.1f}" for x, y in points)}"/>'
-        for place, (name, points) in enumerate(series)
-    )
+    lines = [_line(name, points, across, up, f"c{place % COLOURS}") for place, (name, points) in enumerate(series)]
     ends = [
         f"{name} {points[0][1]:.4g} at step {points[0][0]:g}, {points[-1][1]:.4g} at the end" for name, points in series
     ]
     return _figure(
         title + (" (logarithmic)" if logarithmic else ""),
         f"{title}: {'; '.join(ends)}",
-        _grid(across, up) + lines,
-        [(f"c{place % COLOURS}", f"{name}: last {points[-1][1]:.4g}") for place, (name, points) in enumerate(series)],
+        {**_grid(across, up), **({"columns": [(across.place(xs[0]), _short(xs[0]))]} if len(set(xs)) == 1 else {})},
+        lines=lines,
+        legend=[(line["colour"], f"{line['name']}: last {line['value']}") for line in lines],
     )
 
 
@@ -96,24 +95,24 @@ def histogram(title: str, groups: Sequence[tuple[str, Sequence[float]]], bins: i
         bins: Number of bars of each group.
 
     Returns:
-        A figure; empty text when no score is finite.
+        A figure; empty text when fewer than two images have a finite score.
     """
     kept = [(name, [value for value in values if math.isfinite(value)], len(values)) for name, values in groups]
     values = [value for _, group, _ in kept for value in group]
-    if not values:
+    if max((len(group) for _, group, _ in kept), default=0) < 2:
         return ""
     across = _axis(values, _LEFT, _WIDTH - _RIGHT, 0)
     edges = np.linspace(across.low, across.high, bins + 1)
     counts = [np.histogram(group, edges)[0] for _, group, _ in kept]
     up = Axis(0, max(1, max(int(count.max()) for count in counts)) * 1.05, _HEIGHT - _BOTTOM, _TOP)
-    bars = "".join(_bars(count, edges, across, up, f"c{place}") for place, count in enumerate(counts))
+    bars = [bar for place, count in enumerate(counts) for bar in _bars(count, edges, across, up, f"c{place}")]
     notes = []
     for place, (name, group, total) in enumerate(kept):
         note = f"{name}: median {np.median(group):.4g}" if group else name
         missing = f", {total - len(group)} without a finite score" if len(group) < total else ""
         notes.append((f"c{place}", note + missing))
     spoken = f"{title}, number of images per score; {'; '.join(note for _, note in notes)}"
-    return _figure(title, spoken, _grid(across, up, whole=True) + bars, notes)
+    return _figure(title, spoken, _grid(across, up, whole=True), bars=bars, legend=notes)
 
 
 def thinned(points: Points, most: int = MOST_POINTS) -> list[tuple[float, float]]:
@@ -129,17 +128,30 @@ def thinned(points: Points, most: int = MOST_POINTS) -> list[tuple[float, float]
     return [points[place] for place in sorted(kept)]
 
 
-def _bars(counts: np.ndarray, edges: np.ndarray, across: Axis, up: Axis, name: str) -> str:
-    bars = []
+def _line(name: str, points: Points, across: Axis, up: Axis, colour: str) -> dict[str, Any]:
+    places = [(f"{across.place(x):.1f}", f"{up.place(y):.1f}") for x, y in points]
+    return {
+        "name": name,
+        "colour": colour,
+        "data": json.dumps([[x, y] for x, y in points], separators=(",", ":")),
+        "points": " ".join(map(",".join, places)),
+        "dot": tuple(map(float, places[0])) if len(points) == 1 else None,
+        "value": f"{points[-1][1]:.4g}",
+    }
+
+
+def _bars(counts: np.ndarray, edges: np.ndarray, across: Axis, up: Axis, colour: str) -> Iterator[dict[str, str]]:
     for place in np.flatnonzero(counts):
         left, right = across.place(edges[place]), across.place(edges[place + 1])
         top, bottom = up.place(int(counts[place])), up.place(0)
-        bars.append(
-            f'<rect class="bar {name}" x="{left:.1f}" y="{top:.1f}" width="{max(right - left - 1, 1):.1f}" '
-            f'height="{bottom - top:.1f}"><title>{edges[place]:.4g} to {edges[place + 1]:.4g}: {counts[place]}</title>'
-            "</rect>"
-        )
-    return "".join(bars)
+        yield {
+            "colour": colour,
+            "x": f"{left:.1f}",
+            "y": f"{top:.1f}",
+            "width": f"{max(right - left - 1, 1):.1f}",
+            "height": f"{bottom - top:.1f}",
+            "title": f"{edges[place]:.4g} to {edges[place + 1]:.4g}: {counts[place]}",
+        }
 
 
 def _axis(values: Sequence[float], start: float, end: float, margin: float, logarithmic: bool = False) -> Axis:
@@ -151,32 +163,19 @@ def _axis(values: Sequence[float], start: float, end: float, margin: float, loga
     return Axis(low - room, high + room, start, end, logarithmic)
 
 
-def _grid(across: Axis, up: Axis, whole: bool = False) -> str:
-    parts = []
-    for value in up.ticks():
-        if whole and value != int(value):
-            continue
-        y = up.place(value)
-        parts.append(f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_short(value)}</text>')
-    for value in across.ticks():
-        x = across.place(value)
-        parts.append(f'<text x="{x:.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{_short(value)}</text>')
-    parts.append(f'<line class="axis" x1="{_LEFT}" x2="{_LEFT}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>')
-    return "".join(parts)
+def _grid(across: Axis, up: Axis, whole: bool = False) -> dict[str, list[tuple[float, str]]]:
+    """Return the lines and numbers of both axes: place and text."""
+    heights = [value for value in up.ticks() if not whole or value == int(value)]
+    return {
+        "rows": [(round(up.place(value), 1), _short(value)) for value in heights],
+        "columns": [(round(across.place(value), 1), _short(value)) for value in across.ticks()],
+    }
 
 
-def _figure(title: str, spoken: str, drawing: str, legend: Iterable[tuple[str, str]]) -> str:
-    entries = "".join(f'<span><i class="{name}"></i>{escape(text)}</span>' for name, text in legend)
-    return (
-        f"<figure><figcaption>{escape(title)}</figcaption>"
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(spoken)}">{drawing}</svg>'
-        f'<div class="legend">{entries}</div></figure>'
-    )
-
-
-def _data(points: Points) -> str:
-    return escape(json.dumps([[x, y] for x, y in points], separators=(",", ":")))
+def _figure(title: str, spoken: str, grid: Mapping[str, Any], **drawn: Sequence[Any]) -> str:
+    sides = {"left": _LEFT, "right": _WIDTH - _RIGHT, "top": _TOP, "bottom": _HEIGHT - _BOTTOM}
+    frame = {"width": _WIDTH, "height": _HEIGHT, **sides}
+    return render("chart.html", title=title, spoken=spoken, **frame, **grid, **{"lines": (), "bars": (), **drawn})
 
 
 def _short(value: float) -> str:

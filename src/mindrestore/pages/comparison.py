@@ -7,15 +7,15 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mindrestore.evaluation.metrics import LOWER_IS_BETTER, TITLES
 from mindrestore.evaluation.report import format_score
 from mindrestore.files import PathLike, replacing
-from mindrestore.pages.evaluation import score_cell
-from mindrestore.pages.files import write_page
-from mindrestore.pages.html import Cell, Choice, Layer, escape, facts, render_page, table
-from mindrestore.pages.parts import COPIES, KEYS, MEASURED, choices_for_all, error_scale, headed, navigation, picture
+from mindrestore.pages.evaluation import score_cell, titled
+from mindrestore.pages.render import Cell, Layer, Picture, render, write_page
 from mindrestore.pages.scores import ImageScores, Report, ReportError, SetScores, read_report
+from mindrestore.pages.sheet import draw_sheet
 
 _SAME = 1e-3  # scores of one input that differ by more were not measured on the same image
 
@@ -67,24 +67,46 @@ def write_comparison(folders: Sequence[PathLike], out: PathLike) -> Path:
             raise ReportError(f"{out}: the comparison would replace this report; choose another folder with --out")
     labels = _labels(reports)
     compared = _match(reports, labels)
-    title = f"Comparison of {', '.join(labels)}"
     numbers = iter(range(1, 1 + sum(len(entry.images) for entry in compared)))
-    sections = {f"set-{place}": (entry, _pictures(entry, out, numbers)) for place, entry in enumerate(compared, 1)}
-    body = [f"<h1>{escape(title)}</h1>"]
-    if len(compared) > 1:
-        body.append(navigation({name: entry.name for name, (entry, _) in sections.items()}))
-    some = next((layers for _, pictures in sections.values() for layers, _ in pictures.values()), [])
-    for name, (entry, pictures) in sections.items():
-        tables = _warnings(entry) + _means(entry) + _image_table(entry, name)
-        body.append(headed(name, entry.name or "Scores", tables))
-        told = f'<p class="soft">{KEYS} {COPIES} {MEASURED}</p>{error_scale()}' + (
-            choices_for_all(Choice(some, (1, 2))) if name == "set-1" else ""
-        )
-        body.append(
-            headed(f"{name}-pictures", f"Pictures {entry.name}".strip(), told + _sliders(entry, name, pictures))
-        )
-    body.append(headed("settings", "Settings", "".join(_settings(*pair) for pair in zip(labels, reports))))
-    return write_page(out, render_page(title, "".join(body)))
+    sets = [_set_section(f"set-{place}", entry, out, numbers) for place, entry in enumerate(compared, 1)]
+    pictures = [picture for section in sets for picture in section["pictures"]]
+    page = render(
+        "comparison.html",
+        title=f"Comparison of {', '.join(labels)}",
+        sections={section["id"]: section["name"] for section in sets},
+        sets=sets,
+        choices=next((picture.layers for picture in pictures if picture.layers), ()),
+        settings=[(label, _settings(report)) for label, report in zip(labels, reports)],
+    )
+    return write_page(out, page)
+
+
+def _set_section(name: str, entry: _Compared, out: Path, numbers: Iterator[int]) -> dict[str, Any]:
+    """Return what the template says about one set; the pictures of its images are copied."""
+    pictures = _pictures(entry, name, out, numbers)
+    metric = entry.metrics[0]
+    headings = ["image"]
+    for each in entry.metrics:
+        headings += [f"{titled(each)} input", *(f"{TITLES[each]} {label}" for label in entry.runs)]
+    apart = sorted(pictures, key=lambda image: _apart(entry, image, metric), reverse=True)
+    return {
+        "id": name,
+        "name": entry.name,
+        "metric": TITLES[metric],
+        "warnings": _warnings(entry),
+        "mean_headings": ["report", "protocol", "images", *map(titled, entry.metrics), "seconds"],
+        "means": _means(entry),
+        "headings": headings,
+        "rows": _image_rows(entry, name),
+        "pictures": list(pictures.values()),
+        "sheet": draw_sheet(out, [pictures[image] for image in apart], f"{name}.jpg"),
+    }
+
+
+def _apart(entry: _Compared, image: str, metric: str) -> float:
+    """Return how far the reports are apart on an image; 0 where fewer than two have a finite score of it."""
+    scores = [one.restored[metric] for one in entry.images[image].values() if math.isfinite(one.restored[metric])]
+    return max(scores) - min(scores) if scores else 0.0
 
 
 def _labels(reports: Sequence[Report]) -> list[str]:
@@ -118,7 +140,7 @@ def _match(reports: Sequence[Report], labels: Sequence[str]) -> list[_Compared]:
     return found
 
 
-def _warnings(entry: _Compared) -> str:
+def _warnings(entry: _Compared) -> list[str]:
     """Return what makes the numbers incomparable."""
     notes = []
     protocols = {label: scores.protocol["name"] for label, scores in entry.runs.items()}
@@ -134,7 +156,7 @@ def _warnings(entry: _Compared) -> str:
         other = [name for name, scores in entry.images.items() if not _one_input(list(scores.values()), entry.metrics)]
         if other:
             notes.append(f"The inputs differ for {len(other)} images (the scores of the input do), such as {other[0]}.")
-    return "".join(f'<p class="warning">{escape(note)}</p>' for note in notes)
+    return notes
 
 
 def _one_input(images: Sequence[ImageScores], metrics: Sequence[str]) -> bool:
@@ -143,8 +165,7 @@ def _one_input(images: Sequence[ImageScores], metrics: Sequence[str]) -> bool:
     return all(one == other or not abs(one - other) > _SAME for one, other in pairs)
 
 
-def _means(entry: _Compared) -> str:
-    head = ["report", "protocol", "images", *(_title(name) for name in entry.metrics), "seconds"]
+def _means(entry: _Compared) -> list[list[Cell]]:
     first = next(iter(entry.runs.values()))
     before = first.means("input")
     rows = [[Cell("input"), Cell(""), Cell(""), *(score_cell(name, before[name]) for name in entry.metrics), Cell("")]]
@@ -154,13 +175,10 @@ def _means(entry: _Compared) -> str:
         cells = [score_cell(name, means[label][name], label in best[name]) for name in entry.metrics]
         start = [Cell(label), Cell(scores.protocol["name"]), Cell(str(len(scores.images)))]
         rows.append([*start, *cells, Cell(f"{scores.seconds:.2f}")])
-    return table(f"Mean scores {entry.name}".strip(), head, rows)
+    return rows
 
 
-def _image_table(entry: _Compared, section: str) -> str:
-    head = ["image"]
-    for name in entry.metrics:
-        head += [f"{_title(name)} input", *(f"{TITLES[name]} {label}" for label in entry.runs)]
+def _image_rows(entry: _Compared, section: str) -> list[list[Cell]]:
     rows = []
     for place, (image, scores) in enumerate(entry.images.items(), 1):
         row = [Cell(image, link=f"#{section}-image-{place}")]
@@ -171,7 +189,7 @@ def _image_table(entry: _Compared, section: str) -> str:
             row.append(score_cell(name, before[name]))
             row += [score_cell(name, value, label in best) for label, value in values.items()]
         rows.append(row)
-    return table(f"Scores per image {entry.name}".strip(), head, rows, sortable=True)
+    return rows
 
 
 def _best(metric: str, values: Mapping[str, float]) -> set[str]:
@@ -183,11 +201,10 @@ def _best(metric: str, values: Mapping[str, float]) -> set[str]:
     return {label for label, value in known.items() if format_score(metric, value) == top}
 
 
-def _pictures(entry: _Compared, out: Path, numbers: Iterator[int]) -> dict[str, tuple[list[Layer], tuple[int, int]]]:
+def _pictures(entry: _Compared, section: str, out: Path, numbers: Iterator[int]) -> dict[str, Picture]:
     """Copy the pictures of every image into the comparison: input, every report, ground truth, error maps."""
     found = {}
-    for image, scores in entry.images.items():
-        folder = f"pictures/{next(numbers):04d}"
+    for place, (image, scores) in enumerate(entry.images.items(), 1):
         size = next(iter(scores.values())).size
         there = {
             label: (entry.runs[label].folder, entry.runs[label].layers(one))
@@ -195,16 +212,24 @@ def _pictures(entry: _Compared, out: Path, numbers: Iterator[int]) -> dict[str, 
             if one.size == size  # another crop cannot lie over this one
         }
         layers = [_one_of(there, "input", "input")]
-        layers += [(label, place, paths.get("restored")) for label, (place, paths) in there.items()]
+        layers += [(label, folder, paths.get("restored")) for label, (folder, paths) in there.items()]
         layers += [_one_of(there, "target", "ground truth")]
-        layers += [(f"error of {label}", place, paths.get("error")) for label, (place, paths) in there.items()]
-        kept = [(label, place / path) for label, place, path in layers if path]
-        copies = [Layer(label, f"{folder}/{number}.jpg") for number, (label, _) in enumerate(kept)]
-        for copy, (_, source) in zip(copies, kept):
-            with replacing(out / copy.path) as temporary:
-                shutil.copyfile(source, temporary)
-        found[image] = copies, size
+        layers += [(f"error of {label}", folder, paths.get("error")) for label, (folder, paths) in there.items()]
+        kept = [(label, folder / path) for label, folder, path in layers if path]
+        copies = _copies(kept, out, f"pictures/{next(numbers):04d}")
+        # the first two reports, else input and report
+        shown = (1, 2) if len(copies) > 2 and len(scores) > 1 else (0, 1)
+        notes = _notes(entry, scores, [copy.label for copy in copies])
+        found[image] = Picture(f"{section}-image-{place}", image, notes, copies, size, shown)
     return found
+
+
+def _copies(sources: Sequence[tuple[str, Path]], out: Path, folder: str) -> list[Layer]:
+    copies = [Layer(label, f"{folder}/{number}.jpg") for number, (label, _) in enumerate(sources)]
+    for copy, (_, source) in zip(copies, sources):
+        with replacing(out / copy.path) as temporary:
+            shutil.copyfile(source, temporary)
+    return copies
 
 
 def _one_of(there: Mapping[str, tuple[Path, dict[str, str]]], layer: str, title: str) -> tuple[str, Path, str | None]:
@@ -213,32 +238,17 @@ def _one_of(there: Mapping[str, tuple[Path, dict[str, str]]], layer: str, title:
     return (title, *having[0]) if having else (title, Path(), None)
 
 
-def _sliders(entry: _Compared, section: str, pictures: Mapping[str, tuple[list[Layer], tuple[int, int]]]) -> str:
-    parts = []
-    for place, (image, scores) in enumerate(entry.images.items(), 1):
-        layers, size = pictures[image]
-        notes = [
-            "; ".join(
-                f"{escape(label)}: "
-                + ", ".join(f"{TITLES[name]} {format_score(name, one.restored[name])}" for name in entry.metrics)
-                for label, one in scores.items()
-            )
-        ]
-        if any(label not in [layer.label for layer in layers] for label in scores):
-            notes.append("Reports without pictures, or with pictures of another size, are left out of the slider.")
-        shown = (
-            (1, 2) if len(layers) > 2 and len(scores) > 1 else (0, 1)
-        )  # the first two reports, else input and report
-        parts.append(picture(f"{section}-image-{place}", image, notes, Choice(layers, shown), size))
-    return "".join(parts)
+def _notes(entry: _Compared, scores: Mapping[str, ImageScores], shown: Sequence[str]) -> list[str]:
+    """Return the scores of an image in every report, and what its slider leaves out."""
+    lines = (
+        f"{label}: " + ", ".join(f"{TITLES[name]} {format_score(name, one.restored[name])}" for name in entry.metrics)
+        for label, one in scores.items()
+    )
+    absent = "Reports without pictures, or with pictures of another size, are left out of the slider."
+    return ["; ".join(lines), *([] if all(label in shown for label in scores) else [absent])]
 
 
-def _settings(label: str, report: Report) -> str:
+def _settings(report: Report) -> dict[str, Any]:
     document = report.summary or report.sets[0].document
-    protocols = {entry.protocol["name"]: entry.protocol["description"] for entry in report.sets}
-    values = {**document.get("settings", {}), **{f"protocol {name}": text for name, text in protocols.items()}}
-    return f'<div class="card"><h3>{escape(label)}</h3>{facts({"report": report.folder, **values})}</div>'
-
-
-def _title(metric: str) -> str:
-    return TITLES[metric] + (" (lower is better)" if metric in LOWER_IS_BETTER else "")
+    protocols = {f"protocol {entry.protocol['name']}": entry.protocol["description"] for entry in report.sets}
+    return {"report": report.folder, **document.get("settings", {}), **protocols}

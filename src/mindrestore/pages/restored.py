@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from markupsafe import Markup
 
 from mindrestore.evaluation.pictures import copy_size, write_copy
 from mindrestore.files import PathLike
@@ -13,9 +16,8 @@ from mindrestore.images.errors import ImageError
 from mindrestore.images.read import read_image
 from mindrestore.inference.files import RestoredFile, RestoreSummary
 from mindrestore.inference.planning import VIDEO_SUFFIXES
-from mindrestore.pages.files import write_page
-from mindrestore.pages.html import Cell, Choice, Layer, address, escape, facts, render_page, table
-from mindrestore.pages.parts import COPIES, KEYS, headed, navigation, not_measured, picture
+from mindrestore.pages.render import Cell, Layer, Picture, address, render, write_page
+from mindrestore.pages.sheet import ROWS, draw_sheet
 
 
 def write_restored_page(summary: RestoreSummary, folder: PathLike, settings: Mapping[str, Any] | None = None) -> Path:
@@ -33,7 +35,7 @@ def write_restored_page(summary: RestoreSummary, folder: PathLike, settings: Map
         WriteError: The folder or the disk does not allow it.
     """
     folder = Path(folder)
-    rows, sections, lost = [], [], [("not restored", message) for message in summary.failed]
+    rows, pictures, lost = [], [], [("not restored", message) for message in summary.failed]
     for place, (name, entry) in enumerate(zip(_names(summary.files), summary.files), 1):
         try:
             size = _copy(entry, folder / "pictures" / f"{place:04d}")
@@ -44,24 +46,29 @@ def write_restored_page(summary: RestoreSummary, folder: PathLike, settings: Map
         rows.append([Cell(name, link=link), *_size_cells(size), *_file_cells(entry)])
         if size:
             layers = [Layer(side, f"pictures/{place:04d}/{side}.jpg") for side in ("before", "after")]
-            choice = Choice(layers)
-            sections.append(picture(f"image-{place}", name, [_links(entry, folder)], choice, copy_size(*size)[::-1]))
-    head = ["file", "width", "height", "bytes before", "bytes after", "seconds"]
-    note = '<p class="soft">Seconds: wall time from reading the input to having written the result.</p>'
-    told = f'<p class="soft">{KEYS} {COPIES}</p>'
-    bodies = {
-        "files": ("Files", note + table("Restored files", head, rows, sortable=True)),
-        "pictures": ("Before and after", told + "".join(sections) if sections else ""),
-        "settings": ("Settings", facts(settings or {})),
+            pictures.append(Picture(f"image-{place}", name, [_links(entry, folder)], layers, copy_size(*size)[::-1]))
+    sections = {
+        "files": "Files",
+        "pictures": "Before and after" if pictures else "",
+        "settings": "Settings" if settings else "",
     }
-    title = f"{len(rows)} restored file{'s' * (len(rows) != 1)}"
-    links = navigation({name: heading for name, (heading, body) in bodies.items() if body})
-    start = f"<h1>{escape(title)}</h1>{not_measured(lost)}{links}"
-    return write_page(folder, render_page(title, start + "".join(headed(name, *rest) for name, rest in bodies.items())))
+    page = render(
+        "restored.html",
+        title=f"{len(rows)} restored file{'s' * (len(rows) != 1)}",
+        lost=lost,
+        sections={name: title for name, title in sections.items() if title},
+        headings=["file", "width", "height", "bytes before", "bytes after", "seconds"],
+        rows=rows,
+        pictures=pictures,
+        sheet=draw_sheet(folder, [replace(picture, notes=()) for picture in pictures]),
+        sheet_rows=ROWS,
+        settings=settings or {},
+    )
+    return write_page(folder, page)
 
 
 def _copy(entry: RestoredFile, place: Path) -> tuple[int, int] | None:
-    """Copy input and result, one after the other; give height and width, or None for a video."""
+    """Copy input and result, one after the other; return height and width, or None for a video."""
     if entry.source.suffix.lower() in VIDEO_SUFFIXES:
         return None
     write_copy(place / "before.jpg", read_image(entry.source))
@@ -89,11 +96,13 @@ def _names(files: Sequence[RestoredFile]) -> list[str]:
     return [Path(os.path.relpath(entry.target, shared)).as_posix() for entry in files]
 
 
-def _links(entry: RestoredFile, folder: Path) -> str:
+def _links(entry: RestoredFile, folder: Path) -> Markup:
     """Link to the files themselves, where they lie now."""
     sides = (("input", entry.source), ("result", entry.target))
-    links = (f'<a href="{escape(address(_relative(path, folder)))}">{title}</a>' for title, path in sides)
-    return f"files: {', '.join(links)}"
+    link = Markup('<a href="{}">{}</a>')
+    return Markup("files: ") + Markup(", ").join(
+        link.format(address(_relative(path, folder)), title) for title, path in sides
+    )
 
 
 def _relative(path: Path, folder: Path) -> str:

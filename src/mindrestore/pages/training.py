@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,34 @@ def read_curves(run: PathLike) -> Curves:
     return curves
 
 
-def draw_curves(curves: Curves) -> str:
-    """Draw every chart; loss first, then its terms, validation scores, and what steers the training."""
+@dataclass(frozen=True)
+class Drawn:
+    """The curves of a run as a page shows them: charts, and in words what never changed."""
+
+    charts: tuple[str, ...]
+    constant: tuple[str, ...]
+
+
+def draw_curves(curves: Curves) -> Drawn | None:
+    """Draw every chart; loss first, then its terms, validation scores, and what steers the training.
+
+    Returns:
+        None without curves.
+    """
     last = [_SINGLE[key] for key in ("lr", "scale", "grad_norm")]
     first = [title for title in curves if title not in last]
     order = [*(title for title in first if title == "loss"), *(title for title in first if title != "loss")]
     order += [title for title in last if title in curves]
-    return "".join(line_chart(title, list(curves[title].items())) for title in order)
+    constant = {title: stays(curves[title]) for title in order}
+    charts = (line_chart(title, list(curves[title].items())) for title in order if constant[title] is None)
+    lines = tuple(f"{title} {value:.6g}" for title, value in constant.items() if value is not None)
+    return Drawn(tuple(charts), lines) if curves else None
+
+
+def stays(curves: Mapping[str, list[tuple[float, float]]]) -> float | None:
+    """Return the value that all curves of a chart have at every step; None where they change or are single points."""
+    values = {value for points in curves.values() for _, value in points}
+    return values.pop() if len(values) == 1 and max(map(len, curves.values())) > 1 else None
 
 
 def _values(record: Mapping[str, Any]) -> list[tuple[str, str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
-from mindrestore.pages.html import asset
+from mindrestore.pages.render import asset
 
 _TYPES = {
     "html": "text/html; charset=utf-8",
