@@ -37,10 +37,9 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init_
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
 LINES, FUNCTION_LINES, PARAMETERS = 350, 40, 7
 # Above a limit today: nothing may be added, and what has been mended has to be taken out.
-TOO_LONG = {"api.py", "engine/trainer.py", "inference/restorer.py", "models/dsrir.py"}
+TOO_LONG = {"engine/trainer.py", "inference/restorer.py", "models/dsrir.py"}
 TOO_LONG_FUNCTIONS = {"cli/launch.py: add_parser", "cli/train.py: add_parser", "data/scenes.py: _room"}
 TOO_MANY_PARAMETERS = {"inference/predictor.py: __init__", "inference/restorer.py: __init__"}
-CIRCLES = {("mindrestore.data.images", "mindrestore.data.matlab")}
 SHARED_NAMES = {"Form", "Incoming", "Limits", "Plan", "Report", "UnrestoredError"}
 
 
@@ -103,7 +102,7 @@ def test_no_modules_import_each_other_in_a_circle():
             if middle in reached[name]:
                 reached[name] |= reached[middle]
     circles = {tuple(sorted(o for o in reached[n] if n in reached[o])) for n in modules if n in reached[n]}
-    assert circles == CIRCLES
+    assert circles == set()
 
 
 def test_operators_with_changing_signatures_are_built_in_one_place():
