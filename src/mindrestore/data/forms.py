@@ -10,8 +10,8 @@ from typing import Callable, NamedTuple, Optional
 from mindrestore.data.ordered import pair_in_order
 from mindrestore.data.pairing import Pair, Pairing, PairingError, pair_folders
 from mindrestore.files import natural_key
+from mindrestore.images.kinds import readable_suffixes
 from mindrestore.images.matlab import MatlabError, block_paths
-from mindrestore.images.read import SUFFIXES
 
 _NOISY_WORD, _CLEAR_WORD = "NOISY_SRGB", "GT_SRGB"
 _SCENES = "[0-9][0-9][0-9][0-9]_[0-9][0-9][0-9]_*"
@@ -60,7 +60,7 @@ def _locate_scenes(base: Path, split: str) -> Places:
 def _pair_scenes(base: Path, _: Path) -> Pairing:
     whole, inputs = Pairing(), {}
     for folder in sorted(base.glob(_SCENES)):
-        images = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
+        images = [path for path in folder.iterdir() if path.suffix.lower() in readable_suffixes()]
         targets = {path.stem: path for path in images if _CLEAR_WORD in path.stem}
         for path in sorted(path for path in images if _NOISY_WORD in path.stem):
             # 0001_NOISY_SRGB_010 in the folder 0001_001_S6_...: scene 0001, shot 010

@@ -1,10 +1,13 @@
-"""Pixels as arrays: their range and their orientation."""
+"""Pixels as arrays: out of Pillow's memory, their range and their orientation."""
 
 from __future__ import annotations
 
 import numpy as np
+from PIL import Image
 
 from mindrestore.images.errors import ImageError
+
+_ROWS_AT_ONCE = 256
 
 
 def to_float(image: np.ndarray) -> np.ndarray:
@@ -28,18 +31,36 @@ def to_float(image: np.ndarray) -> np.ndarray:
     raise ImageError(f"pixels of type {image.dtype} are not supported; give uint8, uint16 or floating point")
 
 
+def from_pillow(image: Image.Image) -> np.ndarray:
+    """Copy an 8-bit image out of Pillow, some rows at a time: at once Pillow needs the memory of two more copies.
+
+    Args:
+        image: Image of mode L, RGB, RGBA or CMYK.
+
+    Returns:
+        (H, W) or (H, W, C), uint8.
+    """
+    width, height = image.size
+    channels = len(image.getbands())
+    pixels = np.empty((height, width, channels) if channels > 1 else (height, width), np.uint8)
+    for top in range(0, height, _ROWS_AT_ONCE):
+        bottom = min(top + _ROWS_AT_ONCE, height)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, width, bottom)))
+    return pixels
+
+
 def turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """Undo the EXIF orientation: the numbers 1 to 8 are the flips and turns of the square.
 
     Args:
-        pixels: (H, W, C).
+        pixels: (H, W) or (H, W, C).
         orientation: Value of the EXIF tag.
 
     Returns:
         The upright image; 5 to 8 exchange height and width.
     """
     if orientation in (5, 6, 7, 8):
-        pixels = pixels.transpose(1, 0, 2)
+        pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]
     if orientation in (2, 3, 6, 7):

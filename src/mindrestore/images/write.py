@@ -9,7 +9,8 @@ import numpy as np
 
 from mindrestore.files import PathLike, write_bytes
 from mindrestore.images.errors import ImageError
-from mindrestore.images.read import SUFFIXES
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 
 _JPEG_QUALITY = 95
 

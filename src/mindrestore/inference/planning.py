@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Callable, NamedTuple
 
 from mindrestore.files import PathLike, natural_key
-from mindrestore.images.read import SUFFIXES, list_images
+from mindrestore.images.kinds import readable_suffixes
+from mindrestore.images.read import list_images
 from mindrestore.inference.pixels import RestoreError
 
 # The published demo of MPRNet takes these, in this spelling; PaddleGAN's program takes .jpeg as well
@@ -18,7 +19,6 @@ VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm")
 
 REPORT_MARKER = ".mindrestore-report"  # a folder that holds this file holds copies, no photographs
 
-_RESTORABLE = (*SUFFIXES, ".gif", *VIDEO_SUFFIXES)
 
 Job = tuple[Path, Path]  # a file to read, a file to write
 
@@ -130,7 +130,7 @@ def _find(folder: Path, left_out: str) -> tuple[list[Path], list[str]]:
                     look(path)
                 elif real != left_out and path.is_symlink():
                     problems.append(f"{path}: a link to a folder that is restored already; it was left out")
-            elif path.suffix.lower() in _RESTORABLE and path.is_file():
+            elif path.suffix.lower() in (*readable_suffixes(), ".gif", *VIDEO_SUFFIXES) and path.is_file():
                 found.append(path)
             elif path.is_symlink():
                 problems.append(f"{path}: {_BROKEN_LINK}")

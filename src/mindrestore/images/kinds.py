@@ -1,0 +1,72 @@
+"""Which files are pictures or videos by their suffix, which of them are read here, and what to do with the others."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.util import find_spec
+
+from PIL import features
+
+# Always read: in training, evaluation and restoring
+_PLAIN = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
+_JPEG_2000 = (".jp2", ".j2k", ".jpx")
+_HEIF = (".heic", ".heif", ".hif")
+RAW_SUFFIXES = (
+    *(".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".orf", ".raf", ".rw2", ".pef", ".ptx"),
+    *(".srw", ".x3f", ".3fr", ".fff", ".iiq", ".mef", ".mos", ".mrw", ".kdc", ".dcr", ".erf", ".rwl", ".gpr", ".raw"),
+)
+# Pictures and videos that no program here reads; a folder's are counted and named
+_NOT_READ = (
+    *(".jxl", ".psd", ".psb", ".exr", ".hdr", ".tga", ".svg", ".eps", ".ico", ".xcf", ".pgm", ".pbm", ".pnm", ".dds"),
+    *(".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts", ".m2ts", ".ts", ".ogv", ".mxf", ".vob", ".f4v", ".asf", ".rm"),
+)
+
+
+@lru_cache(maxsize=1)
+def readable_suffixes() -> tuple[str, ...]:
+    """Return the suffixes of pictures that can be read with what is installed, in lower case."""
+    found = _PLAIN
+    found += (".avif",) if "avif" in features.modules and features.check("avif") else ()
+    found += _JPEG_2000 if features.check("jpg_2000") else ()
+    return found + (_HEIF if find_spec("pillow_heif") else ())
+
+
+@lru_cache(maxsize=1)
+def foreign_suffixes() -> tuple[str, ...]:
+    """Return the suffixes of pictures and videos that cannot be read, in lower case."""
+    known = (*_JPEG_2000, *_HEIF, ".avif", *RAW_SUFFIXES, *_NOT_READ)
+    return tuple(suffix for suffix in known if suffix not in readable_suffixes())
+
+
+# First bytes -> what the file is, and what to do; asked only when no decoder knows it
+_ADVICE = (
+    (b"\xff\x0a", "JPEG XL is not read; save it as PNG or JPEG"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL is not read; save it as PNG or JPEG"),
+    (b"8BPS", "a Photoshop document is not read; save it as TIFF or PNG"),
+    (b"v/1\x01", "OpenEXR (HDR) has no fixed white; save it as TIFF or PNG with 8 or 16 bits per channel"),
+    (b"#?RADIANCE", "Radiance HDR has no fixed white; save it as TIFF or PNG with 8 or 16 bits per channel"),
+    (b"%PDF", "a PDF document is not a picture; export its page as PNG"),
+)
+_RAW_BEGINNINGS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+
+def begins_raw(data: bytes) -> bool:
+    """Return whether a file begins as the raw files of a camera do."""
+    return data.startswith(_RAW_BEGINNINGS) or data[4:12] == b"ftypcrx "
+
+
+def is_heif(data: bytes) -> bool:
+    """Return whether a file is HEIC or another kind of HEIF but AVIF."""
+    return data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS and b"avif" not in data[8:40]
+
+
+def advice(data: bytes) -> str | None:
+    """Return what a file is that no decoder knows, and what to do with it; None for an unknown kind."""
+    if is_heif(data):
+        return (
+            "HEIC is read with pillow-heif, which is not there; pip install 'mindrestore[heif]', or export it as JPEG"
+        )
+    if data[4:8] == b"ftyp" and b"avif" in data[8:40]:
+        return "AVIF is not read by this Pillow; pip install 'pillow>=11.3', or export it as PNG"
+    return next((text for beginning, text in _ADVICE if data.startswith(beginning)), None)
