@@ -22,6 +22,22 @@ class MindRestoreError(Exception):
         mindrestore.errors.MindRestoreError: photo.png: the file is empty; copy it again
     """
 
+    several_lines = True  # else the message is one line, and a line break can only be part of a file name
+
+    def __str__(self) -> str:
+        """Return the message; characters that a terminal would obey, such as ESC in a file name, are escaped."""
+        text = super().__str__()
+        return "\n".join(map(shown, text.split("\n"))) if self.several_lines else shown(text)
+
+
+def shown(text: object) -> str:
+    """Return a name or a message as one line that every terminal and file can take: control characters are escaped.
+
+    Args:
+        text: What to show; bytes of a file name that are not UTF-8 become `\\udcXX`.
+    """
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))
+
 
 def closest(word: str, known: Iterable[str]) -> str | None:
     """Return the known name that a word is probably a misspelling of, or None."""
@@ -47,4 +63,4 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def first_line(error: BaseException) -> str:
     """Return the first line of a message, or the name of an error without one; control characters are escaped."""
     line = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)[:_LONGEST]
+    return shown(line)[:_LONGEST]

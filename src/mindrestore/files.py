@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import re
 import threading
@@ -14,6 +15,9 @@ from typing import Union
 from mindrestore.errors import MindRestoreError
 
 PathLike = Union[str, "os.PathLike[str]"]
+
+
+_COUNT = itertools.count()
 
 
 class WriteError(MindRestoreError):
@@ -40,6 +44,19 @@ def write_bytes(path: PathLike, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def write_text(path: PathLike, text: str) -> None:
+    """Write a text in UTF-8 in one step.
+
+    Args:
+        path: Destination. Missing folders are made.
+        text: Whole content; bytes of a file name that are not UTF-8 become `\\udcXX`, which JSON reads back.
+
+    Raises:
+        WriteError: If the folder cannot be written or the disk is full; nothing is left behind then.
+    """
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
 @contextmanager
 def replacing(path: PathLike) -> Iterator[Path]:
     """Return a temporary name to write to; the file gets its real name when the block ends without an error.
@@ -54,8 +71,9 @@ def replacing(path: PathLike) -> Iterator[Path]:
         WriteError: If the folder cannot be written or the disk is full; nothing is left behind then.
     """
     path = Path(path)
-    # Same folder, so that os.replace stays within one file system; process and thread make the name unique.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    # Same folder, so that os.replace stays within one file system. The name is short, as that of the file may be as
+    # long as the system allows; process, thread and count make it unique.
+    temporary = path.with_name(f".{os.getpid()}.{threading.get_ident()}.{next(_COUNT)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -72,4 +90,6 @@ def _explain_write(error: OSError) -> str:
         return "the disk is full; free some space or choose another folder"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "no permission to write there; choose another folder or change its rights"
+    if error.errno == errno.ENAMETOOLONG:
+        return "the name is too long for this file system; give the input a shorter one"
     return f"cannot be written ({error.strerror or error}); check the path"

@@ -150,9 +150,7 @@ def test_jpeg_keeps_colours_of_single_pixels(tmp_path):
 def test_floating_point_and_several_pictures_are_named(tmp_path):
     for name, pixels in (("rgb.tif", np.ones((4, 4, 3), np.float32)), ("grey.tiff", np.ones((4, 4), np.float32))):
         cv2.imwrite(str(tmp_path / name), pixels)
-        with pytest.raises(
-            ImageError, match=rf"{name}: pixels of type (float32|LogLuv) \(HDR\).* save it with 8 or 16 bits"
-        ):
+        with pytest.raises(ImageError, match=rf"{name}: pixels of type float32 \(HDR\).* save it with 8 or 16 bits"):
             read_photo(tmp_path / name)
     frames = [Image.fromarray(noise(8, 8, 3) // step) for step in (1, 2, 3)]
     for name in ("a.gif", "a.webp", "a.png", "a.tif"):

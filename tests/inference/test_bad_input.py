@@ -200,3 +200,81 @@ def test_the_bar_counts_images_per_second_and_time_left(photos, tmp_path, capsys
     assert "left" in err
     restore_files(negative, photos, tmp_path / "out", progress=False, overwrite=True)
     assert capsys.readouterr().err == ""
+
+
+def test_files_that_are_not_read_are_counted_and_named(photos, tmp_path):
+    for name in ("a.JXL", "b.dng", "c.dng", "clip.wmv", "notes.txt"):
+        (photos / name).write_bytes(b"x")
+    summary = restore_files(negative, photos, tmp_path / "out", progress=False)
+    assert (len(summary.written), summary.failed) == (1, ())
+    assert summary.notes == (
+        f"{photos}: 4 files left out (2 .dng, 1 .jxl, 1 .wmv): these kinds are not read; save them as PNG, JPEG or "
+        "TIFF; develop raw photographs first",
+    )
+    (photos / "good.png").unlink()
+    with pytest.raises(RestoreError, match=r"4 files left out \(2 \.dng, 1 \.jxl, 1 \.wmv\)"):
+        restore_files(negative, photos, tmp_path / "none", progress=False)
+
+
+def test_nothing_is_written_through_a_link_inside_the_folder_of_results(photos, tmp_path):
+    write_image(photos / "sub" / "deep" / "far.png", GOOD)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "out" / "sub").symlink_to(tmp_path / "archive", target_is_directory=True)
+    summary = restore_files(negative, photos, tmp_path / "out", progress=False)
+    (line,) = summary.failed
+    assert line == (
+        f"{photos / 'sub' / 'deep' / 'far.png'}: {tmp_path / 'out' / 'sub'} is a link to another folder, where no "
+        "results are written; remove the link or choose another folder for results"
+    )
+    assert list((tmp_path / "archive").iterdir()) == []
+    (tmp_path / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").mkdir()
+    assert len(restore_files(negative, photos, tmp_path / "linked", progress=False).written) == 2  # itself a link
+
+
+def test_few_bytes_wait_for_others_of_their_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_READ_AHEAD", 2 * GOOD.nbytes)
+    read, order = files.read_photo, []
+    monkeypatch.setattr(files, "read_photo", lambda path: order.append("read") or read(path))
+    for number in range(4):
+        write_image(tmp_path / "in" / f"{number}.png", GOOD)
+    together = Together()
+    restore_files(together, tmp_path / "in", tmp_path / "out")
+    assert together.sizes == [2, 2]  # though the batch is 3
+    restore_files(lambda photo: order.append("restored") or photo, tmp_path / "in", tmp_path / "one")
+    assert order[4:] == ["read", "restored"] * 4  # a batch of one reads nothing ahead
+
+
+def test_what_metadata_cannot_keep_is_noted(photos, tmp_path):
+    exif = Image.Exif()
+    exif[271] = "Leica"
+    exif.get_ifd(34665)[37500] = b"m" * 40_000
+    data = exif.tobytes()
+    Image.fromarray(GOOD).save(photos / "good.jpg", exif=data)
+    whole = (photos / "good.jpg").read_bytes()
+    at = whole.index(b"\xff\xe1")
+    exif.get_ifd(34665)[37500] = b"m" * 90_000
+    longer = exif.tobytes()[6:]  # as cameras do: one entry after the other, over several segments
+    parts = [b"Exif\0\0" + longer[start : start + 60_000] for start in range(0, len(longer), 60_000)]
+    segments = b"".join(b"\xff\xe1" + (len(part) + 2).to_bytes(2, "big") + part for part in parts)
+    rest = whole[at + 2 + int.from_bytes(whole[at + 2 : at + 4], "big") :]
+    (photos / "good.jpg").write_bytes(whole[:at] + segments + rest)
+    summary = restore_files(negative, photos, tmp_path / "out", progress=False)
+    assert summary.notes == (
+        f"{photos / 'good.jpg'}: its EXIF data have 88 kB, and there is room for 63: MakerNote left out",
+    )
+    assert len(summary.written) == 2
+
+
+@pytest.mark.parametrize("name", [b"\xd0\xc2\xbd\xa8.png", b"x" * 251 + b".png", b"a\x1b[31mred.png"])
+def test_names_of_any_bytes(tmp_path, name):
+    write_image(tmp_path / "in" / os.fsdecode(name), GOOD)
+    summary = restore_files(negative, tmp_path / "in", tmp_path / "out", progress=False)
+    assert summary.failed == ()
+    assert os.listdir(os.fsencode(tmp_path / "out")) == [name]
+    (tmp_path / "in" / os.fsdecode(name)).write_bytes(b"no picture")
+    summary = restore_files(negative, tmp_path / "in", tmp_path / "again", progress=False)
+    (line,) = summary.failed
+    assert line.isprintable()
+    assert "not an image" in line

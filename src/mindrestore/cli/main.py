@@ -25,7 +25,7 @@ from mindrestore.cli import (
     weights,
 )
 from mindrestore.cli import eval as evaluate
-from mindrestore.errors import MindRestoreError, closest
+from mindrestore.errors import MindRestoreError, closest, shown
 
 COMMANDS = (
     train,
@@ -84,6 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     os.environ.setdefault("GLOG_v", "3")  # MindSpore's warnings about its own inner steps help nobody here
     try:
+        _escape_output()
         args = parse(build_parser(), sys.argv[1:] if argv is None else list(argv))
         code = args.run(args)
         sys.stdout.flush()  # here, where a closed pipe is understood, not when the interpreter ends
@@ -100,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:  # a full disk, a folder without write permission: the user's to mend, like the above
-        print(f"error: {error.filename or 'the system says'}: {error.strerror or error}", file=sys.stderr)
+        print(f"error: {shown(error.filename or 'the system says')}: {error.strerror or error}", file=sys.stderr)
         return USAGE_ERROR
 
 
@@ -125,6 +126,13 @@ def _closest(word: str, parser: argparse.ArgumentParser) -> str:
     flags = [flag for action in parser._actions for flag in action.option_strings]
     near = closest(word.split("=")[0], flags)
     return f"; did you mean {near!r}?" if near else ""
+
+
+def _escape_output() -> None:
+    """Let every name be printed: one that is not UTF-8, or under LC_ALL=C one outside ASCII, must not end the work."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def run() -> NoReturn:

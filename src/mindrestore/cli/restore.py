@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mindrestore.cli import aliases
 from mindrestore.cli.source import add_source, read_hyper, read_source
-from mindrestore.errors import MindRestoreError
+from mindrestore.errors import MindRestoreError, shown
 
 if TYPE_CHECKING:
     from mindrestore.api import Trained
@@ -139,7 +139,9 @@ def run(args: argparse.Namespace) -> int:
     else:
         result = _restore(args)
     for path in result.kept:
-        print(f"kept {path}; --overwrite replaces it")
+        print(f"kept {shown(path)}; --overwrite replaces it")
+    for note in result.notes:
+        print(f"note: {note}", file=sys.stderr)
     for message in result.failed:
         print(f"error: {message}", file=sys.stderr)
     print(f"restored {len(result.written)} of {len(result.written) + len(result.failed)} images into {args.out}")

@@ -21,6 +21,8 @@ SPLIT_FOLDERS = {
 class DatasetError(MindRestoreError):
     """Report a data folder that is missing, empty or laid out in a way that is not known."""
 
+    several_lines = False
+
 
 class Place(NamedTuple):
     """Where the images of a split are: "folders" or a name of `FORMS`, and two folders or files."""

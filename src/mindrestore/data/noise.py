@@ -43,7 +43,7 @@ def noise_rng(seed: int, sigma: float, name: str) -> np.random.Generator:
     Returns:
         A generator that depends on these three alone.
     """
-    return np.random.default_rng((seed, round(sigma * 1000), zlib.crc32(name.encode())))
+    return np.random.default_rng((seed, round(sigma * 1000), zlib.crc32(name.encode("utf-8", "surrogateescape"))))
 
 
 def _levels(image: np.ndarray) -> np.ndarray:

@@ -18,6 +18,8 @@ _NAMES_SHOWN = 5
 class PairingError(MindRestoreError):
     """Report images without a partner, or with more than one, by name."""
 
+    several_lines = False
+
 
 @dataclass(frozen=True)
 class Pair:

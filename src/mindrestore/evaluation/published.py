@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mindrestore.evaluation.results import Evaluation
-from mindrestore.files import PathLike, write_bytes
+from mindrestore.files import PathLike, write_text
 
 
 def write_published(evaluation: Evaluation, folder: PathLike) -> Path | None:
@@ -28,5 +28,5 @@ def write_published(evaluation: Evaluation, folder: PathLike) -> Path | None:
         return None
     lines = [f"{row.name},{row.restored['psnr']:.2f},{row.restored['ssim']:.3f}\n" for row in evaluation.rows]
     path = Path(folder) / f"{evaluation.mean['psnr']:.2f}_{evaluation.mean['ssim']:.4f}.csv"
-    write_bytes(path, "".join(lines).encode())
+    write_text(path, "".join(lines))
     return path

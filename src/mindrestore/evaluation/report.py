@@ -15,7 +15,7 @@ from typing import Any
 from mindrestore import __version__
 from mindrestore.evaluation.metrics import DECIMALS, LOWER_IS_BETTER, TITLES
 from mindrestore.evaluation.results import Evaluation, Failure, SetsEvaluation
-from mindrestore.files import PathLike, write_bytes
+from mindrestore.files import PathLike, write_text
 
 
 def format_table(evaluation: Evaluation, max_rows: int | None = 40) -> str:
@@ -92,7 +92,7 @@ def write_csv(evaluation: Evaluation, path: PathLike) -> None:
     for row in evaluation.rows:
         place = [row.name, row.key, row.height, row.width, f"{row.seconds:.4f}"]
         writer.writerow([evaluation.protocol.name, *place, *_csv_scores(names, row.restored, row.input)])
-    write_bytes(path, buffer.getvalue().encode())
+    write_text(path, buffer.getvalue())
 
 
 def write_json(evaluation: Evaluation, path: PathLike, settings: Mapping[str, Any] | None = None) -> None:
@@ -144,8 +144,8 @@ def write_sets(result: SetsEvaluation, folder: PathLike, settings: Mapping[str, 
     for name, evaluation in result.sets.items():
         write_csv(evaluation, folder / name / "scores.csv")
         write_json(evaluation, folder / name / "scores.json", {**(settings or {}), "set": name})
-    write_bytes(folder / "summary.txt", (format_sets(result) + "\n").encode())
-    write_bytes(folder / "summary.csv", _sets_csv(result).encode())
+    write_text(folder / "summary.txt", format_sets(result) + "\n")
+    write_text(folder / "summary.csv", _sets_csv(result))
     document = {
         "settings": dict(settings or {}),
         "versions": _versions(),
@@ -257,7 +257,7 @@ def _failure_notes(failures: Sequence[Failure]) -> list[str]:
 
 def _write_document(document: Mapping[str, Any], path: PathLike) -> None:
     text = json.dumps(document, indent=2, default=str, allow_nan=False, ensure_ascii=False)
-    write_bytes(path, (text + "\n").encode())
+    write_text(path, text + "\n")
 
 
 def _json_protocol(evaluation: Evaluation) -> dict[str, str]:

@@ -7,3 +7,5 @@ from mindrestore.errors import MindRestoreError
 
 class ImageError(MindRestoreError):
     """Report an image file that cannot be read or written, with its name, the reason and the fix."""
+
+    several_lines = False

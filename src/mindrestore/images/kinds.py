@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.util import find_spec
 
@@ -38,6 +39,22 @@ def foreign_suffixes() -> tuple[str, ...]:
     return tuple(suffix for suffix in known if suffix not in readable_suffixes())
 
 
+def left_out(counts: Mapping[str, int]) -> str:
+    """Say how many files of a folder are not read, by suffix, and what to do with them.
+
+    Args:
+        counts: Suffix -> number of files, at least one.
+    """
+    total = sum(counts.values())
+    named = ", ".join(f"{count} {suffix}" for suffix, count in sorted(counts.items()))
+    fixes = ["save them as PNG, JPEG or TIFF"]
+    if set(counts) & set(_HEIF):
+        fixes.append("for HEIC: pip install 'mindrestore[heif]'")
+    if set(counts) & set(RAW_SUFFIXES):
+        fixes.append("develop raw photographs first")
+    return f"{total} file{'s' if total > 1 else ''} left out ({named}): these kinds are not read; {'; '.join(fixes)}"
+
+
 # First bytes -> what the file is, and what to do; asked only when no decoder knows it
 _ADVICE = (
     (b"\xff\x0a", "JPEG XL is not read; save it as PNG or JPEG"),
@@ -63,6 +80,8 @@ def is_heif(data: bytes) -> bool:
 
 def advice(data: bytes) -> str | None:
     """Return what a file is that no decoder knows, and what to do with it; None for an unknown kind."""
+    if is_heif(data) and find_spec("pillow_heif"):
+        return "a damaged HEIC file; copy it again, or export it as JPEG"
     if is_heif(data):
         return (
             "HEIC is read with pillow-heif, which is not there; pip install 'mindrestore[heif]', or export it as JPEG"

@@ -159,9 +159,9 @@ def _refuse_samples(path: Path, layout: Layout, bits: tuple[int, ...], formats: 
     """Refuse samples that have no agreed white or that no compression here can hold."""
     kind = formats[0] if isinstance(formats, tuple) else formats
     if kind == 3 or layout.photometric in _LOGARITHMIC:
-        shown = "LogLuv" if layout.photometric in _LOGARITHMIC else f"float{layout.bits}"
+        shown = 32 if layout.photometric in _LOGARITHMIC else layout.bits
         raise ImageError(
-            f"{path}: pixels of type {shown} (HDR) have no fixed white; save it with 8 or 16 bits per channel"
+            f"{path}: pixels of type float{shown} (HDR) have no fixed white; save it with 8 or 16 bits per channel"
         )
     if kind not in (1, 4) or len(set(bits)) > 1 or not 1 <= layout.bits <= 16:
         shown = "signed or complex samples" if kind not in (1, 4) else f"{'/'.join(map(str, bits))} bits per sample"

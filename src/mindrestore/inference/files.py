@@ -13,15 +13,25 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from mindrestore.errors import MindRestoreError, first_line
+from mindrestore.errors import MindRestoreError, first_line, shown
 from mindrestore.files import PathLike
 from mindrestore.images.photos import PHOTO_SUFFIXES, Photo, read_photo, write_photo
 from mindrestore.images.read import read_rgb
 from mindrestore.images.write import write_image
-from mindrestore.inference.planning import VIDEO_SUFFIXES, Job, Plan, plan_jobs, refuse_replacing, require_writable
+from mindrestore.inference.planning import (
+    VIDEO_SUFFIXES,
+    Job,
+    Plan,
+    link_inside,
+    plan_jobs,
+    refuse_replacing,
+    require_writable,
+)
 from mindrestore.inference.video import restore_video
 
 PhotoFunction = Callable[[np.ndarray], np.ndarray]
+
+_READ_AHEAD = 1 << 28  # bytes of photographs that wait for others of their size
 
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n}/{total} {rate_noinv_fmt}, {elapsed} gone, {remaining} left{postfix}"
 
@@ -38,15 +48,17 @@ class RestoredFile(NamedTuple):
 
 
 class RestoreSummary(NamedTuple):
-    """What became of the files: written, kept because they were there, and one message per failure.
+    """What became of the files: written, kept because they were there, one message per failure, and notes.
 
-    `files` has the inputs of what was written or kept, in the order of the inputs.
+    Notes say what is not as might be expected though nothing failed: files of a folder that are not read, metadata that
+    a format cannot hold. `files` has the inputs of what was written or kept, in the order of the inputs.
     """
 
     written: tuple[Path, ...]
     kept: tuple[Path, ...]
     failed: tuple[str, ...]
     files: tuple[RestoredFile, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def restore_files(
@@ -83,7 +95,8 @@ def restore_files(
     out = Path(out_dir)
     sources = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
     plans = [plan_jobs(Path(source), out, _png_name if png else _own_name) for source in sources]
-    plan = Plan([job for part in plans for job in part.jobs], [line for part in plans for line in part.problems])
+    jobs, problems, notes = ([item for part in plans for item in part[place]] for place in range(3))
+    plan = Plan(jobs, problems, tuple(notes))
     if png:
 
         def restore_one(source: Path, target: Path) -> None:
@@ -93,7 +106,7 @@ def restore_files(
                 write_image(target, restorer(read_rgb(source)))
 
         return restore_each(plan, restore_one, out, overwrite=overwrite, progress=progress)
-    account = _Account(failed=list(plan.problems))
+    account = _Account(failed=list(plan.problems), notes=list(plan.notes))
     jobs = account.due(plan.jobs, out, overwrite)
     with _bar(len(jobs), progress) as bar:
         for group in _groups(jobs, account, bar, getattr(restorer, "batch", 1)):
@@ -126,7 +139,7 @@ def restore_each(
         RestoreError: A result would replace its input, or the folder cannot be written.
     """
     plan = plan if isinstance(plan, Plan) else Plan(list(plan), [])
-    account = _Account(failed=list(plan.problems))
+    account = _Account(failed=list(plan.problems), notes=list(plan.notes))
     jobs = account.due(plan.jobs, out, overwrite)
     with _bar(len(jobs), progress) as bar:
         for source, target in jobs:
@@ -154,6 +167,7 @@ class _Account:
     written: list[Path] = field(default_factory=list)
     kept: list[Path] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     order: list[Job] = field(default_factory=list)
     seconds: dict[Path, float | None] = field(default_factory=dict)  # of a result that is there
 
@@ -174,6 +188,13 @@ class _Account:
                 self.failed.append(f"{source}: its result would replace that of {rival}; restore them separately")
                 continue
             claimed[target] = source
+            link = link_inside(target, out)
+            if link:
+                self.failed.append(
+                    f"{source}: {link} is a link to another folder, where no results are written; remove the link or "
+                    "choose another folder for results"
+                )
+                continue
             self.order.append((source, target))
             if target.exists() and not overwrite:
                 self.kept.append(target)
@@ -188,7 +209,7 @@ class _Account:
             return True, work()
         except MindRestoreError as error:
             message = str(error)
-            self.failed.append(message if source.name in message else f"{source}: {message}")
+            self.failed.append(message if shown(source.name) in message else f"{source}: {message}")
         except (OSError, cv2.error) as error:
             self.failed.append(f"{source}: {first_line(error)}; check the file and the disk")
         except (MemoryError, RuntimeError) as error:  # MindSpore reports exhausted memory as RuntimeError
@@ -200,13 +221,17 @@ class _Account:
 
     def summary(self) -> RestoreSummary:
         there = (RestoredFile(*job, self.seconds[job[1]]) for job in self.order if job[1] in self.seconds)
-        return RestoreSummary(tuple(self.written), tuple(self.kept), tuple(self.failed), tuple(there))
+        failed, notes = (tuple(map(shown, lines)) for lines in (self.failed, self.notes))
+        return RestoreSummary(tuple(self.written), tuple(self.kept), failed, tuple(there), notes)
 
 
 def _groups(jobs: Sequence[Job], account: _Account, bar: tqdm, most: int) -> Iterator[list[_Read]]:
     """Read files one after the other and put neighbours of one size together."""
     group: list[_Read] = []
     for source, target in jobs:
+        if group and (len(group) == most or _bytes_of(group[-1].photo) * (len(group) + 1) > _READ_AHEAD):
+            yield group
+            group = []
         start = time.perf_counter()
         if source.suffix.lower() in VIDEO_SUFFIXES:
             done, photo = True, None
@@ -216,12 +241,16 @@ def _groups(jobs: Sequence[Job], account: _Account, bar: tqdm, most: int) -> Ite
             bar.update()
             continue
         took = time.perf_counter() - start
-        if group and (len(group) == most or not _alike(group[0].photo, photo)):
+        if group and not _alike(group[0].photo, photo):
             yield group
             group = []
         group.append(_Read(source, target, photo, took))
     if group:
         yield group
+
+
+def _bytes_of(photo: Photo | None) -> int:
+    return 0 if photo is None else photo.pixels.nbytes + (0 if photo.alpha is None else photo.alpha.nbytes)
 
 
 def _alike(one: Photo | None, other: Photo | None) -> bool:
@@ -240,17 +269,18 @@ def _restore_group(restorer: PhotoFunction, group: Sequence[_Read], account: _Ac
     share = (time.perf_counter() - began) / len(group)
     for read, restored in zip(group, together):
         start = time.perf_counter()
-        done, _ = account.attempt(read.source, lambda pair=(read, restored): _restore_one(restorer, *pair))
+        done, _ = account.attempt(read.source, lambda pair=(read, restored): _restore_one(restorer, account, *pair))
         if done:
             account.note(read.source, read.target, read.seconds + share + time.perf_counter() - start)
 
 
-def _restore_one(restorer: PhotoFunction, read: _Read, restored: np.ndarray | None) -> None:
+def _restore_one(restorer: PhotoFunction, account: _Account, read: _Read, restored: np.ndarray | None) -> None:
     if read.photo is None:
         restore_video(restorer, read.source, read.target)
     else:
         pixels = restorer(read.photo.pixels) if restored is None else restored
-        write_photo(read.target, replace(read.photo, pixels=pixels))
+        lost = write_photo(read.target, replace(read.photo, pixels=pixels))
+        account.notes += [f"{read.source}: {line}" for line in (*read.photo.notes, *lost)]
 
 
 def _bar(total: int, progress: bool | None) -> tqdm:

@@ -16,6 +16,8 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601, for photographs t
 class RestoreError(MindRestoreError):
     """Report an image that cannot be restored or a result that cannot be kept."""
 
+    several_lines = False
+
 
 def restore_as_given(rgb_function: RgbFunction, photo: np.ndarray) -> np.ndarray:
     """Restore an image of any type with a function for RGB images.

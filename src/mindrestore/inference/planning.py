@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Callable, NamedTuple
 
 from mindrestore.files import PathLike, natural_key
-from mindrestore.images.kinds import readable_suffixes
+from mindrestore.images.kinds import foreign_suffixes, left_out, readable_suffixes
 from mindrestore.images.read import list_images
 from mindrestore.inference.pixels import RestoreError
 
 # The published demo of MPRNet takes these, in this spelling; PaddleGAN's program takes .jpeg as well
 DEMO_SUFFIXES = (".jpg", ".JPG", ".png", ".PNG")
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm")
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm")
 
 REPORT_MARKER = ".mindrestore-report"  # a folder that holds this file holds copies, no photographs
 
@@ -24,10 +25,11 @@ Job = tuple[Path, Path]  # a file to read, a file to write
 
 
 class Plan(NamedTuple):
-    """What to read and to write, and name what cannot be read: folders without rights, links in a circle."""
+    """What to read and to write; what cannot be read, such as links in a circle; and what is worth knowing."""
 
     jobs: list[Job]
     problems: list[str]
+    notes: tuple[str, ...] = ()
 
 
 def plan_jobs(source: Path, out: Path, result_name: Callable[[Path], str]) -> Plan:
@@ -53,10 +55,12 @@ def plan_jobs(source: Path, out: Path, result_name: Callable[[Path], str]) -> Pl
     if os.path.realpath(out) == os.path.realpath(source):
         raise RestoreError(f"{source}: the results would replace the photographs; choose another folder for them")
     # results of an earlier run are not photographs to restore again
-    found, problems = _find(source, os.path.realpath(out))
+    found, problems, foreign = _find(source, os.path.realpath(out))
+    notes = (f"{source}: {left_out(foreign)}",) if foreign else ()
     if not found and not problems:
-        raise RestoreError(f"{source}: no image in this folder or below it; check the path")
-    return Plan([(path, out / path.relative_to(source).parent / result_name(path)) for path in found], problems)
+        raise RestoreError(*notes or [f"{source}: no image in this folder or below it; check the path"])
+    jobs = [(path, out / path.relative_to(source).parent / result_name(path)) for path in found]
+    return Plan(jobs, problems, notes)
 
 
 def published_photos(folder: PathLike, suffixes: Sequence[str] = DEMO_SUFFIXES) -> list[Path]:
@@ -92,6 +96,14 @@ def refuse_replacing(jobs: Iterable[Job]) -> None:
             raise RestoreError(f"{source}: the result would replace the photograph; choose another folder for results")
 
 
+def link_inside(target: Path, out: Path) -> Path | None:
+    """Return the link to a folder, below the folder of results, through which a result would be written; else None."""
+    if out not in target.parents:
+        return None
+    inside = [folder for folder in target.parents if out in folder.parents]
+    return next((folder for folder in reversed(inside) if folder.is_symlink()), None)
+
+
 def require_writable(folder: Path) -> None:
     """Make a folder for results, and refuse one that cannot be written.
 
@@ -111,8 +123,11 @@ def require_writable(folder: Path) -> None:
 _BROKEN_LINK = "a link that leads nowhere, or in a circle; remove it or set it anew"
 
 
-def _find(folder: Path, left_out: str) -> tuple[list[Path], list[str]]:
-    found, problems, seen = [], [], {left_out, os.path.realpath(folder)}
+def _find(folder: Path, results: str) -> tuple[list[Path], list[str], Counter[str]]:
+    """Return what can be read, what went wrong on the way, and the suffixes of pictures and videos that cannot."""
+    found, problems, seen = [], [], {results, os.path.realpath(folder)}
+    foreign: Counter[str] = Counter()
+    known, unknown = (*readable_suffixes(), ".gif", *VIDEO_SUFFIXES), foreign_suffixes()
 
     def look(place: Path) -> None:
         try:
@@ -128,12 +143,14 @@ def _find(folder: Path, left_out: str) -> tuple[list[Path], list[str]]:
                 if real not in seen:
                     seen.add(real)
                     look(path)
-                elif real != left_out and path.is_symlink():
+                elif real != results and path.is_symlink():
                     problems.append(f"{path}: a link to a folder that is restored already; it was left out")
-            elif path.suffix.lower() in (*readable_suffixes(), ".gif", *VIDEO_SUFFIXES) and path.is_file():
+            elif path.suffix.lower() in known and path.is_file():
                 found.append(path)
+            elif path.suffix.lower() in unknown and path.is_file():
+                foreign[path.suffix.lower()] += 1
             elif path.is_symlink():
                 problems.append(f"{path}: {_BROKEN_LINK}")
 
     look(folder)
-    return sorted(found, key=lambda path: natural_key(str(path))), problems
+    return sorted(found, key=lambda path: natural_key(str(path))), problems, foreign

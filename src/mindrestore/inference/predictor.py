@@ -25,6 +25,7 @@ class UnrestoredError(RestoreError):
     """Report the photographs of a folder that could not be restored; the others are done."""
 
     exit_code = 1
+    several_lines = True
 
 
 class MPRPredictor:

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from mindrestore import __version__
 from mindrestore.evaluation.pictures import COPY_QUALITY, COPY_SIDE, ERROR_TOP, error_colours
-from mindrestore.files import write_bytes
+from mindrestore.files import write_bytes, write_text
 from mindrestore.inference.planning import REPORT_MARKER
 
 # The folders of an absolute path, without its last name.
@@ -92,7 +92,7 @@ def write_page(folder: Path, text: str) -> Path:
         WriteError: The folder or the disk does not allow it.
     """
     page = folder / "index.html"
-    write_bytes(page, text.encode())
+    write_text(page, text)
     write_bytes(folder / REPORT_MARKER, b"A report of mindrestore: its pictures are copies.\n")
     return page
 
@@ -122,7 +122,7 @@ def environment() -> Environment:
 
 def address(path: str) -> str:
     """Turn a relative path with `/` into an address: `#`, `?`, `%`, spaces and quotes of file names are encoded."""
-    safe = quote(path, safe="/")
+    safe = quote(path, safe="/", errors="surrogateescape")
     return f"./{safe}" if ":" in path.split("/")[0] else safe
 
 
