@@ -40,7 +40,7 @@ def foreign_suffixes() -> tuple[str, ...]:
 
 
 def left_out(counts: Mapping[str, int]) -> str:
-    """Say how many files of a folder are not read, by suffix, and what to do with them.
+    """Return how many files of a folder are not read, by suffix, and what to do with them.
 
     Args:
         counts: Suffix -> number of files, at least one.

@@ -74,7 +74,7 @@ def to_colours(
 
 
 def upsample_ycbcr(blocks: np.ndarray, subsampling: tuple[int, int]) -> np.ndarray:
-    """Give every pixel of a block its chroma.
+    """Repeat the chroma of a block for every pixel of it.
 
     Args:
         blocks: (rows, columns, luma of a block + 2) uint8.
