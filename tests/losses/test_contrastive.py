@@ -104,7 +104,7 @@ def test_golden_model_zoo_distances(golden, vgg_without_bias):
     assert error(np.stack((distances(a, p), negatives), 1), golden["cr/zoo_d"]) < FORWARD
 
 
-@pytest.mark.parametrize("graph", [False, True], ids=["pynative", "graph"])
+@pytest.mark.parametrize("graph", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["pynative", "graph"])
 @pytest.mark.parametrize(("form", "key"), [("batch_sum", "zoo_loss_sum"), ("batch_mean", "zoo_loss_avg")])
 def test_golden_model_zoo_forms(golden, vgg_without_bias, form, key, graph):
     loss = ContrastiveRegularisation(vgg_without_bias, form=form, negatives=2)
@@ -128,7 +128,7 @@ class Step(nn.Cell):
         return self.gradients(x, target)
 
 
-@pytest.mark.parametrize("graph", [False, True], ids=["pynative", "graph"])
+@pytest.mark.parametrize("graph", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["pynative", "graph"])
 def test_golden_training_step(golden, vgg, graph):
     net = load_golden(AECRNet()).set_train(True)
     objective = Objective({"l1": (1.0, L1Loss()), "contrastive": (0.1, ContrastiveRegularisation(vgg))})

@@ -145,7 +145,8 @@ def test_every_golden_gradient(golden, vgg, name, graph):
         np.testing.assert_allclose(value.ravel()[:8], head[: value.size], rtol=0, atol=GRADIENT * norm, err_msg=key)
 
 
-@pytest.mark.parametrize("mode", [pytest.param("graph", marks=pytest.mark.slow), "pynative"])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["graph", "pynative"])
 def test_golden_training_steps(golden, vgg, mode):
     arrays = case(golden, "C")
     net = load_golden(DSRIR()).set_train(True)

@@ -20,7 +20,7 @@ ANY_SIZE = Tensor(shape=(None, 3, None, None), dtype=ms.float32)
 # One compilation for free sizes serves both cases in evaluation; training compiles for fixed sizes, as trainers do.
 RUNS = [("pynative", case, phase) for phase in ("eval", "train") for case in "AB"]
 RUNS += [("free", "A", "eval"), ("free", "B", "eval"), ("graph", "A", "train")]
-# Each compiles anew. `free` compares the same numbers, and the golden training step of the losses compiles case B.
+# Each compiles anew; `free` compares the same numbers.
 SLOW_RUNS = [("graph", "A", "eval"), ("graph", "B", "eval"), ("graph", "B", "train")]
 
 
