@@ -20,7 +20,7 @@ _EXAMPLES = """examples:
   mindrestore restore photos/ --task derain --weights rain.ckpt --out clean/
   mindrestore restore photos/ --model aecrnet --weights x.ckpt --out clean/
   mindrestore restore photos/ --task derain,denoise --weights rain.ckpt,noise.ckpt --out clean/     one by one
-  mindrestore restore drive.mp4 --task dehaze --weights haze.ckpt --out clean/                     without sound
+  mindrestore restore drive.mp4 --task dehaze --weights haze.ckpt --out clean/      with sound: mindrestore[video]
   mindrestore restore DND --task denoise --weights noise.ckpt --out results/           the submission's .mat files
   mindrestore restore --task Deraining --input_dir ./samples/input/ --result_dir ./samples/output/     as published
   mindrestore restore --task Deblurring --input_image a.png --weight_path MPR_Deblurring.pdparams     as PaddleGAN's

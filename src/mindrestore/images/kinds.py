@@ -16,6 +16,7 @@ RAW_SUFFIXES = (
     *(".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".orf", ".raf", ".rw2", ".pef", ".ptx"),
     *(".srw", ".x3f", ".3fr", ".fff", ".iiq", ".mef", ".mos", ".mrw", ".kdc", ".dcr", ".erf", ".rwl", ".gpr", ".raw"),
 )
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm")  # read and written
 # Pictures and videos that no program here reads; a folder's are counted and named
 _NOT_READ = (
     *(".jxl", ".psd", ".psb", ".exr", ".hdr", ".tga", ".svg", ".eps", ".ico", ".xcf", ".pgm", ".pbm", ".pnm", ".dds"),

@@ -15,11 +15,11 @@ from tqdm import tqdm
 
 from mindrestore.errors import MindRestoreError, first_line, shown
 from mindrestore.files import PathLike
+from mindrestore.images.kinds import VIDEO_SUFFIXES
 from mindrestore.images.photos import PHOTO_SUFFIXES, Photo, read_photo, write_photo
 from mindrestore.images.read import read_rgb
 from mindrestore.images.write import write_image
 from mindrestore.inference.planning import (
-    VIDEO_SUFFIXES,
     Job,
     Plan,
     link_inside,
@@ -276,11 +276,11 @@ def _restore_group(restorer: PhotoFunction, group: Sequence[_Read], account: _Ac
 
 def _restore_one(restorer: PhotoFunction, account: _Account, read: _Read, restored: np.ndarray | None) -> None:
     if read.photo is None:
-        restore_video(restorer, read.source, read.target)
+        notes = restore_video(restorer, read.source, read.target)
     else:
         pixels = restorer(read.photo.pixels) if restored is None else restored
-        lost = write_photo(read.target, replace(read.photo, pixels=pixels))
-        account.notes += [f"{read.source}: {line}" for line in (*read.photo.notes, *lost)]
+        notes = (*read.photo.notes, *write_photo(read.target, replace(read.photo, pixels=pixels)))
+    account.notes += [f"{read.source}: {line}" for line in notes]
 
 
 def _bar(total: int, progress: bool | None) -> tqdm:

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Callable, NamedTuple
 
 from mindrestore.files import PathLike, natural_key
-from mindrestore.images.kinds import foreign_suffixes, left_out, readable_suffixes
+from mindrestore.images.kinds import VIDEO_SUFFIXES, foreign_suffixes, left_out, readable_suffixes
 from mindrestore.images.read import list_images
 from mindrestore.inference.pixels import RestoreError
 
 # The published demo of MPRNet takes these, in this spelling; PaddleGAN's program takes .jpeg as well
 DEMO_SUFFIXES = (".jpg", ".JPG", ".png", ".PNG")
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm")
 
 REPORT_MARKER = ".mindrestore-report"  # a folder that holds this file holds copies, no photographs
 

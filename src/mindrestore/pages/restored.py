@@ -13,9 +13,9 @@ from markupsafe import Markup
 from mindrestore.evaluation.pictures import copy_size, write_copy
 from mindrestore.files import PathLike
 from mindrestore.images.errors import ImageError
+from mindrestore.images.kinds import VIDEO_SUFFIXES
 from mindrestore.images.read import read_image
 from mindrestore.inference.files import RestoredFile, RestoreSummary
-from mindrestore.inference.planning import VIDEO_SUFFIXES
 from mindrestore.pages.render import Cell, Layer, Picture, address, render, write_page
 from mindrestore.pages.sheet import ROWS, draw_sheet
 
