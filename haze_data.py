@@ -9,6 +9,6 @@ from pathlib import Path
 if __name__ == "__main__":
     if find_spec("mindrestore") is None:  # a plain clone: nothing was installed
         sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
-    from mindrestore.cli.main import main
+    from mindrestore.cli.main import run
 
-    sys.exit(main(["data", *sys.argv[1:]]))
+    run(["data", *sys.argv[1:]])

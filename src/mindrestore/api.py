@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Union
 
 from mindrestore.engine import context
+from mindrestore.engine.lock import RunLock
 from mindrestore.engine.trainer import TrainResult
 from mindrestore.errors import MindRestoreError
 from mindrestore.evaluation.evaluator import evaluate_pairs, evaluate_sets
+from mindrestore.evaluation.folder import PICTURES, replacing_report
 from mindrestore.evaluation.protocol import get_protocol
 from mindrestore.evaluation.published import write_published
 from mindrestore.evaluation.report import format_sets, format_table, write_csv, write_json, write_sets
@@ -24,9 +27,9 @@ from mindrestore.inference.restorer import InTurn
 from mindrestore.inference.trained import Trained
 from mindrestore.pages.evaluation import write_evaluation_page
 from mindrestore.pages.restored import write_restored_page
-from mindrestore.recipes.load import load_recipe, next_stage
+from mindrestore.recipes.load import load_recipe, next_stage, run_folder
 from mindrestore.recipes.schema import Recipe
-from mindrestore.training import make_trainer
+from mindrestore.training import check_start, make_trainer
 
 PathLike = Union[str, Path]
 
@@ -46,8 +49,9 @@ def train(recipe: Recipe | PathLike, *, resume: bool | str = "auto", run_dir: Pa
     Args:
         recipe: A recipe, its packaged name, a YAML file or a run folder.
         resume: "auto" goes on where the run folder has a state, True insists on one, False starts anew.
-        run_dir: Run folder; by default output.root/output.name, named after the recipe when it has no output.name. A
-            second stage has a folder of its own beside it, whose name ends in `_stage2`.
+        run_dir: Run folder; by default the one that is given as the recipe, wherever it was moved to, else
+            output.root/output.name, named after the recipe when it has no output.name. A second stage has a folder of
+            its own beside it, whose name ends in `_stage2`.
 
     Returns:
         The number of steps, the best metric and the run folder, of the last stage.
@@ -60,15 +64,19 @@ def train(recipe: Recipe | PathLike, *, resume: bool | str = "auto", run_dir: Pa
         PosixPath('runs/quickstart')
     """
     if not isinstance(recipe, Recipe):
+        run_dir = run_dir or run_folder(recipe)
         recipe = load_recipe(recipe)
     folder = Path(run_dir or Path(recipe.output.root) / (recipe.output.name or recipe.name.replace("/", "_")))
-    result = make_trainer(recipe, folder).fit(resume=resume)
-    if recipe.then is None:
-        return result
-    # Rank 0 hands its weights to the others; for them the file may not be there yet.
-    weights = str(Trained.of_run(folder).weights) if context.rank_and_world()[0] == 0 else None
-    again = "auto" if resume is True else resume  # a run that stopped in its first stage has no state of the second
-    return train(next_stage(recipe, weights), resume=again, run_dir=folder.with_name(f"{folder.name}_stage2"))
+    check_start(recipe)
+    first = context.rank_and_world()[0] == 0
+    with RunLock(folder) if first else nullcontext():
+        result = make_trainer(recipe, folder, resume).fit(resume=resume)
+        if recipe.then is None:
+            return result
+        # Rank 0 hands its weights to the others; for them the file may not be there yet.
+        weights = str(Trained.of_run(folder).weights) if first else None
+        again = "auto" if resume is True else resume  # a run that stopped in its first stage has no state of the second
+        return train(next_stage(recipe, weights), resume=again, run_dir=folder.with_name(f"{folder.name}_stage2"))
 
 
 def evaluate(
@@ -90,7 +98,7 @@ def evaluate(
         test_set: Folder, `TestSet`, or sets by name; by default the test pairs of the run's recipe.
         protocol: How scores are measured; by default that of each named set, of the run, else of the network's
             packaged recipes.
-        out: Folder of the report; by default RUN_FOLDER/report, else `report`.
+        out: Folder of the report; by default RUN_FOLDER/report, else `report`. A former report there is replaced.
         limit: Number of pairs of every set, all when `None`.
         device: "auto", "CPU", "GPU" or "Ascend".
         tile: Side of the tiles in pixels; whole images when `None`.
@@ -119,20 +127,19 @@ def evaluate(
     if protocol:
         sets = [replace(entry, protocol=replace(measure, noise_seed=entry.noise_seed)) for entry in sets]
     folder = Path(out) if out else (trained.folder or Path()) / "report"
-    folder.mkdir(parents=True, exist_ok=True)
     restorer = trained.restorer(device, tile)
     settings = {"model": trained.model, "weights": str(trained.weights)}
-    if sets:
-        result = evaluate_sets(restorer.restore_float, sets, save_dir=folder, limit=limit)
-        write_sets(result, folder, settings)
-        write_evaluation_page(folder, trained.folder)
-        return EvalReport(result, format_sets(result), folder)
-    evaluation = evaluate_pairs(restorer.restore_float, pairs, measure, save_dir=folder / "pictures", limit=limit)
-    write_csv(evaluation, folder / "scores.csv")
-    write_published(evaluation, folder)
-    write_json(evaluation, folder / "scores.json", {**settings, "data": str(Path(pairs[0].input).parent)})
+    with replacing_report(folder) as new:
+        if sets:
+            evaluation = evaluate_sets(restorer.restore_float, sets, save_dir=new, limit=limit)
+            write_sets(evaluation, new, settings)
+        else:
+            evaluation = evaluate_pairs(restorer.restore_float, pairs, measure, save_dir=new / PICTURES, limit=limit)
+            write_csv(evaluation, new / "scores.csv")
+            write_published(evaluation, new)
+            write_json(evaluation, new / "scores.json", {**settings, "data": str(Path(pairs[0].input).parent)})
     write_evaluation_page(folder, trained.folder)
-    return EvalReport(evaluation, format_table(evaluation), folder)
+    return EvalReport(evaluation, format_sets(evaluation) if sets else format_table(evaluation), folder)
 
 
 def export(

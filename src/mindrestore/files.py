@@ -24,6 +24,11 @@ class WriteError(MindRestoreError):
     """A file that cannot be written: its name, the reason and the fix."""
 
 
+def cache_folder() -> Path:
+    """Return the folder of downloaded weights and decoded images: $MINDRESTORE_CACHE, else `~/.cache/mindrestore`."""
+    return Path(os.environ.get("MINDRESTORE_CACHE") or Path.home() / ".cache" / "mindrestore")
+
+
 def natural_key(text: str) -> tuple:
     """Return a sort key under which numbers inside a name count as numbers."""
     # re.split with a group alternates text and digits, so equal positions always hold equal types.

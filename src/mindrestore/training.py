@@ -13,6 +13,8 @@ from mindrestore.data.mixing import mixed_pairs
 from mindrestore.data.pairing import Pair
 from mindrestore.data.pipeline import ProgressiveLoader, TrainLoader
 from mindrestore.engine import context
+from mindrestore.engine.signals import break_off
+from mindrestore.engine.state import has_state
 from mindrestore.engine.trainer import Trainer
 from mindrestore.errors import MindRestoreError
 from mindrestore.evaluation.evaluator import evaluate_sets
@@ -28,23 +30,24 @@ from mindrestore.weights.create import weights_for
 from mindrestore.weights.encoder import load_encoder, untrained_encoder
 
 if TYPE_CHECKING:
+    import numpy as np
     from mindspore import nn
 
 
-def make_trainer(recipe: Recipe, folder: Path) -> Trainer:
+def make_trainer(recipe: Recipe, folder: Path, resume: bool | str) -> Trainer:
     """Build what one stage of a recipe trains; nothing is written yet.
 
     Args:
         recipe: The recipe; its `then` is left to the caller.
         folder: Run folder.
+        resume: As for `Trainer.fit`: a run that goes on needs no weights to start from.
 
     Returns:
         The trainer, whose `fit` does the work.
 
     Raises:
-        MindRestoreError: Anything that the recipe, the data or the device lacks, by name.
+        MindRestoreError: Anything that the data or the device lacks, by name.
     """
-    check_start(recipe)
     weights, hyper = weights_for(recipe.model.name, recipe.model.weights, recipe.model.hyper)  # shipped ones bring both
     recipe = replace(recipe, model=replace(recipe.model, hyper=hyper))
     pairs = training_pairs(recipe.data)
@@ -57,7 +60,8 @@ def make_trainer(recipe: Recipe, folder: Path) -> Trainer:
     else:
         loader = TrainLoader(pairs, batch_size=recipe.train.batch_size, **shared)
     net = create_model(recipe.model.name, **recipe.model.hyper)
-    notes = load_start(net, replace(recipe.model, weights=weights))
+    goes_on = bool(resume) and has_state(folder)  # then the weights it began with may be gone
+    notes = [] if goes_on else load_start(net, replace(recipe.model, weights=weights))
     objective = build_objective(recipe.loss, stages=model_spec(recipe.model.name).stages)
     batches = {"loader": loader, "validate": validate}
     return Trainer(recipe, net=net, objective=objective, run_dir=folder, notes=notes, **batches)
@@ -95,8 +99,8 @@ def _check_patches(recipe: Recipe) -> None:
     """Refuse patch sizes that the network or a loss term cannot take."""
     spec, stages = model_spec(recipe.model.name), recipe.train.progressive
     key, sizes = ("train.progressive.patch_sizes", stages.patch_sizes) if stages else ("data.patch_size", ())
-    terms = recipe.loss.terms
-    least = max(spec.min_size, SMALLEST_SIDE if terms.get("pocl", {"weight": 0})["weight"] > 0 else 0)
+    pocl = recipe.loss.terms.get("pocl")
+    least = max(spec.min_size, SMALLEST_SIDE if pocl and pocl.weight > 0 else 0)
     for size in sizes or (recipe.data.patch_size,):
         if size < least:
             who = "loss term pocl" if least > spec.min_size else spec.name
@@ -152,7 +156,12 @@ def validation(recipe: Recipe) -> Callable[[nn.Cell], dict[str, float]] | None:
     def validate(net: nn.Cell) -> dict[str, float]:
         if net not in restorers:
             restorers[net] = Restorer(recipe.model.name, net=net)
-        result = evaluate_sets(restorers[net].restore_float, sets, limit=recipe.validation.max_images)
+
+        def restore(image: np.ndarray) -> np.ndarray:
+            break_off()  # between two images, where no graph is at work
+            return restorers[net].restore_float(image)
+
+        result = evaluate_sets(restore, sets, limit=recipe.validation.max_images)
         if result.unmeasured:  # an average over other sets than before would choose the wrong weights
             raise MindRestoreError("; ".join(f"{lost.name}: {lost.reason}" for lost in result.unmeasured))
         if len(sets) == 1:

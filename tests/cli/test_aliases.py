@@ -53,8 +53,8 @@ def test_the_published_readme_command_gives_its_settings():
     assert (recipe.train.batch_size, recipe.train.epochs, recipe.train.max_steps) == (8, 30, None)
     assert (recipe.optim.lr, recipe.loss_scale.kind, recipe.loss_scale.value) == (2e-4, "fixed", 512)
     contrastive = recipe.loss.terms["contrastive"]
-    assert contrastive["weight"] == pytest.approx(20 / 255)
-    assert (contrastive["negatives"], contrastive["form"]) == (5, "batch_sum")
+    assert contrastive.weight == pytest.approx(20 / 255)
+    assert (contrastive.negatives, contrastive.form) == (5, "batch_sum")
     assert recipe.train.device == "CPU"
 
 
@@ -123,9 +123,9 @@ def test_two_spellings_that_disagree_and_unknown_data_sets_are_refused():
 
 
 def test_contra_lambda_is_read_in_the_unit_of_rgb_range():
-    assert train_recipe("--contra_lambda", "51").loss.terms["contrastive"]["weight"] == pytest.approx(0.2)
+    assert train_recipe("--contra_lambda", "51").loss.terms["contrastive"].weight == pytest.approx(0.2)
     one = train_recipe("--contra_lambda", "0.5", "--rgb_range", "1")
-    assert one.loss.terms["contrastive"]["weight"] == pytest.approx(0.5)
+    assert one.loss.terms["contrastive"].weight == pytest.approx(0.5)
 
 
 def test_published_flags_work_beside_another_recipe_and_lose_to_overrides():

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mindrestore.data import pipeline
+from mindrestore.data.cache import ImageCache
 from mindrestore.data.catalog import DatasetError, find_pairs
 from mindrestore.data.check import check_folder
 from mindrestore.data.pairing import Pair
-from mindrestore.data.pipeline import Batch, ProgressiveLoader, TrainLoader, mix
-from mindrestore.data.source import ImageCache
+from mindrestore.data.pipeline import Batch, ProgressiveLoader, TrainLoader, mix, worker_count
 from mindrestore.images.errors import ImageError
 from mindrestore.images.write import write_image
 from mindrestore.recipes.schema import DataConfig, MixupConfig, PasteConfig
@@ -114,6 +115,31 @@ def test_repeat_makes_longer_epochs(pairs):
     assert [sorted(batch.index.tolist()) for batch in batches] == [list(range(11))] * 3
     assert batches[0].index.tolist() != batches[1].index.tolist()
     assert not np.array_equal(batches[0].input, batches[1].input)
+
+
+def test_processes_and_the_disk_give_the_same_batches_and_the_same_errors(pairs, tmp_path):
+    config = DataConfig(patch_size=16, workers=2, processes=True, cache="disk", cache_dir=str(tmp_path / "kept"))
+    feed = TrainLoader(pairs, config=config, batch_size=3, seed=5)
+    seen = set()
+    for epoch in (0, 1):
+        batches = list(feed.epoch(epoch))
+        same(batches, list(loader(pairs).epoch(epoch)))
+        seen.update(index for batch in batches for index in batch.index.tolist())
+    assert len(list((tmp_path / "kept").glob("??/*.raw"))) == 2 * len(seen)
+    (tmp_path / "torn.png").write_bytes(b"no image")
+    broken = [*pairs[:6], Pair("torn", tmp_path / "torn.png", pairs[0].target)]
+    feed = TrainLoader(broken, config=config, batch_size=7, seed=5)
+    with pytest.raises(ImageError, match=r"torn\.png"):
+        list(feed.epoch(0))
+
+
+def test_workers_are_the_share_of_the_cores(monkeypatch):
+    monkeypatch.setattr(pipeline.os, "sched_getaffinity", lambda pid: range(24), raising=False)
+    monkeypatch.delenv("NODE_NUM", raising=False)
+    assert [worker_count(None, world) for world in (1, 2, 4, 8, 24, 48)] == [8, 8, 6, 3, 1, 1]
+    assert [worker_count(asked, 8) for asked in (0, 1, 16, 100)] == [1, 1, 16, 24]
+    monkeypatch.setenv("NODE_NUM", "2")
+    assert worker_count(None, 16) == 3
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import mindspore as ms
 import pytest
 
@@ -85,3 +90,34 @@ def test_rank_and_world_come_from_mpirun(monkeypatch):
 
 def test_a_single_process_agrees_with_itself():
     assert (any_rank(True), any_rank(False), value_of_first(7)) == (True, False, 7)
+
+
+_FAILING = """
+import os
+from mindrestore.cli.main import main
+main(["--version"])
+import mindspore as ms
+from mindrestore.engine import context
+context.setup("CPU")
+class Failing(ms.nn.Cell):
+    def construct(self, x):
+        return x.no_such_method()
+try:
+    ms.jit(Failing())(ms.Tensor([1.0]))
+except AttributeError:
+    print(os.path.isfile(os.environ["MS_OM_PATH"] + "/rank_0/om/analyze_fail.ir"), os.environ["MS_OM_PATH"])
+"""
+
+
+def test_a_failing_compilation_logs_nothing_and_leaves_nothing(tmp_path):
+    clean = {name: value for name, value in os.environ.items() if name not in ("GLOG_v", "MS_OM_PATH")}
+    clean["PYTHONPATH"] = str(Path(__file__).parents[2] / "src")
+    script, folder = tmp_path / "failing.py", tmp_path / "folder"
+    script.write_text(_FAILING)  # MindSpore reads the source of what it compiles
+    folder.mkdir()
+    done = subprocess.run([sys.executable, str(script)], cwd=folder, env=clean, capture_output=True, text=True)
+    assert done.stderr == ""
+    written, scratch = done.stdout.splitlines()[-1].split()
+    assert written == "True"
+    assert not Path(scratch).exists()
+    assert list(folder.iterdir()) == []

@@ -10,7 +10,7 @@ from mindspore import Tensor
 from golden import load_golden_dehazeformer
 from mindrestore.engine.optim import build_optimizer
 from mindrestore.engine.step import StepOptions, SupervisedStep
-from mindrestore.losses.moment import Moment
+from mindrestore.losses.batch_context import BatchContext
 from mindrestore.losses.objective import build_objective
 from mindrestore.models.registry import create_model, model_spec
 from mindrestore.models.wrapper import in_unit_range
@@ -31,11 +31,11 @@ def test_three_steps(stage, golden_dir):
     trained = in_unit_range(net, model_spec("dehazeformer_t"))
     step = SupervisedStep(trained, objective, optimizer, options=StepOptions(mode="pynative"))
     images = [Tensor(np.float32(np.random.RandomState(seed).rand(*SHAPE))) for seed in (0, 1)]
-    moment = Moment(EPOCH, recipe.train.epochs, *SHAPE[2:], np.random.default_rng(0))
+    context = BatchContext(EPOCH, recipe.train.epochs, *SHAPE[2:], np.random.default_rng(0))
     losses = []
     for _ in range(3):
-        driven = [Tensor(array) for array in objective.drive(moment)]
-        losses.append(step(*images, recipe.optim.lr, driven).total)
+        term_inputs = [Tensor(array) for array in objective.term_inputs(context)]
+        losses.append(step(*images, recipe.optim.lr, term_inputs).total)
     np.testing.assert_allclose(losses, golden[f"{stage}.losses"], rtol=1e-4)
     params = {param.name: param for param in net.trainable_params()}
     for name, head in zip(golden[f"{stage}.param_names"], golden[f"{stage}.params_after"]):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -9,10 +12,12 @@ import pytest
 from tiny import TinyNet
 
 from mindrestore import api, training
+from mindrestore.engine.outcome import Interrupted
+from mindrestore.engine.signals import break_off
 from mindrestore.engine.state import read_state
 from mindrestore.engine.trainer import Trainer
 from mindrestore.errors import MindRestoreError
-from mindrestore.recipes.load import load_recipe, next_stage
+from mindrestore.recipes.load import load_recipe, next_stage, run_folder
 from mindrestore.recipes.schema import RecipeError
 from mindrestore.weights.convert import load_weights
 
@@ -85,6 +90,41 @@ def test_a_chain_goes_on_in_either_stage(chain, reference, tmp_path, monkeypatch
         assert ours.facts["step"] == theirs.facts["step"]
         for key, array in theirs.arrays.items():
             assert np.array_equal(ours.arrays[key], array), key
+
+
+def test_a_stop_in_the_last_validation_keeps_the_second_stage_from_starting(chain, tmp_path, monkeypatch, capfd):
+    def stop(recipe):
+        def validate(net):
+            os.kill(os.getpid(), signal.SIGINT)
+            break_off()
+
+        return validate
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "validation", stop)
+        with pytest.raises(Interrupted, match=f"stopped at step 3 of 3, everything is saved; .* {tmp_path}/run$"):
+            api.train(chain, run_dir=tmp_path / "run")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert len(capfd.readouterr().err.splitlines()) == 1
+    assert api.train(chain, run_dir=tmp_path / "run").run_dir == tmp_path / "run_stage2"
+
+
+def test_a_moved_run_goes_on_where_it_lies(chain, tmp_path, monkeypatch):
+    """Both stages, though the recipe says where they were; the weights that the second began with are gone."""
+    for stage in (1, 2):
+        with monkeypatch.context() as patch:
+            stopping_at(patch, stage, step=2)
+            with pytest.raises(Stop):
+                api.train(chain, run_dir=tmp_path / "run")
+    (tmp_path / "new").mkdir()
+    for end in ("", "_stage2"):
+        shutil.move(tmp_path / f"run{end}", tmp_path / "new" / f"moved{end}")
+    second = tmp_path / "new" / "moved_stage2"
+    result = api.train(str(second))
+    assert (result.run_dir, result.step) == (second, 4)
+    assert api.train(tmp_path / "new" / "moved" / "recipe.yaml").run_dir == second
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_dir()) == ["moved", "moved_stage2", "new"]
+    assert run_folder(second, ["output.name=other"]) is None
 
 
 def test_starting_anew_sets_both_runs_aside(chain, tmp_path):

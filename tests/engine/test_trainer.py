@@ -12,7 +12,9 @@ import pytest
 from tiny import TinyLoader, TinyNet, TinyStages, l1_objective, staged_objective, tiny_recipe
 
 from mindrestore.engine.log import RunLog
+from mindrestore.engine.memory import OutOfMemoryError, ran_out
 from mindrestore.engine.progress import changed_keys, is_better
+from mindrestore.engine.signals import break_off
 from mindrestore.engine.state import CheckpointError, read_state
 from mindrestore.engine.trainer import DivergenceError, Interrupted, Trainer
 from mindrestore.errors import MindRestoreError
@@ -207,17 +209,73 @@ def test_ctrl_c_finishes_the_step_saves_and_says_how_to_resume(tmp_path):
     assert trainer(tmp_path).fit().step == 12
 
 
-def test_ctrl_c_breaks_off_a_validation_which_the_resumed_run_repeats(tmp_path):
+@pytest.mark.parametrize(("number", "step"), [(1, 5), (3, 12)])  # the last one, too
+def test_ctrl_c_breaks_off_a_validation_which_the_resumed_run_repeats(tmp_path, number, step):
     def interrupted(net):
-        os.kill(os.getpid(), signal.SIGTERM)
+        seen.append(net)
+        if len(seen) == number:
+            os.kill(os.getpid(), signal.SIGTERM)
+        break_off()  # as before every image
         return {"psnr": 1.0}
 
-    recipe = pynative(train={"val_every": 1})
-    with pytest.raises(Interrupted, match="step 5"):
+    recipe, seen = pynative(train={"val_every": 1}), []
+    with pytest.raises(Interrupted, match=f"stopped at step {step} of 12, everything is saved"):
         trainer(tmp_path, recipe, validate=interrupted).fit()
-    assert records(tmp_path, "validation") == []
-    trainer(tmp_path, recipe, validate=lambda net: {"psnr": 1.0}).fit()
-    assert [line["step"] for line in records(tmp_path, "validation")] == [5, 10, 12]
+    assert [line["step"] for line in records(tmp_path, "validation")] == [5, 10][: number - 1]
+    for _ in range(2):  # the validation that was made up for is saved, too
+        trainer(tmp_path, recipe, validate=lambda net: {"psnr": 1.0}).fit()
+        assert [line["step"] for line in records(tmp_path, "validation")] == [5, 10, 12]
+
+
+class Exhausted(TinyLoader):
+    """Memory runs out at the third batch."""
+
+    def epoch(self, epoch, start_step=0):
+        for step, batch in enumerate(super().epoch(epoch, start_step)):
+            if step == 2:
+                raise MemoryError
+            yield batch
+
+
+def test_out_of_memory_names_batch_and_patch_and_what_to_lower(tmp_path):
+    with pytest.raises(OutOfMemoryError) as caught:
+        trainer(tmp_path, loader=Exhausted()).fit()
+    assert str(caught.value) == (
+        "out of memory on CPU at step 3, training on batches of 2 patches of 8x8 pixels with aecrnet; lower "
+        "train.batch_size (now 2; optim.accumulate=2 with half of it learns the same) or data.patch_size (now 240)"
+    )
+    assert caught.value.__cause__ is None
+    assert trainer(tmp_path).fit().step == 12
+
+
+def test_out_of_memory_in_validation_names_the_crop(tmp_path):
+    def validate(net):
+        raise RuntimeError("Allocate device memory failed!\n\n- C++ Call Stack: (For framework developers)")
+
+    with pytest.raises(OutOfMemoryError) as caught:
+        trainer(tmp_path, pynative(train={"val_every": 1}), validate=validate).fit()
+    assert str(caught.value) == (
+        "out of memory on CPU at step 6, validation with aecrnet; lower data.val_crop (now whole images)"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "std::bad_alloc",
+        "Device(id:0) memory isn't enough and alloc failed, kernel name: Default/Conv2D-op1, alloc size: 1073741824B.",
+        "Memory not enough: current free memory size[102400] is smaller than required size[4096000].",
+        "Malloc device memory failed! size[8589934592], ret[207001]",
+        "CUDA out of memory",
+        "cudaMalloc failed: cudaErrorMemoryAllocation",
+        "Call rt api rtMalloc failed, ret: 207001",
+        "EL0004: Failed to allocate memory. Possible Cause: Available memory is insufficient.",
+    ],
+)
+def test_every_wording_of_running_out_of_memory_is_known(text):
+    assert ran_out(RuntimeError(text))
+    assert not ran_out(ValueError(text))
+    assert not ran_out(RuntimeError("For 'Split', the number of outputs cannot be greater than 1, but got 2"))
 
 
 def test_validation_does_not_touch_training(tmp_path):
@@ -279,12 +337,22 @@ def test_unwritable_folder_is_reported(tmp_path):
 
 
 def test_records_after_the_state_and_torn_lines_are_dropped(tmp_path):
-    lines = ['{"kind": "train", "step": 2}', '{"kind": "train", "step": 4}', '{"kind": "tr']
+    lines = [
+        '{"kind": "train", "step": 2}',
+        '{"kind": "validation", "step": 1}',
+        '{"kind": "validation", "step": 2}',
+        '{"kind": "train", "step": 4}',
+        '{"kind": "tr',
+    ]
     (tmp_path / "metrics.jsonl").write_text("\n".join(lines))
     with RunLog(tmp_path) as log:
-        log.forget_after(2)
+        log.forget_after(2, validated=1)
         log.record({"kind": "train", "step": 3, "loss": float("nan")})
-    assert records(tmp_path) == [{"kind": "train", "step": 2}, {"kind": "train", "step": 3, "loss": None}]
+    assert records(tmp_path) == [
+        {"kind": "train", "step": 2},
+        {"kind": "validation", "step": 1},
+        {"kind": "train", "step": 3, "loss": None},
+    ]
 
 
 def test_tensorboard_without_its_package_is_a_clear_error(tmp_path, monkeypatch):

@@ -8,8 +8,8 @@ import pytest
 from mindspore import Tensor, ops
 
 from mindrestore.errors import MindRestoreError
+from mindrestore.losses.batch_context import BatchContext
 from mindrestore.losses.consistency import ConsistencyLoss, blur_matrix
-from mindrestore.losses.moment import Moment
 from mindrestore.losses.objective import build_objective
 from mindrestore.recipes.build import build
 from mindrestore.recipes.schema import LossConfig
@@ -26,7 +26,7 @@ def golden(golden_dir):
 
 
 def at(epoch=0, epochs=1001, side=64, seed=0, width=None):
-    return Moment(epoch, epochs, side, width or side, np.random.default_rng(seed))
+    return BatchContext(epoch, epochs, side, width or side, np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("taps", [("w", 9), ("h", 21)])
@@ -39,7 +39,7 @@ def test_kernels(golden, taps):
 
 def inputs_for(sigma, image):
     term = ConsistencyLoss(sigma=(sigma, sigma))
-    return term, [Tensor(array) for array in term.drive(at(side=image.shape[2], width=image.shape[3]))[1:]]
+    return term, [Tensor(array) for array in term.term_inputs(at(side=image.shape[2], width=image.shape[3]))[1:]]
 
 
 @pytest.mark.parametrize("case", ["A", "B"])
@@ -88,30 +88,32 @@ def test_total_of_both_terms(golden):
         objective = build_objective(build(LossConfig, {"terms": terms}))
         assert objective.names == ("l1", "consistency")
         for i in (0, 3, 6):
-            driven = [Tensor(array) for array in objective.drive(at(steps[i]))]
-            total, _, value = objective(Tensor(image), None, Tensor(target), *driven)
+            term_inputs = [Tensor(array) for array in objective.term_inputs(at(steps[i]))]
+            total, _, value = objective(Tensor(image), None, Tensor(target), *term_inputs)
             assert float(total) == pytest.approx(float(golden["ssl.A.total"][i, j]), rel=1e-5)
             assert 4 * float(value) == pytest.approx(float(golden["ssl.A.mse"][j]), rel=1e-4)
 
 
 def test_draws_follow_the_moment_alone():
     term = ConsistencyLoss(crop="random")
-    first, again, other = (term.drive(at(seed=seed)) for seed in (3, 3, 4))
+    first, again, other = (term.term_inputs(at(seed=seed)) for seed in (3, 3, 4))
     assert all(np.array_equal(a, b) for a, b in zip(first, again))
     assert not np.array_equal(first[3], other[3])
-    places = {(int(rows[0]), int(columns[0])) for _, rows, columns, *_ in (term.drive(at(seed=n)) for n in range(20))}
+    places = {
+        (int(rows[0]), int(columns[0])) for _, rows, columns, *_ in (term.term_inputs(at(seed=n)) for n in range(20))
+    }
     assert len(places) > 15
     assert max(max(place) for place in places) <= 64 - CROP
 
 
 def test_centre_rounds_halves_to_even():
-    starts = [int(ConsistencyLoss().drive(at(side=side))[1][0]) for side in (256, 61, 63)]
+    starts = [int(ConsistencyLoss().term_inputs(at(side=side))[1][0]) for side in (256, 61, 63)]
     assert starts == [120, 22, 24]
 
 
 def test_images_smaller_than_the_crop_are_named():
     with pytest.raises(MindRestoreError, match=r"images of 12x64 pixels are smaller .* data\.patch_size=16"):
-        ConsistencyLoss().drive(at(side=64, width=12))
+        ConsistencyLoss().term_inputs(at(side=64, width=12))
 
 
 def test_the_order_of_sigma_is_checked():

@@ -213,22 +213,22 @@ def files(small_vgg, tmp_path_factory):
 
 def test_settings_reach_the_loss(files):
     config = {"vgg": "vgg16", "vgg_weights": str(files / "vgg16.npz"), "form": "batch_sum", "negatives": 3}
-    loss = build_contrastive({**config, "ablation": True, "normalise": True})
+    loss = build_contrastive(**{**config, "ablation": True, "normalise": True})
     assert (loss.form, loss.negatives, loss.ablation, loss.normalise) == ("batch_sum", 3, True, True)
-    plain = build_contrastive({"vgg": "vgg16", "vgg_weights": str(files / "vgg16.npz")})
+    plain = build_contrastive(**{"vgg": "vgg16", "vgg_weights": str(files / "vgg16.npz")})
     assert (plain.form, plain.negatives, plain.ablation, plain.normalise) == ("own", 1, False, False)
 
 
 def test_loaded_features_equal_those_of_the_file(files, small_vgg):
     config = {"vgg": "vgg16", "vgg_weights": str(files / "vgg16.npz")}
-    value = build_contrastive(config)(*IMAGES)
+    value = build_contrastive(**config)(*IMAGES)
     assert float(value) == float(ContrastiveRegularisation(small_vgg)(*IMAGES))
 
 
 @pytest.mark.parametrize("path", [None, "", "absent/vgg19.npz"])
 def test_a_missing_file_is_answered_with_where_to_get_it(path):
     with pytest.raises(MindRestoreError) as caught:
-        build_contrastive({"vgg": "vgg19", "vgg_weights": path})
+        build_contrastive(**{"vgg": "vgg19", "vgg_weights": path})
     message = str(caught.value)
     assert (path or "needs ImageNet weights of vgg19") in message
     assert "Get torchvision's file (`mindrestore weights get vgg19`, docs/weights.md)" in message
@@ -238,14 +238,14 @@ def test_a_missing_file_is_answered_with_where_to_get_it(path):
 
 def test_a_file_of_another_layout_is_refused(files):
     with pytest.raises(WeightError, match=r"vgg16\.npz does not fit VGGFeatures[\s\S]*features\.19\.weight"):
-        build_contrastive({"vgg": "vgg19", "vgg_weights": str(files / "vgg16.npz")})
+        build_contrastive(**{"vgg": "vgg19", "vgg_weights": str(files / "vgg16.npz")})
 
 
 def test_a_file_without_biases_needs_its_setting(files):
     config = {"vgg": "vgg16", "vgg_weights": str(files / "plain.npz")}
     with pytest.raises(MindRestoreError, match=r"plain\.npz: no vgg16 features, features\.0\.bias.* vgg_bias=false"):
-        build_contrastive(config)
-    loss = build_contrastive({**config, "vgg_bias": False})
+        build_contrastive(**config)
+    loss = build_contrastive(**{**config, "vgg_bias": False})
     assert all(name.endswith("weight") for name, _ in loss.parameters_and_names())
     other = VGGFeatures("vgg16", TAPS, bias=False)
     load_weights(other, files / "plain.npz")
@@ -255,4 +255,4 @@ def test_a_file_without_biases_needs_its_setting(files):
 def test_a_file_that_is_no_weight_file_is_refused(tmp_path):
     (tmp_path / "vgg19.npz").write_text("not an archive")
     with pytest.raises(WeightError, match=r"vgg19\.npz: damaged or no \.npz file"):
-        build_contrastive({"vgg": "vgg19", "vgg_weights": str(tmp_path / "vgg19.npz")})
+        build_contrastive(**{"vgg": "vgg19", "vgg_weights": str(tmp_path / "vgg19.npz")})

@@ -238,7 +238,7 @@ def test_recipe_names_weights_and_log_of_the_three_terms(vgg16_file):
 
 def test_genuine_features_tell_the_clean_image_from_the_degraded_one(shared):
     config = {"vgg": "vgg16", "vgg_weights": str(shared / "weights" / "vgg16_imagenet_conv.npz")}
-    term = build_positive_contrastive(config)
+    term = build_positive_contrastive(**config)
     _, degraded, clean = random_outputs(32)
     maps = (clean,) * 3
     near = tuple(clean + 0.01 * degraded for _ in range(3))
@@ -249,7 +249,7 @@ def test_genuine_features_tell_the_clean_image_from_the_degraded_one(shared):
 @pytest.mark.parametrize("path", [None, "absent/vgg19.npz"])
 def test_a_missing_file_is_answered_with_where_to_get_it(path):
     with pytest.raises(MindRestoreError) as caught:
-        build_positive_contrastive({"vgg": "vgg19", "vgg_weights": path})
+        build_positive_contrastive(**{"vgg": "vgg19", "vgg_weights": path})
     message = str(caught.value)
     assert (path or "loss term pocl needs ImageNet weights of vgg19") in message
     assert "loss.terms.pocl.vgg_weights=FILE" in message

@@ -75,7 +75,7 @@ def test_genuine_weights(shared):
     path = shared / "weights" / "vgg16_imagenet_conv.npz"
     if not path.is_file():
         pytest.skip(f"{path} is absent")
-    vgg = build_contrastive({"vgg": "vgg16", "vgg_weights": str(path)}).vgg
+    vgg = build_contrastive(**{"vgg": "vgg16", "vgg_weights": str(path)}).vgg
     first = vgg.features[0].weight.asnumpy()
     np.testing.assert_allclose(first[0, 0, 0], [-0.5537306, 0.1427047, 0.5289615], rtol=1e-6)
     with np.load(path) as file:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from mindrestore.recipes.load import list_recipes, load_recipe, next_stage
+from mindrestore.recipes.terms import PixelTerm
 
 # experiment: data set, {variant: (batch, rate)}, epochs, validated on the middle, flips only, validation rhythm
 LARGE, SMALL = {"t": (32, 4e-4), "s": (16, 2e-4), "b": (16, 2e-4), "m": (16, 2e-4)}, dict.fromkeys("dwl", (8, 1e-4))
@@ -43,7 +44,7 @@ def assert_shared(recipe):
     assert (schedule.name, schedule.unit, schedule.warmup, schedule.cosine_extra) == ("cosine", "epoch", 0, -1)
     assert (scale.kind, scale.value, scale.factor, scale.window) == ("dynamic", 65536.0, 2, 2000)
     assert (recipe.train.amp, recipe.data.patch_size) == ("float16", 256)
-    assert recipe.loss.terms["l1"] == {"weight": 2.0}
+    assert recipe.loss.terms["l1"] == PixelTerm(weight=2.0)
     assert (recipe.validation.protocol, recipe.validation.best_metric) == ("dehazeformer", "psnr")
 
 
@@ -72,8 +73,8 @@ def test_crossdehaze(name):
     assert list(first.loss.terms) == ["l1"]
     assert replace(both, name=first.name, then=None) == first
     term = second.loss.terms["consistency"]
-    assert (term["weight"], term["size"], term["crop"]) == (0.4, 16, "centre")
-    assert (term["sigma"], term["horizon"]) == ((0.1, 5.0), None)
+    assert (term.weight, term.size, term.crop) == (0.4, 16, "centre")
+    assert (term.sigma, term.horizon) == ((0.1, 5.0), None)
     chained = next_stage(both, "best.ckpt")
     assert chained.name == second.name
     assert chained.loss == second.loss

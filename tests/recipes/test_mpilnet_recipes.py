@@ -23,9 +23,9 @@ def test_published_settings(name):
     assert recipe.data.dataset == ("hazecityscapes" if name == "hazecityscapes" else "auto")
     assert (recipe.data.patch_size, recipe.data.augment, recipe.data.mixup) == (256, ("hflip",), None)
     assert recipe.data.paste == PasteConfig(probability=0.5, max_ratio=0.5)
-    weights = {term: settings["weight"] for term, settings in recipe.loss.terms.items()}
+    weights = {term: settings.weight for term, settings in recipe.loss.terms.items()}
     assert weights == {"smooth_l1": 1.0, "ms_ssim": 0.5, "adversarial": 0.0005}
-    assert recipe.loss.terms["adversarial"]["lr_factor"] == 1.0
+    assert recipe.loss.terms["adversarial"].lr_factor == 1.0
     optim = recipe.optim
     assert (optim.name, optim.lr, optim.betas, optim.eps, optim.weight_decay) == ("adam", 1e-4, (0.9, 0.999), 1e-8, 0.0)
     assert (optim.clip_norm, optim.accumulate, optim.lr_factors) == (None, 1, {})
@@ -63,4 +63,4 @@ def test_values_that_cannot_be_used_are_named(override, message):
 def test_parts_can_be_switched_off():
     recipe = load_recipe("mpilnet/nh_haze", ["data.paste=null", "loss.terms.adversarial=null", "output.best_name=null"])
     assert (recipe.data.paste, recipe.output.best_name) == (None, None)
-    assert recipe.loss.terms["adversarial"]["weight"] == 0
+    assert recipe.loss.terms["adversarial"].weight == 0

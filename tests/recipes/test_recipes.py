@@ -9,6 +9,7 @@ import pytest
 from mindrestore.recipes.build import build
 from mindrestore.recipes.load import list_recipes, load_recipe, recipe_keys, recipe_to_yaml, to_dict
 from mindrestore.recipes.schema import Recipe, RecipeError
+from mindrestore.recipes.terms import CharbonnierTerm, EdgeTerm, PixelTerm
 
 
 @pytest.mark.parametrize("name", list_recipes())
@@ -25,10 +26,10 @@ def test_recipe_survives_being_written_and_read(name, tmp_path):
 @pytest.mark.parametrize("name", ["aecrnet/its", "aecrnet/dense_haze", "aecrnet/nh_haze"])
 def test_official_aecrnet_settings(name):
     recipe = load_recipe(name)
-    assert recipe.loss.terms["l1"] == {"weight": 1.0}
+    assert recipe.loss.terms["l1"] == PixelTerm(weight=1.0)
     contrastive = recipe.loss.terms["contrastive"]
-    assert (contrastive["weight"], contrastive["vgg"], contrastive["form"]) == (0.1, "vgg19", "own")
-    assert contrastive["vgg_weights"] is None
+    assert (contrastive.weight, contrastive.vgg, contrastive.form) == (0.1, "vgg19", "own")
+    assert contrastive.vgg_weights is None
     assert (recipe.optim.lr, recipe.optim.betas, recipe.optim.eps) == (1e-4, (0.9, 0.999), 1e-8)
     assert (recipe.train.max_steps, recipe.train.epochs, recipe.train.seed) == (500_000, None, 666)
     assert (recipe.train.batch_size, recipe.data.patch_size, recipe.data.augment) == (16, 240, ("hflip", "rot90"))
@@ -39,8 +40,8 @@ def test_official_aecrnet_settings(name):
 def test_zoo_settings_in_unit_range():
     recipe = load_recipe("aecrnet/zoo_its")
     contrastive = recipe.loss.terms["contrastive"]
-    assert contrastive["weight"] == pytest.approx(20 / 255, rel=1e-15)
-    assert (contrastive["negatives"], contrastive["form"]) == (4, "batch_sum")
+    assert contrastive.weight == pytest.approx(20 / 255, rel=1e-15)
+    assert (contrastive.negatives, contrastive.form) == (4, "batch_sum")
     assert (recipe.train.epochs, recipe.train.max_steps, recipe.train.batch_size) == (300, None, 16)
     assert (recipe.loss_scale.kind, recipe.loss_scale.value) == ("fixed", 1024.0)
     assert (recipe.optim.lr, recipe.schedule.unit, recipe.data.patch_size) == (1e-4, "epoch", 240)
@@ -72,8 +73,8 @@ def test_official_mprnet_settings(task):
     assert optim.weight_decay == (1e-8 if denoising else 0.0)
     assert (data.mixup is not None) == denoising
     charbonnier = recipe.loss.terms["charbonnier"]
-    assert charbonnier == {"weight": 1.0, "eps": 1e-3, "clamp": denoising, "reduction": "mean"}
-    edge = None if denoising else {"weight": 0.05, "eps": 1e-3, "reduction": "mean"}
+    assert charbonnier == CharbonnierTerm(weight=1.0, eps=1e-3, clamp=denoising, reduction="mean")
+    edge = None if denoising else EdgeTerm(weight=0.05, eps=1e-3, reduction="mean")
     assert recipe.loss.terms.get("edge") == edge
 
 
@@ -104,8 +105,8 @@ def test_paddlegan_settings(task):
     assert (data.patch_size, data.val_crop, data.mixup, recipe.optim.weight_decay) == (256, 256, None, 0.0)
     for name, weight in (("charbonnier", 1.0), ("edge", 0.05)):
         term = recipe.loss.terms[name]
-        assert (term["weight"], term["eps"], term["reduction"]) == (weight, 1e-6, "sum")
-        assert not term.get("clamp")
+        assert (term.weight, term.eps, term.reduction) == (weight, 1e-6, "sum")
+        assert getattr(term, "clamp", False) is False
 
 
 def test_light_deblurring_is_narrower_and_nothing_else():
@@ -120,15 +121,15 @@ def test_overrides_take_yaml_values():
         ["data.patch_size=64", "loss.terms.l1.weight=2", "optim.lr=2e-4", "data.augment=[hflip]", "model.hyper.ngf=32"],
     )
     assert recipe.data.patch_size == 64
-    assert recipe.loss.terms["l1"]["weight"] == 2.0
+    assert recipe.loss.terms["l1"].weight == 2.0
     assert recipe.optim.lr == 2e-4
     assert recipe.data.augment == ("hflip",)
     assert recipe.model.hyper == {"ngf": 32}
 
 
 def test_contrastive_term_can_be_switched_off():
-    assert load_recipe("aecrnet/its", ["loss.terms.contrastive.weight=0"]).loss.terms["contrastive"]["weight"] == 0.0
-    assert load_recipe("aecrnet/its", ["loss.terms.contrastive=null"]).loss.terms["contrastive"]["weight"] == 0.0
+    assert load_recipe("aecrnet/its", ["loss.terms.contrastive.weight=0"]).loss.terms["contrastive"].weight == 0.0
+    assert load_recipe("aecrnet/its", ["loss.terms.contrastive=null"]).loss.terms["contrastive"].weight == 0.0
 
 
 def test_a_length_override_replaces_the_other_length():

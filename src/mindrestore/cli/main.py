@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 for success, 2 for an error that the user can mend, 130 after Ctrl-C, or what the
         sub-command returns (`data check` and `restore` give 1 when some files are wrong).
     """
-    os.environ.setdefault("GLOG_v", "3")  # MindSpore's warnings about its own inner steps help nobody here
+    os.environ.setdefault("GLOG_v", "4")  # what MindSpore logs as an error comes as an exception, too, or is none
     try:
         _escape_output()
         args = parse(build_parser(), sys.argv[1:] if argv is None else list(argv))
@@ -100,6 +100,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `mindrestore recipes | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except MemoryError:
+        print("error: out of memory; make the images or batches smaller, or close other programs", file=sys.stderr)
+        return USAGE_ERROR
     except OSError as error:  # a full disk, a folder without write permission: the user's to mend, like the above
         print(f"error: {shown(error.filename or 'the system says')}: {error.strerror or error}", file=sys.stderr)
         return USAGE_ERROR
@@ -135,6 +138,11 @@ def _escape_output() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def run() -> NoReturn:
-    """Run the command line of this process and exit with its code."""
-    sys.exit(main())
+def run(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line of this process and exit with its code; who interrupted it does not wait for libraries."""
+    code = main(argv)
+    if code == INTERRUPTED:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # MindSpore's own end takes up to ten seconds
+    sys.exit(code)

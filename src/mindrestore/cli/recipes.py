@@ -32,9 +32,9 @@ def run(args: argparse.Namespace) -> int:
 def _summary(recipe: Recipe) -> str:
     length = f"{recipe.train.epochs} epochs" if recipe.train.epochs else f"{recipe.train.max_steps} steps"
     terms = " + ".join(
-        name if term["weight"] == 1 else f"{term['weight']:.3g} {name}"
+        name if term.weight == 1 else f"{term.weight:.3g} {name}"
         for name, term in recipe.loss.terms.items()
-        if term["weight"]
+        if term.weight
     )
     return (
         f"{recipe.model.name} on {recipe.data.dataset}, {length}, batch {recipe.train.batch_size}, "

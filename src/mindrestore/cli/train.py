@@ -13,7 +13,7 @@ from mindrestore.cli.settings_json import SETTINGS_RECIPE, read_settings
 from mindrestore.cli.source import DEVICES, device
 from mindrestore.cloud.address import is_address
 from mindrestore.errors import MindRestoreError
-from mindrestore.recipes.load import load_recipe
+from mindrestore.recipes.load import load_recipe, run_folder
 
 _EXAMPLES = """examples:
   train.py --recipe quickstart data.root=data/quickstart
@@ -79,10 +79,11 @@ def run(args: argparse.Namespace) -> int:
     """Train and say where the results are."""
     name, overrides = choose_recipe(args)
     recipe = load_recipe(name, overrides)  # before MindSpore is imported: a misspelt key is reported at once
+    print(f"{recipe.name}: starting MindSpore", flush=True)  # importing it takes seconds
     from mindrestore import api
 
     if not any(map(is_address, (recipe.data.root, recipe.data.val_root, recipe.output.root))):
-        result = api.train(recipe, resume=args.resume, run_dir=args.run_dir)
+        result = api.train(recipe, resume=args.resume, run_dir=args.run_dir or run_folder(name, overrides))
     elif args.run_dir:
         raise MindRestoreError("a run in object storage has no --run-dir; name it with --train_url and output.name")
     else:

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mindrestore.data.cache import ImageCache
 from mindrestore.data.lists import Row
 from mindrestore.data.locate import DatasetError
 from mindrestore.data.pairing import Pair, name_some, pair_folders, require_partners
-from mindrestore.data.source import ImageCache, read_pair
+from mindrestore.data.source import read_pair
 from mindrestore.files import PathLike, natural_key
 from mindrestore.images.errors import ImageError
 from mindrestore.images.read import list_images

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import mindspore.dataset as ds
 import numpy as np
 
+from mindrestore.data.cache import open_cache
 from mindrestore.data.catalog import DatasetError
 from mindrestore.data.mixing import mixed_order, source_shares
 from mindrestore.data.pairing import Pair
-from mindrestore.data.source import ImageCache, PatchSettings, PatchSource, Slot
+from mindrestore.data.source import PatchSettings, PatchSource, Reader, Slot
 from mindrestore.data.transforms import check_augmentations
 
 if TYPE_CHECKING:
     from mindrestore.recipes.schema import DataConfig
 
-DEFAULT_CACHE_BYTES = 512 << 20
+MOST_WORKERS = 8
 # The fifth word of a seed; it keeps these draws apart from those of order, crop and augmentation.
 _MIXUP_DRAWS = 5
 
@@ -48,13 +49,13 @@ class TrainLoader:
 
     Args:
         pairs: The training pairs, as `find_pairs` gives them.
-        config: Uses `patch_size`, `augment`, `edge_decay`, `paste`, `mixup`, `repeat`, `workers` (0 or 1: one
-            background thread), and the shares of `mix`, by which every epoch draws from the pairs' sources.
+        config: Uses `patch_size`, `augment`, `edge_decay`, `paste`, `mixup`, `repeat`, `workers`, `processes`, the keys
+            of the cache, and the shares of `mix`, by which every epoch draws from the pairs' sources.
         batch_size: Pairs per batch and rank.
         seed: Decides order, crops and augmentations together with the epoch.
         rank: This process among `world`, from 0.
         world: Number of processes that train together.
-        cache: Decoded images, which several loaders may share; `ImageCache(0)` decodes each time anew.
+        cache: Reader of image files, which several loaders may share; by default the one that `config` asks for.
 
     Raises:
         DatasetError: If there are no pairs.
@@ -69,7 +70,7 @@ class TrainLoader:
         seed: int,
         rank: int = 0,
         world: int = 1,
-        cache: ImageCache | None = None,
+        cache: Reader | None = None,
     ) -> None:
         if not pairs:
             raise DatasetError("there are no image pairs to train on; check data.root and data.train_split")
@@ -79,11 +80,11 @@ class TrainLoader:
         self.repeat = config.repeat
         self._shares = source_shares(config.mix)
         self.mixup = config.mixup
-        # MindSpore refuses more workers than there are cores.
-        self.workers = max(1, min(config.workers, os.cpu_count() or 1))
+        self.workers = worker_count(config.workers, world)
+        self.processes = config.processes
         augment = check_augmentations(config.augment)
         self._settings = PatchSettings(config.patch_size, augment, seed, config.edge_decay, config.paste)
-        self._read = cache or ImageCache(DEFAULT_CACHE_BYTES)
+        self._read = cache or open_cache(config)
         per_rank = -(-len(self.pairs) * self.repeat // world)
         self.steps_per_epoch = max(1, per_rank // batch_size)
         self.earlier_stages: tuple[tuple[int, int], ...] = ()  # one patch size from start to end
@@ -105,19 +106,22 @@ class TrainLoader:
         if not slots:
             return
         source = PatchSource(self.pairs, slots, epoch, self._settings, self._read)
-        # Threads, not processes: decoding and array copies release the interpreter lock, and errors keep their type.
+        # Threads are enough mostly: decoding and copies of arrays release the interpreter's lock.
         samples = ds.GeneratorDataset(
             source,
             ["input", "target", "index"],
             shuffle=False,
             num_parallel_workers=self.workers,
-            python_multiprocessing=False,
+            python_multiprocessing=self.processes,
         ).batch(self.batch_size, drop_remainder=True)
+        step = start_step
         try:
-            batches = samples.create_tuple_iterator(num_epochs=1, output_numpy=True)
-            for step, columns in enumerate(batches, start_step):
+            for columns in samples.create_tuple_iterator(num_epochs=1, output_numpy=True):
                 yield self._mix(Batch(*columns), epoch, step)
+                step += 1
         except RuntimeError:
+            if self.processes:  # the error happened elsewhere: meet it here
+                source.fail_from((step - start_step) * self.batch_size)
             if source.failure is None:
                 raise
             raise source.failure from None
@@ -181,7 +185,7 @@ class ProgressiveLoader:
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        shared = {"seed": seed, "rank": rank, "world": world, "cache": ImageCache(DEFAULT_CACHE_BYTES)}
+        shared = {"seed": seed, "rank": rank, "world": world, "cache": open_cache(config)}
         self.ends = [last for last, _, _ in stages]
         self.loaders = [
             TrainLoader(pairs, config=replace(config, patch_size=patch), batch_size=batch, **shared)
@@ -200,6 +204,22 @@ class ProgressiveLoader:
     def names(self, index: np.ndarray) -> list[str]:
         """Name the degraded images of a batch; see `TrainLoader.names`."""
         return self.loaders[0].names(index)
+
+
+def worker_count(asked: int | None, world: int) -> int:
+    """Return how many workers a process takes: those it is asked for, or its share of the cores, up to `MOST_WORKERS`.
+
+    Args:
+        asked: `data.workers`; `None` for the share.
+        world: Number of processes that train together; NODE_NUM in the environment says on how many machines.
+
+    Returns:
+        1 or more, and not more than there are cores, which MindSpore refuses.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    here = -(-world // max(1, int(os.environ.get("NODE_NUM") or 1)))
+    share = min(MOST_WORKERS, cores // here) if asked is None else asked
+    return max(1, min(share, cores))
 
 
 def mix(batch: Batch, alpha: float, rng: np.random.Generator) -> Batch:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, NamedTuple
@@ -67,35 +65,6 @@ def read_pair(pair: Pair, read: Reader = read_image) -> tuple[np.ndarray, np.nda
     return image, target
 
 
-class ImageCache:
-    """Keep decoded images in memory up to a number of bytes, and drop those used longest ago.
-
-    Args:
-        max_bytes: Limit on the sum of the arrays; 0 keeps nothing.
-    """
-
-    def __init__(self, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
-        self.bytes = 0
-        self._images: OrderedDict[Path, np.ndarray] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def __call__(self, path: Path) -> np.ndarray:
-        with self._lock:
-            if path in self._images:
-                self._images.move_to_end(path)
-                return self._images[path]
-        image = read_image(path)  # outside the lock, so that workers decode side by side
-        image.flags.writeable = False  # shared by every later caller
-        with self._lock:
-            if image.nbytes <= self.max_bytes and path not in self._images:
-                self._images[path] = image
-                self.bytes += image.nbytes
-            while self.bytes > self.max_bytes:
-                self.bytes -= self._images.popitem(last=False)[1].nbytes
-        return image
-
-
 class PatchSource:
     """The samples of one epoch by position, the same ones whoever asks and in whatever order.
 
@@ -142,6 +111,14 @@ class PatchSource:
             # The data engine turns it into a long text of its own; the loader raises the original.
             self.failure = self.failure or error
             raise
+
+    def fail_from(self, first: int) -> None:
+        """Set `failure` to the error of the first sample that cannot be made, from a position on."""
+        for position in range(first, len(self)):
+            try:
+                self[position]
+            except Exception:  # noted by `__getitem__`, whatever it is
+                return
 
 
 def _planar(patch: np.ndarray) -> np.ndarray:

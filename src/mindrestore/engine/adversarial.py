@@ -45,9 +45,9 @@ class AdversarialStep(Step):
         self._backward = options.compiled(Backward(_NetworkLoss(net, objective), optimizer.params, updates[0].at_once))
         self._opposing = options.compiled(Backward(_DiscriminatorLoss(loss), opponent.params, updates[1].at_once))
 
-    def gather(self, batch_input: Tensor, target: Tensor, scale: Tensor, driven: Sequence[Tensor]) -> list[Gathered]:
-        (values, image), gradients = self._backward(batch_input, target, scale, *driven)
-        (opposing_values,), opposing = self._opposing(image, target, scale)
+    def gather(self, batch_input: Tensor, target: Tensor, scale: Tensor, extra: Sequence[Tensor]) -> list[Gathered]:
+        (values, image), gradients = self._backward(scale, batch_input, target, *extra)
+        (opposing_values,), opposing = self._opposing(scale, image, target)
         return [(values, gradients), (opposing_values, opposing)]
 
 
@@ -62,27 +62,27 @@ def name_apart(discriminator: nn.Cell) -> None:
 
 
 class _NetworkLoss(nn.Cell):
-    """(input, target, scale, *driven) -> (scaled total, unscaled values (1 + terms,), final image)."""
+    """(scale, input, target, *extra) -> (scaled total, unscaled values (1 + terms,), final image)."""
 
     def __init__(self, net: nn.Cell, objective: nn.Cell) -> None:
         super().__init__(auto_prefix=False)
         self.net, self.objective = net, objective
 
     def construct(
-        self, batch_input: Tensor, target: Tensor, scale: Tensor, *driven: Tensor
+        self, scale: Tensor, batch_input: Tensor, target: Tensor, *extra: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         output = self.net(batch_input)
-        values = self.objective(output, batch_input, target, *driven)
+        values = self.objective(output, batch_input, target, *extra)
         return values[0] * scale, ops.stack(values), self.objective.image(output, 0)
 
 
 class _DiscriminatorLoss(nn.Cell):
-    """(restored image, target, scale) -> (scaled loss, unscaled values (3,): loss, mean score of real, of fake)."""
+    """(scale, restored image, target) -> (scaled loss, unscaled values (3,): loss, mean score of real, of fake)."""
 
     def __init__(self, loss: nn.Cell) -> None:
         super().__init__(auto_prefix=False)
         self.loss = loss
 
-    def construct(self, image: Tensor, target: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    def construct(self, scale: Tensor, image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         values = self.loss(image, target)
         return values[0] * scale, ops.stack(values)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import mindspore as ms
 from mindspore import Parameter, Tensor, ops
 
+from mindrestore.engine.signals import SCRATCH
 from mindrestore.errors import MindRestoreError
 from mindrestore.models.cpu import prepare_cpu
 from mindrestore.models.layers import on_cpu
@@ -42,6 +45,8 @@ def setup(device: str = "auto", mode: str = "graph", seed: int | None = None, de
     """
     if mode not in _MODES:
         raise DeviceError(f"mode {mode!r} is not one of {', '.join(_MODES)}")
+    if os.environ.setdefault("MS_OM_PATH", str(SCRATCH)) == str(SCRATCH):
+        atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
     target = _choose(device)
     _select(target, device_id)
     ms.set_context(mode=ms.PYNATIVE_MODE)

@@ -16,8 +16,9 @@ from typing import IO, Any
 import numpy as np
 from tqdm import tqdm
 
-from mindrestore.engine.state import CheckpointError
+from mindrestore.engine.outcome import CheckpointError
 from mindrestore.errors import MindRestoreError
+from mindrestore.files import write_bytes
 
 
 class RunLog:
@@ -82,14 +83,20 @@ class RunLog:
         """Return whether `images` has an effect."""
         return self._board is not None
 
-    def forget_after(self, step: int) -> None:
-        """Drop records of later steps and half-written lines: the run repeats them after it was killed."""
+    def forget_after(self, step: int, validated: int) -> None:
+        """Drop records that the run repeats after it was killed, and half-written lines.
+
+        Args:
+            step: step of the state from which the run goes on.
+            validated: step of the last validation that this state knows.
+        """
         if self._metrics is None:
             return
         path = self.folder / "metrics.jsonl"
         self._metrics.close()
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
-        write_text(path, "".join(f"{line}\n" for line in lines))
+        lines = path.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if not _repeats(line, step, validated)]
+        write_bytes(path, "".join(f"{line}\n" for line in kept).encode())
         self._metrics = _open_for_append(path)
 
     def start_bar(self, done: int, total: int) -> None:
@@ -107,20 +114,6 @@ class RunLog:
         if self._bar is not None:
             self._bar.set_postfix(values, refresh=False)
             self._bar.update()
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small file in one piece: it is complete, or the former one stays.
-
-    Raises:
-        CheckpointError: the folder or disk does not allow it.
-    """
-    new = path.with_name(f"{path.name}.new")
-    try:
-        new.write_text(text, encoding="utf-8")
-        os.replace(new, path)
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be written ({error.strerror}); choose another output.root") from error
 
 
 def describe_environment(device: str, mode: str, world: int) -> dict[str, Any]:
@@ -183,11 +176,13 @@ def _open_board(folder: Path) -> Any:
     return SummaryWriter(str(folder / "tensorboard"))
 
 
-def _step_of(line: str) -> float:
+def _repeats(line: str, step: int, validated: int) -> bool:
+    """Return whether a run that goes on from a step writes this record again, or cannot read it."""
     try:
-        return json.loads(line)["step"]
+        record = json.loads(line)
+        return record["step"] > (validated if record.get("kind") == "validation" else step)
     except (ValueError, KeyError, TypeError):
-        return math.inf
+        return True
 
 
 def _finite(value: Any) -> Any:

@@ -18,6 +18,7 @@ _HARMLESS = (
     "name", "output", "validation", "train.epochs", "train.max_steps", "train.device", "train.log_every",
     "train.val_every", "train.val_unit", "train.checkpoint_every", "train.checkpoint_unit", "train.tensorboard",
     "train.nonfinite_patience", "data.root", "data.val_root", "data.val_dataset", "data.val_split", "data.workers",
+    "data.processes", "data.cache", "data.cache_gb", "data.cache_dir",
     "model.weights", "model.follows", "model.encoder_weights", "then",
     "loss.terms.contrastive.vgg_weights", "loss.terms.pocl.vgg_weights",
 )  # fmt: skip

@@ -9,7 +9,7 @@ from mindrestore.recipes.schema import OptimConfig, ScheduleConfig, TrainConfig
 
 
 @dataclass(frozen=True)
-class Plan:
+class StepPlan:
     """Relate updates, batches and epochs of one run.
 
     Steps count updates from 1; one update takes `accumulate` batches, and batches run on across the end of an epoch.
@@ -73,9 +73,9 @@ class Plan:
         return self.ends_epoch(step) and finished % every == 0
 
 
-def make_plan(
+def plan_steps(
     train: TrainConfig, batches_per_epoch: int, accumulate: int = 1, earlier: tuple[tuple[int, int], ...] = ()
-) -> Plan:
+) -> StepPlan:
     """Count the updates of a run from its epochs or its steps.
 
     Args:
@@ -86,7 +86,7 @@ def make_plan(
     Returns:
         The plan.
     """
-    plan = Plan(1, batches_per_epoch, accumulate, earlier)
+    plan = StepPlan(1, batches_per_epoch, accumulate, earlier)
     steps = train.max_steps if train.max_steps is not None else plan.batches_in(train.epochs) // accumulate
     return replace(plan, total_steps=max(steps, 1))
 
@@ -107,7 +107,7 @@ class Schedule:
 
     optim: OptimConfig
     config: ScheduleConfig
-    plan: Plan
+    plan: StepPlan
 
     def lr_at(self, step: int) -> float:
         """Return the learning rate of update `step` (from 1)."""

@@ -19,8 +19,8 @@ import numpy as np
 from mindspore import Parameter
 
 from mindrestore.engine.context import muted_mindspore
+from mindrestore.engine.outcome import CheckpointError
 from mindrestore.engine.values import write_values
-from mindrestore.errors import MindRestoreError
 
 LAST, PREVIOUS = "last.ckpt", "last.prev.ckpt"
 _NEW = "last.new.ckpt"
@@ -29,10 +29,6 @@ _RUN_FILES = (
     "report", "tensorboard",
 )  # fmt: skip
 _FORMAT = 1
-
-
-class CheckpointError(MindRestoreError):
-    """Report a training state that cannot be written, read or used."""
 
 
 @dataclass(frozen=True)

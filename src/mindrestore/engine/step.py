@@ -77,17 +77,17 @@ class Step(ABC):
         return sum(update.communicated for update in self.updates)
 
     @abstractmethod
-    def gather(self, batch_input: Tensor, target: Tensor, scale: Tensor, driven: Sequence[Tensor]) -> list[Gathered]:
+    def gather(self, batch_input: Tensor, target: Tensor, scale: Tensor, extra: Sequence[Tensor]) -> list[Gathered]:
         """Return values and gradients for every update, all at the present parameters."""
 
-    def __call__(self, batch_input: Tensor, target: Tensor, lr: float, driven: Sequence[Tensor] = ()) -> StepResult:
+    def __call__(self, batch_input: Tensor, target: Tensor, lr: float, extra: Sequence[Tensor] = ()) -> StepResult:
         """Take one batch; every `accumulate`-th call updates the weights.
 
         Args:
             batch_input: (N, 3, H, W) float32 in [0, 1].
             target: (N, 3, H, W) float32 in [0, 1].
             lr: learning rate of this update.
-            driven: what `objective.drive` gives for this batch.
+            extra: what `objective.term_inputs` returned for this batch.
 
         Returns:
             Losses, and whether the weights changed.
@@ -95,7 +95,7 @@ class Step(ABC):
         scale = scale_of(self.options.loss_scale)
         if self._batches == 0:
             self._before = read_values(self._buffers)
-        gathered = self.gather(batch_input, target, Tensor(scale, mstype.float32), driven)
+        gathered = self.gather(batch_input, target, Tensor(scale, mstype.float32), extra)
         for update, (values, gradients) in zip(self.updates, gathered):
             update.add(values, gradients)
         self._batches += 1
@@ -132,7 +132,7 @@ class SupervisedStep(Step):
 
     Args:
         net: the network in training mode; `net(input)` goes to the objective.
-        objective: maps (output, input, target, *driven) to (total, *terms) and has `names`.
+        objective: maps (output, input, target, *extra) to (total, *terms) and has `names`.
         optimizer: holds the parameters to train.
         options: scaling, clipping, accumulation, averaging, mode.
     """
@@ -144,8 +144,8 @@ class SupervisedStep(Step):
         super().__init__(objective.names, [Update(optimizer, options)], buffers_of(net), options)
         self._backward = options.compiled(Backward(_Loss(net, objective), optimizer.params, self.updates[0].at_once))
 
-    def gather(self, batch_input: Tensor, target: Tensor, scale: Tensor, driven: Sequence[Tensor]) -> list[Gathered]:
-        (values,), gradients = self._backward(batch_input, target, scale, *driven)
+    def gather(self, batch_input: Tensor, target: Tensor, scale: Tensor, extra: Sequence[Tensor]) -> list[Gathered]:
+        (values,), gradients = self._backward(scale, batch_input, target, *extra)
         return [(values, gradients)]
 
 
@@ -156,13 +156,13 @@ def buffers_of(net: nn.Cell) -> list[Parameter]:
 
 
 class _Loss(nn.Cell):
-    """(input, target, scale, *driven) -> (scaled total, unscaled values (1 + terms,))."""
+    """(scale, input, target, *extra) -> (scaled total, unscaled values (1 + terms,))."""
 
     def __init__(self, net: nn.Cell, objective: nn.Cell) -> None:
         super().__init__(auto_prefix=False)
         self.net = net
         self.objective = objective
 
-    def construct(self, batch_input: Tensor, target: Tensor, scale: Tensor, *driven: Tensor) -> tuple[Tensor, Tensor]:
-        values = self.objective(self.net(batch_input), batch_input, target, *driven)
+    def construct(self, scale: Tensor, batch_input: Tensor, target: Tensor, *extra: Tensor) -> tuple[Tensor, Tensor]:
+        values = self.objective(self.net(batch_input), batch_input, target, *extra)
         return values[0] * scale, ops.stack(values)

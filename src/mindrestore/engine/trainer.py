@@ -6,8 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,16 +15,18 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from mindrestore.engine import precision
+from mindrestore.engine.best import describe_best, keep_best
 from mindrestore.engine.context import any_rank, broadcast_parameters, rank_and_world, value_of_first
 from mindrestore.engine.ema import evaluating
 from mindrestore.engine.learner import Learner
-from mindrestore.engine.log import RunLog, describe_environment, write_text
+from mindrestore.engine.log import RunLog, describe_environment
+from mindrestore.engine.memory import VALIDATION, explained, too_large
 from mindrestore.engine.meter import Meter, describe_means
-from mindrestore.engine.progress import Progress, changed_keys, is_better
-from mindrestore.engine.schedule import Schedule, make_plan
-from mindrestore.engine.signals import StopRequest
+from mindrestore.engine.outcome import CheckpointError, DivergenceError, Interrupted, TrainResult
+from mindrestore.engine.progress import Progress, changed_keys
+from mindrestore.engine.schedule import Schedule, plan_steps
+from mindrestore.engine.signals import COMPILING, VALIDATING, StopRequest
 from mindrestore.engine.state import (
-    CheckpointError,
     State,
     has_state,
     load_state,
@@ -34,8 +35,8 @@ from mindrestore.engine.state import (
 )
 from mindrestore.engine.step import StepResult
 from mindrestore.engine.stopwatch import Stopwatch, describe_times
-from mindrestore.errors import MindRestoreError
-from mindrestore.losses.moment import Moment
+from mindrestore.files import write_bytes
+from mindrestore.losses.batch_context import BatchContext
 from mindrestore.models.registry import model_spec
 from mindrestore.models.wrapper import ImageModel
 from mindrestore.recipes.load import recipe_to_yaml
@@ -48,33 +49,6 @@ if TYPE_CHECKING:
 
 # The fifth word of a seed; it keeps the draws of loss terms apart from those of the loader.
 _LOSS_DRAWS = 6
-
-
-class DivergenceError(MindRestoreError):
-    """Report a training whose losses are not finite any more."""
-
-
-class Interrupted(MindRestoreError):
-    """Report a stop by Ctrl-C or SIGTERM; the state is saved."""
-
-    exit_code = 130
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """How a training ended.
-
-    Args:
-        run_dir: run folder.
-        step: finished updates.
-        best: best validation score, None without validation.
-        best_step: step of that score.
-    """
-
-    run_dir: Path
-    step: int
-    best: float | None
-    best_step: int
 
 
 class Trainer:
@@ -104,13 +78,15 @@ class Trainer:
         self.recipe, self.net, self.objective, self.loader = recipe, net, objective, loader
         self.run_dir, self.validate = Path(run_dir), validate
         self.rank, self.world = rank_and_world()
-        self.plan = make_plan(recipe.train, loader.steps_per_epoch, recipe.optim.accumulate, loader.earlier_stages)
+        self.plan = plan_steps(recipe.train, loader.steps_per_epoch, recipe.optim.accumulate, loader.earlier_stages)
         self.schedule = Schedule(recipe.optim, recipe.schedule, self.plan)
         self.learner = Learner(recipe, net, objective, self.world)
         self.train_step, self.cell = self.learner.step, self.learner.cell
         self.notes = (*notes, *objective.notes, *self.learner.notes)
         self.progress = Progress()
-        self.saved_step = -1
+        self.saved = (-1, -1)  # steps of the last state and of the last validation that it knows
+        self._compiled: set[tuple[int, ...]] = set()  # shapes of batches
+        self._busy_with = "building the network"
 
     def fit(self, resume: str | bool = "auto") -> TrainResult:
         """Train to the end of the recipe.
@@ -126,20 +102,24 @@ class Trainer:
             CheckpointError: the folder cannot be written, or its state cannot be used.
             DivergenceError: losses stayed non-finite; the message names the images.
             Interrupted: Ctrl-C or SIGTERM; the state is saved.
+            OutOfMemoryError: batches or validation images do not fit; the message says what to change.
         """
         self._prepare_folder(resume)
-        with RunLog(self.run_dir, self.rank == 0, self.recipe.train.tensorboard) as self.log, StopRequest() as stop:
-            self._resume_or_begin(resume)
-            self.log.start_bar(self.progress.step, self.plan.total_steps)
-            self.watch = Stopwatch(("interval", "epoch"), self.world)
-            with closing(self._batches()) as batches:
-                self._loop(stop, batches)
-            if stop.requested and self.progress.step < self.plan.total_steps:
+        first = self.rank == 0
+        with RunLog(self.run_dir, first, self.recipe.train.tensorboard) as self.log, StopRequest(first) as stop:
+            with explained(self._too_large):
+                self._resume_or_begin(resume)
+                self.log.start_bar(self.progress.step, self.plan.total_steps)
+                self.watch = Stopwatch(("interval", "epoch"), self.world)
+                with closing(self._batches()) as batches:
+                    self._loop(stop, batches)
+            if stop.requested:
                 raise Interrupted(
                     f"stopped at step {self.progress.step} of {self.plan.total_steps}, everything is saved; "
                     f"go on with: mindrestore train --run-dir {self.run_dir}"
                 )
-            self.log.message(f"finished {self.progress.step} steps{self._best_text()}; results in {self.run_dir}")
+            best = describe_best(self.recipe, self.progress)
+            self.log.message(f"finished {self.progress.step} steps{best}; results in {self.run_dir}")
         return TrainResult(self.run_dir, self.progress.step, self.progress.best, self.progress.best_step)
 
     def _loop(self, stop: StopRequest, batches: Iterator[Batch]) -> None:
@@ -148,14 +128,18 @@ class Trainer:
             step = self.progress.step
             last = step >= self.plan.total_steps
             stopping = self._agree(stop.requested)  # all after the same step, or they would wait for each other
+            saves = last or stopping or self._is_due(train.checkpoint_every, train.checkpoint_unit)
+            if saves:
+                self._save()  # before a validation, too, which may be broken off
             if self._is_due(train.val_every, train.val_unit, last) and not stopping:
                 with self.watch.timing("paused"):
                     self._validate(stop)
                     stopping = any_rank(stop.requested)
-            if last or stopping or self._is_due(train.checkpoint_every, train.checkpoint_unit):
+            if saves or stopping:
                 self._save()
             if last or stopping:
-                stop.requested = any_rank(stopping)  # wait for rank 0 to save: who leaves with an error ends the others
+                # All wait for rank 0 to save: who leaves with an error ends the others.
+                stop.requested |= any_rank(stopping or stop.requested)
                 return
             self._advance(batches, stop)
 
@@ -177,7 +161,10 @@ class Trainer:
                 stop.renew()
             self.watch.saw(len(batch.index))
             before = self.learner.step.communicated
-            result = self.train_step(Tensor(batch.input), Tensor(batch.target), lr, self._driven(number, batch))
+            with self._compiling(stop, batch):
+                result = self.train_step(
+                    Tensor(batch.input), Tensor(batch.target), lr, self._term_inputs(number, batch)
+                )
             self.watch.communicated(self.learner.step.communicated - before)
         self.progress.step = step
         self.progress.interval.add(result)
@@ -189,12 +176,24 @@ class Trainer:
         if self.plan.ends_epoch(step):
             self._log_epoch(lr)
 
-    def _driven(self, number: int, batch: Batch) -> list[Tensor]:
+    def _compiling(self, stop: StopRequest, batch: Batch) -> AbstractContextManager[None]:
+        """Return the context of one step: that of a compilation for batches of a new shape."""
+        shape = batch.input.shape
+        self._busy_with = f"training on batches of {shape[0]} patches of {shape[3]}x{shape[2]} pixels"
+        if shape in self._compiled or self.recipe.train.mode != "graph":
+            return nullcontext()
+        self._compiled.add(shape)
+        return stop.working(COMPILING)
+
+    def _too_large(self) -> str:
+        return too_large(self.recipe, ms.get_context("device_target"), self.progress.step + 1, self._busy_with)
+
+    def _term_inputs(self, number: int, batch: Batch) -> list[Tensor]:
         """Return what loss terms take beside a batch (from 0, counted over the run), a function of its number alone."""
         epoch, position = self.plan.place(number)
         rng = np.random.default_rng((self.recipe.train.seed, epoch, position, self.rank, _LOSS_DRAWS))
-        moment = Moment(epoch, self.plan.epochs, *batch.target.shape[2:], rng)
-        return [Tensor(array) for array in self.objective.drive(moment)]
+        context = BatchContext(epoch, self.plan.epochs, *batch.target.shape[2:], rng)
+        return [Tensor(array) for array in self.objective.term_inputs(context)]
 
     def _batches(self) -> Iterator[Batch]:
         """Return batches without end, from where the run stands."""
@@ -211,7 +210,7 @@ class Trainer:
         if self.progress.bad_in_row < self.recipe.train.nonfinite_patience:
             return
         terms = ", ".join(f"{name}={value:g}" for name, value in result.terms.items())
-        saved = f"the state of step {self.saved_step} is kept" if self.saved_step >= 0 else "no state was saved"
+        saved = f"the state of step {self.saved[0]} is kept" if self.saved[0] >= 0 else "no state was saved"
         raise DivergenceError(
             f"losses or gradients were not finite {self.progress.bad_in_row} times in a row, last at step "
             f"{self.progress.step} ({terms}, gradient norm {result.norm:g}); last batch: "
@@ -245,14 +244,15 @@ class Trainer:
         if self.validate is None or self.rank != 0 or self.progress.validated >= step:
             return
         began = time.perf_counter()
+        self._busy_with = VALIDATION
         with evaluating(self.cell, self.train_step.ema):
             try:
-                with stop.at_once():
+                with stop.working(VALIDATING):
                     scores = {name: float(value) for name, value in self.validate(self.cell).items()}
             except KeyboardInterrupt:
                 return  # the resumed run repeats it
             self._show_samples(stop)
-            self._keep_best(scores)
+            keep_best(self.recipe, self.net, self.run_dir, self.progress, scores, self.plan.epoch_of(step))
         self.progress.validated = step
         seconds = round(time.perf_counter() - began, 3)
         facts = {"step": step, "epoch": self.plan.epoch_of(step) + 1, "protocol": self.recipe.validation.protocol}
@@ -260,26 +260,6 @@ class Trainer:
         self.log.record({"kind": "validation", **facts, "scores": scores, "best": best, "seconds": seconds})
         listed = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
         self.log.message(f"validation at step {step} ({facts['protocol']})  {listed}{'  best so far' if best else ''}")
-
-    def _keep_best(self, scores: Mapping[str, float]) -> None:
-        metric = self.recipe.validation.best_metric
-        if metric not in scores:
-            raise MindRestoreError(
-                f"validation.best_metric={metric} is not among the scores of protocol "
-                f"{self.recipe.validation.protocol}: {', '.join(scores)}; choose one of these"
-            )
-        if is_better(metric, scores[metric], self.progress.best):
-            save_weights(self.net, self.run_dir / "best.ckpt")
-            self.progress.best, self.progress.best_step = scores[metric], self.progress.step
-            self._name_best(metric)
-
-    def _name_best(self, metric: str) -> None:
-        """Keep the best weights under the name that the recipe asks for, too; earlier ones stay."""
-        if self.recipe.output.best_name is None:
-            return
-        step = self.progress.step
-        values = {"epoch": self.plan.epoch_of(step), "step": step, metric: self.progress.best}
-        save_weights(self.net, self.run_dir / self.recipe.output.best_name.format(**values))
 
     def _show_samples(self, stop: StopRequest) -> None:
         if not self.log.shows_images:
@@ -293,7 +273,7 @@ class Trainer:
         self.log.images("input, output, target", rows, self.progress.step)
 
     def _save(self) -> None:
-        if self.rank != 0 or self.saved_step == self.progress.step:
+        if self.rank != 0 or self.saved == (self.progress.step, self.progress.validated):
             return
         facts = {
             **self.learner.facts(),
@@ -302,7 +282,7 @@ class Trainer:
             "batches_per_epoch": self.plan.batches_per_epoch,
         }
         save_state(self.run_dir, self.learner.named_params(), facts)
-        self.saved_step = self.progress.step
+        self.saved = (self.progress.step, self.progress.validated)
         if self.train_step.ema is not None:
             with self.train_step.ema.in_place():
                 save_weights(self.net, self.run_dir / "ema.ckpt")
@@ -332,11 +312,11 @@ class Trainer:
             )
         if self.world > 1:
             broadcast_parameters(self.learner.named_params().values())
-        self.log.forget_after(self.progress.step)
+        self.log.forget_after(self.progress.step, self.progress.validated)
         if self.rank == 0:
             environment = describe_environment(ms.get_context("device_target"), self.recipe.train.mode, self.world)
-            write_text(self.run_dir / "recipe.yaml", recipe_to_yaml(self.recipe))
-            write_text(self.run_dir / "env.json", json.dumps(environment, indent=2) + "\n")
+            write_bytes(self.run_dir / "recipe.yaml", recipe_to_yaml(self.recipe).encode())
+            write_bytes(self.run_dir / "env.json", (json.dumps(environment, indent=2) + "\n").encode())
         for note in self.notes:
             self.log.message(note)
         size = sum(math.prod(param.shape) for param in self.net.trainable_params())
@@ -352,10 +332,4 @@ class Trainer:
             self.log.warn(f"an epoch had {before} batches, now it has {self.plan.batches_per_epoch}")
         self.learner.restore(state)
         self.progress = Progress.from_facts(state.facts["progress"])
-        self.saved_step = self.progress.step
-
-    def _best_text(self) -> str:
-        if self.progress.best is None:
-            return ""
-        metric = self.recipe.validation.best_metric
-        return f", best {metric} {self.progress.best:.4f} at step {self.progress.best_step}"
+        self.saved = (self.progress.step, self.progress.validated)

@@ -110,7 +110,8 @@ class Backward(nn.Cell):
         finish: makes the gradients ready in the same graph, see `Update.at_once`.
 
     Inputs:
-        *inputs: those of the loss; the third is the loss scale.
+        scale: the loss scale, the first input of the loss.
+        *inputs: its other inputs.
 
     Returns:
         (values, *anything else), and float32 gradients in the order of the parameters. With `finish` the norm of the
@@ -123,12 +124,11 @@ class Backward(nn.Cell):
         self.finish = finish
         self.each = ops.HyperMap()
 
-    def construct(self, *inputs: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        found, gradients = self.gradients(*inputs)
+    def construct(self, scale: Tensor, *inputs: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        found, gradients = self.gradients(scale, *inputs)
         gradients = self.each(_as_float32, gradients)
         if self.finish is None:
             return found[1:], gradients
-        scale = inputs[2]
         values, norm, *gradients = self.finish(ops.stack((ops.ones_like(scale), scale)), found[1], *gradients)
         return (ops.concat((values, norm.reshape(1))), *found[2:]), gradients
 

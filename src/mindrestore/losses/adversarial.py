@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from mindspore import Tensor, nn, ops
 
 from mindrestore.models.discriminator import discriminator
@@ -73,16 +70,16 @@ class DiscriminatorLoss(nn.Cell):
         return 1.0 - real + self.share * fake, real, fake
 
 
-def build_adversarial(config: Mapping[str, Any]) -> AdversarialLoss:
+def build_adversarial(*, weight: float, lr_factor: float = 1.0) -> AdversarialLoss:
     """Build the term that a recipe asks for, with a fresh discriminator.
 
     Args:
-        config: the settings of `loss.terms.adversarial`: `weight`, `lr_factor`.
+        weight, lr_factor: as for `AdversarialLoss`.
 
     Returns:
         The loss term; its `note` says what else is trained.
     """
-    term = AdversarialLoss(discriminator(), config["weight"], config["lr_factor"])
+    term = AdversarialLoss(discriminator(), weight, lr_factor)
     size = sum(parameter.size for parameter in term.discriminator.trainable_params())
     term.note = f"adversarial: a discriminator of {size:,} parameters is trained beside the network"
     return term

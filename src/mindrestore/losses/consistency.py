@@ -6,15 +6,14 @@ Shi et al., "Scaling Up Single Image Dehazing Algorithm by Cross-Data Vision Ali
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
 from mindrestore.errors import MindRestoreError
-from mindrestore.losses.moment import Moment
+from mindrestore.losses.batch_context import BatchContext
 
 BLUR_ROWS, BLUR_COLUMNS = 21, 9  # taps down and across; the published kernel is taller than wide
 
@@ -41,7 +40,7 @@ class ConsistencyLoss(nn.Cell):
         0-d float32 tensor.
     """
 
-    driven_inputs = 5  # the factor of the weight, and what `construct` takes beyond the images
+    term_input_count = 5  # the factor of the weight, and what `construct` takes beyond the images
 
     def __init__(
         self, size: int = 16, crop: str = "centre", sigma: Sequence[float] = (0.1, 5.0), horizon: int | None = None
@@ -53,31 +52,31 @@ class ConsistencyLoss(nn.Cell):
             )
         self.size, self.crop, self.sigma, self.horizon = size, crop, (float(sigma[0]), float(sigma[1])), horizon
 
-    def drive(self, moment: Moment) -> tuple[np.ndarray, ...]:
+    def term_inputs(self, context: BatchContext) -> tuple[np.ndarray, ...]:
         """Return the factor of the weight, the place of the crop and the blur for one batch.
 
         Raises:
             MindRestoreError: the images are smaller than the crop.
         """
-        sides = (moment.height, moment.width)
+        sides = (context.height, context.width)
         if min(sides) < self.size:
             raise MindRestoreError(
                 f"images of {sides[1]}x{sides[0]} pixels are smaller than the crop of the loss term consistency: use "
                 f"data.patch_size={self.size} or more, or a smaller loss.terms.consistency.size"
             )
-        sigma = moment.rng.uniform(*self.sigma)
+        sigma = context.rng.uniform(*self.sigma)
         if self.crop == "random":
-            starts = [int(moment.rng.integers(side - self.size + 1)) for side in sides]
+            starts = [int(context.rng.integers(side - self.size + 1)) for side in sides]
         else:
             starts = [round((side - self.size) / 2) for side in sides]  # halves go to the even number, as published
         rows, columns = (np.arange(start, start + self.size, dtype=np.int32) for start in starts)
         down, across = (blur_matrix(self.size, taps, sigma) for taps in (BLUR_ROWS, BLUR_COLUMNS))
-        return np.float32(self.factor(moment)), rows, columns, down, np.ascontiguousarray(across.T)
+        return np.float32(self.factor(context)), rows, columns, down, np.ascontiguousarray(across.T)
 
-    def factor(self, moment: Moment) -> float:
+    def factor(self, context: BatchContext) -> float:
         """Return the factor of the weight in an epoch, from 1 down to 0."""
-        horizon = self.horizon or max(moment.epochs - 1, 1)
-        return 0.5 * (1.0 + math.cos(math.pi * min(moment.epoch / horizon, 1.0)))
+        horizon = self.horizon or max(context.epochs - 1, 1)
+        return 0.5 * (1.0 + math.cos(math.pi * min(context.epoch / horizon, 1.0)))
 
     def construct(
         self,
@@ -112,8 +111,3 @@ def blur_matrix(length: int, taps: int, sigma: float) -> np.ndarray:
     matrix = np.zeros((length, length))
     np.add.at(matrix, (np.arange(length)[:, None], places), kernel / kernel.sum())
     return matrix.astype(np.float32)
-
-
-def build_consistency(config: Mapping[str, Any]) -> ConsistencyLoss:
-    """Build the term from the settings of `loss.terms.consistency`."""
-    return ConsistencyLoss(config["size"], config["crop"], config["sigma"], config["horizon"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -98,12 +97,14 @@ class ContrastiveRegularisation(nn.Cell):
         return total / count if self.form == "batch_mean" else total
 
 
-def build_contrastive(config: Mapping[str, Any]) -> ContrastiveRegularisation:
+def build_contrastive(
+    *, vgg: str = "vgg19", vgg_weights: str | None = None, vgg_bias: bool = True, **options: Any
+) -> ContrastiveRegularisation:
     """Build the term that a recipe asks for and load its VGG weights.
 
     Args:
-        config: the settings of `loss.terms.contrastive`: `vgg`, `vgg_weights` (path), `vgg_bias`, `form`, `negatives`,
-            `ablation`, `normalise`.
+        vgg, vgg_weights, vgg_bias: as for `load_features`.
+        **options: those of `ContrastiveRegularisation`.
 
     Returns:
         The loss term with frozen, loaded VGG features.
@@ -112,22 +113,17 @@ def build_contrastive(config: Mapping[str, Any]) -> ContrastiveRegularisation:
         MindRestoreError: no VGG file is named, or it is absent; the message says where to get one.
         WeightError: the file is damaged or holds another network.
     """
-    vgg = load_features(config, "contrastive")
-    return ContrastiveRegularisation(
-        vgg,
-        form=config.get("form", "own"),
-        negatives=config.get("negatives", 1),
-        ablation=config.get("ablation", False),
-        normalise=config.get("normalise", False),
-    )
+    return ContrastiveRegularisation(load_features("contrastive", vgg, vgg_weights, vgg_bias), **options)
 
 
-def load_features(config: Mapping[str, Any], term: str) -> VGGFeatures:
+def load_features(term: str, layout: str, path: str | None, bias: bool) -> VGGFeatures:
     """Build the VGG that a loss term compares features of, and load its weights.
 
     Args:
-        config: settings of the term: `vgg`, `vgg_weights` (path), `vgg_bias`.
         term: name of the loss term, for messages.
+        layout: "vgg16" or "vgg19".
+        path: file of its weights.
+        bias: False for a file without biases.
 
     Returns:
         Features at `TAPS`.
@@ -136,14 +132,13 @@ def load_features(config: Mapping[str, Any], term: str) -> VGGFeatures:
         MindRestoreError: no VGG file is named, or it is absent; the message says where to get one.
         WeightError: the file is damaged or holds another network.
     """
-    layout, path = config.get("vgg", "vgg19"), config.get("vgg_weights")
     if not path or not Path(path).is_file():
         found = f"{path}: no such file" if path else f"loss term {term} needs ImageNet weights of {layout}"
         raise MindRestoreError(
             f"{found}. Get torchvision's file (`mindrestore weights get {layout}`, docs/weights.md) and set "
             f"loss.terms.{term}.vgg_weights=FILE, or switch the term off: loss.terms.{term}.weight=0"
         )
-    vgg = VGGFeatures(layout, TAPS, bias=config.get("vgg_bias", True))
+    vgg = VGGFeatures(layout, TAPS, bias=bias)
     report = load_weights(vgg, path, strict=False)  # the file also holds deeper layers and a classifier
     if report.missing:
         raise MindRestoreError(

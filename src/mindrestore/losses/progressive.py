@@ -6,8 +6,6 @@ All of them take the raw output ((image, image, ...), (map, map, ...)), the fina
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import mindspore as ms
 from mindspore import Tensor, nn, ops
@@ -168,11 +166,13 @@ def uncertainty(image: Tensor, log_scale: Tensor, target: Tensor) -> Tensor:
     return ops.abs(difference * ops.exp(-log_scale)).mean() + 2.0 * log_scale.mean()
 
 
-def build_positive_contrastive(config: Mapping[str, Any]) -> PositiveContrastiveLoss:
+def build_positive_contrastive(
+    *, vgg: str = "vgg19", vgg_weights: str | None = None, vgg_bias: bool = True
+) -> PositiveContrastiveLoss:
     """Build the term that a recipe asks for and load its VGG weights.
 
     Args:
-        config: the settings of `loss.terms.pocl`: `vgg`, `vgg_weights` (path), `vgg_bias`.
+        vgg, vgg_weights, vgg_bias: as for `losses.contrastive.load_features`.
 
     Returns:
         The loss term with frozen, loaded VGG features; its `note` names them for the log.
@@ -181,8 +181,8 @@ def build_positive_contrastive(config: Mapping[str, Any]) -> PositiveContrastive
         MindRestoreError: no VGG file is named, or it is absent; the message says where to get one.
         WeightError: the file is damaged or holds another network.
     """
-    term = PositiveContrastiveLoss(load_features(config, "pocl"))
-    term.note = f"pocl compares features of {config.get('vgg', 'vgg19')}, weights from {config['vgg_weights']}"
+    term = PositiveContrastiveLoss(load_features("pocl", vgg, vgg_weights, vgg_bias))
+    term.note = f"pocl compares features of {vgg}, weights from {vgg_weights}"
     return term
 
 

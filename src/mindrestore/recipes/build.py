@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from mindrestore.errors import did_you_mean
-from mindrestore.recipes.schema import LOSS_TERMS, LossConfig, RecipeError
+from mindrestore.recipes.schema import LossConfig, RecipeError
+from mindrestore.recipes.terms import LOSS_TERMS
 
 
 def build(kind: type, values: Any, path: str = "") -> Any:
@@ -50,7 +51,7 @@ def join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def _terms(values: Any, path: str) -> dict[str, dict[str, Any]]:
+def _terms(values: Any, path: str) -> dict[str, Any]:
     if not isinstance(values, Mapping):
         raise RecipeError(f"{path}: {values!r} is not a mapping of term names to settings")
     terms = {}
@@ -58,7 +59,7 @@ def _terms(values: Any, path: str) -> dict[str, dict[str, Any]]:
         if name not in LOSS_TERMS:
             raise RecipeError(unknown_key(join(path, str(name)), [join(path, known) for known in LOSS_TERMS]))
         settings = {"weight": 0} if settings is None else settings
-        terms[name] = dataclasses.asdict(build(LOSS_TERMS[name], settings, join(path, name)))
+        terms[name] = build(LOSS_TERMS[name].settings, settings, join(path, name))
     return terms
 
 

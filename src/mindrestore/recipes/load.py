@@ -17,15 +17,16 @@ import yaml
 from mindrestore.errors import did_you_mean
 from mindrestore.recipes.build import build, join, unknown_key
 from mindrestore.recipes.schema import (
-    LOSS_TERMS,
     DataConfig,
     ProgressiveConfig,
     Recipe,
     RecipeError,
     ScheduleConfig,
 )
+from mindrestore.recipes.terms import LOSS_TERMS
 
 _FOLDER = Path(__file__).parent
+RUN_FILES = ("recipe.yaml", "env.json")  # what every run folder holds
 _FREE = ("model.hyper", "optim.lr_factors")  # keys below these belong to the network, which checks them itself
 
 
@@ -76,6 +77,22 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
     values = _merge(values, layer)
     values.setdefault("name", _name_of(path))
     return _checked(build(Recipe, values))
+
+
+def run_folder(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Path | None:
+    """Return the run folder that a recipe was given as, or whose `recipe.yaml` it is: a run goes on where it lies.
+
+    Args:
+        name_or_path: as for `load_recipe`.
+        overrides: as for `load_recipe`; another output.root or output.name asks for another folder.
+
+    Returns:
+        The folder; None for any other recipe.
+    """
+    path = Path(name_or_path)
+    folder = path.parent if path.name == "recipe.yaml" and path.is_file() else path
+    moved = any(text.split("=")[0] in ("output.root", "output.name", "output") for text in overrides)
+    return folder if not moved and all((folder / name).is_file() for name in RUN_FILES) else None
 
 
 def to_dict(recipe: Recipe) -> dict[str, Any]:
@@ -227,8 +244,8 @@ def _keys_of(config: Any, path: str) -> list[str]:
 
 def _keys_of_terms() -> list[str]:
     keys = []
-    for term, kind in LOSS_TERMS.items():
-        keys += [f"loss.terms.{term}", *_keys_of(kind(), f"loss.terms.{term}")]
+    for term, row in LOSS_TERMS.items():
+        keys += [f"loss.terms.{term}", *_keys_of(row.settings(), f"loss.terms.{term}")]
     return keys
 
 
@@ -247,7 +264,7 @@ def _checked(recipe: Recipe) -> Recipe:
         )
     if len(recipe.optim.betas) != 2:
         raise RecipeError(f"optim.betas: {list(recipe.optim.betas)} must hold two numbers, such as [0.9, 0.999]")
-    if not any(term["weight"] > 0 for term in recipe.loss.terms.values()):
+    if not any(term.weight > 0 for term in recipe.loss.terms.values()):
         raise RecipeError("loss.terms: no term has a weight above 0, so there is nothing to train; add l1.weight=1")
     if recipe.schedule.min_lr > recipe.optim.lr:
         raise RecipeError(f"schedule.min_lr {recipe.schedule.min_lr} is above optim.lr {recipe.optim.lr}")

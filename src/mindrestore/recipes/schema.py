@@ -10,16 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from mindrestore.errors import MindRestoreError
+from mindrestore.recipes.terms import PixelTerm
+from mindrestore.recipes.values import bounded as _value
 
 
 class RecipeError(MindRestoreError):
     """Report a recipe, key or value that cannot be used."""
-
-
-def _value(default: Any, *, choices: tuple = (), **bounds: Any) -> Any:
-    """Declare a field with its allowed values: a set, or bounds (`above` and `below` exclude the bound itself)."""
-    rules = {"choices": choices, "minimum": None, "maximum": None, "above": None, "below": None}
-    return field(default=default, metadata={**rules, **bounds})
 
 
 @dataclass(frozen=True)
@@ -78,7 +74,11 @@ class DataConfig:
     paste: Optional[PasteConfig] = None  # None: off
     edge_decay: float = _value(0.0, minimum=0)  # above 0: crops reach the image's border more often
     val_crop: Optional[int] = _value(None, minimum=1)  # validate on the middle of the images, at most this many pixels
-    workers: int = _value(2, minimum=0)
+    workers: Optional[int] = _value(None, minimum=0)  # per process; None: its share of the cores, at most 8
+    processes: bool = False  # True: the workers are processes instead of threads
+    cache: str = _value("memory", choices=("memory", "disk", "none"))  # of decoded images
+    cache_gb: Optional[float] = _value(None, minimum=0)  # None: 0.5 in memory, 32 on disk
+    cache_dir: Optional[str] = None  # of cache "disk"; None: $MINDRESTORE_CACHE/images or ~/.cache/mindrestore/images
     repeat: int = _value(1, minimum=1)  # passes over the pairs that make one epoch
     train_list: Optional[str] = None  # CSV file of pairs, also below root; replaces dataset and split
     noise_range: tuple[int, ...] = _value((0, 55), minimum=0)  # least and greatest sigma for images listed twice
@@ -87,110 +87,10 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
-class PixelTerm:
-    """A loss on pixels: `l1`, `mse` or its alias `l2`, `smooth_l1`."""
-
-    weight: float = _value(1.0, minimum=0)
-
-
-@dataclass(frozen=True)
-class CharbonnierTerm:
-    """sqrt(difference^2 + eps^2), mean or sum over the pixels."""
-
-    weight: float = _value(1.0, minimum=0)
-    eps: float = _value(1e-3, above=0)
-    clamp: bool = False  # True: the output is limited to [0, 1] first
-    reduction: str = _value("mean", choices=("mean", "sum"))
-
-
-@dataclass(frozen=True)
-class EdgeTerm:
-    """Charbonnier distance of edge maps (MPRNet, equation 3)."""
-
-    weight: float = _value(0.05, minimum=0)
-    eps: float = _value(1e-3, above=0)
-    reduction: str = _value("mean", choices=("mean", "sum"))
-
-
-@dataclass(frozen=True)
-class ContrastiveTerm:
-    """Contrastive regularisation in VGG feature space (AECR-Net, section 3.2 of the paper)."""
-
-    weight: float = _value(0.1, minimum=0)
-    vgg: str = _value("vgg19", choices=("vgg16", "vgg19"))
-    vgg_weights: Optional[str] = None
-    vgg_bias: bool = True  # False: for a file without biases, such as the model zoo's
-    normalise: bool = False  # True: ImageNet mean and spread before VGG, which the published code leaves out
-    negatives: int = _value(1, minimum=1)
-    form: str = _value("own", choices=("own", "batch_mean", "batch_sum"))
-    ablation: bool = False
-
-
-@dataclass(frozen=True)
-class StagesTerm:
-    """`psnr` or `uncertainty`: a loss on the three images and uncertainty maps of DSRIR."""
-
-    weight: float = _value(1.0, minimum=0)
-
-
-@dataclass(frozen=True)
-class PositiveContrastiveTerm:
-    """Positive contrastive loss in VGG feature space, on the three images of DSRIR."""
-
-    weight: float = _value(0.2, minimum=0)
-    vgg: str = _value("vgg19", choices=("vgg16", "vgg19"))
-    vgg_weights: Optional[str] = None
-    vgg_bias: bool = True  # False: for a file without biases
-
-
-@dataclass(frozen=True)
-class ConsistencyTerm:
-    """Self-supervised term of CrossDehaze: a crop of the output and a blur of that crop; its weight falls to 0."""
-
-    weight: float = _value(0.4, minimum=0)  # for images in [0, 1]
-    size: int = _value(16, minimum=11)  # of the crop in pixels
-    crop: str = _value("centre", choices=("centre", "random"))
-    sigma: tuple[float, ...] = _value((0.1, 5.0), above=0)  # least and greatest blur
-    horizon: Optional[int] = _value(None, minimum=1)  # epoch, from 0, with weight 0; None: the last one
-
-
-@dataclass(frozen=True)
-class MSSSIMTerm:
-    """One minus the similarity of structures over five scales, in the form that MPILNet is trained with."""
-
-    weight: float = _value(0.5, minimum=0)
-
-
-@dataclass(frozen=True)
-class AdversarialTerm:
-    """A discriminator trained beside the network, and what the network pays for images that it recognises."""
-
-    weight: float = _value(0.0005, minimum=0, below=1)
-    lr_factor: float = _value(1.0, above=0)  # the discriminator's learning rate, as a multiple of optim.lr
-
-
-LOSS_TERMS: dict[str, type] = {
-    "l1": PixelTerm,
-    "mse": PixelTerm,
-    "l2": PixelTerm,
-    "smooth_l1": PixelTerm,
-    "charbonnier": CharbonnierTerm,
-    "edge": EdgeTerm,
-    "contrastive": ContrastiveTerm,
-    "psnr": StagesTerm,
-    "uncertainty": StagesTerm,
-    "pocl": PositiveContrastiveTerm,
-    "consistency": ConsistencyTerm,
-    "ms_ssim": MSSSIMTerm,
-    "adversarial": AdversarialTerm,
-}
-
-
-@dataclass(frozen=True)
 class LossConfig:
     """Named loss terms, each with its weight and settings; null switches a term off, as weight 0 does."""
 
-    terms: dict[str, dict[str, Any]] = field(default_factory=lambda: {"l1": {"weight": 1.0}})
+    terms: dict[str, Any] = field(default_factory=lambda: {"l1": PixelTerm()})  # name -> its settings, see `terms.py`
     stage_weights: tuple[float, ...] = _value((), minimum=0)  # final stage first; empty: 1 for each
 
 

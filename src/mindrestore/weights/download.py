@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from mindrestore.files import cache_folder
 from mindrestore.weights.errors import WeightError
 from mindrestore.weights.files import sha256_of
 
@@ -28,11 +29,6 @@ class Incoming(NamedTuple):
     stream: BinaryIO
     start: int
     total: int | None
-
-
-def cache_folder() -> Path:
-    """Return the folder of downloaded weights: $MINDRESTORE_CACHE, else `~/.cache/mindrestore`."""
-    return Path(os.environ.get("MINDRESTORE_CACHE") or Path.home() / ".cache" / "mindrestore")
 
 
 def is_address(source: str | os.PathLike[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Loss terms that the trainer drives: same numbers in both modes, exact resume, networks of another value range."""
+"""Loss terms with inputs of their own: same numbers in both modes, exact resume, networks of another value range."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mindrestore.engine.optim import build_optimizer
 from mindrestore.engine.state import read_state
 from mindrestore.engine.step import StepOptions, SupervisedStep
 from mindrestore.engine.trainer import Trainer
-from mindrestore.losses.moment import Moment
+from mindrestore.losses.batch_context import BatchContext
 from mindrestore.losses.objective import build_objective
 from mindrestore.models.registry import model_spec
 from mindrestore.models.wrapper import UnitRange, in_unit_range
@@ -58,7 +58,7 @@ def trainer(folder, accumulate, loader, seed=0):
     return Trainer(recipe, net=TinyNet(seed=seed), objective=objective, loader=loader, run_dir=folder)
 
 
-def test_a_driven_term_is_weighted_by_its_factor_and_trains():
+def test_a_scheduled_term_is_weighted_by_its_factor_and_trains():
     objective = build_objective(tiny_recipe(loss={"terms": TERMS}).loss)
     rng = np.random.default_rng(0)
     images = [Tensor(rng.random((2, 3, SIDE, SIDE)).astype(np.float32)) for _ in range(2)]
@@ -69,8 +69,8 @@ def test_a_driven_term_is_weighted_by_its_factor_and_trains():
         step = SupervisedStep(net, objective, optimizer, options=StepOptions(mode=mode))
         results = []
         for epoch in (0, 5, 10):
-            driven = objective.drive(Moment(epoch, 11, SIDE, SIDE, np.random.default_rng(epoch)))
-            results.append(step(*images, 1e-2, [Tensor(array) for array in driven]))
+            term_inputs = objective.term_inputs(BatchContext(epoch, 11, SIDE, SIDE, np.random.default_rng(epoch)))
+            results.append(step(*images, 1e-2, [Tensor(array) for array in term_inputs]))
         found[mode] = results
         for result, factor in zip(results, (1.0, 0.5, 0.0)):
             assert result.total == pytest.approx(result.terms["l1"] + factor * result.terms["consistency"], rel=1e-5)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Moment(NamedTuple):
+class BatchContext(NamedTuple):
     """Name one batch of a training.
 
     Attributes:
