@@ -13,7 +13,8 @@ from mindrestore.engine.state import read_state
 from mindrestore.errors import MindRestoreError
 from mindrestore.images.write import write_image
 from mindrestore.models.registry import create_model
-from mindrestore.models.vgg import VGGFeatures, last_tap
+from mindrestore.models.specs.vgg import last_tap
+from mindrestore.models.vgg import VGGFeatures
 from mindrestore.recipes.load import load_recipe
 from mindrestore.training import load_start
 from mindrestore.weights.convert import load_weights, save_weights

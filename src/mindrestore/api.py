@@ -19,9 +19,9 @@ from mindrestore.evaluation.published import write_published
 from mindrestore.evaluation.report import format_sets, format_table, write_csv, write_json, write_sets
 from mindrestore.evaluation.results import Evaluation, SetsEvaluation
 from mindrestore.evaluation.sets import NamedSet, TestSet
+from mindrestore.export.exporter import export_model
+from mindrestore.export.form import FORMATS, ExportReport, Form, format_of
 from mindrestore.inference.benchmarks import is_benchmark, restore_benchmark
-from mindrestore.inference.export_form import FORMATS, ExportReport, Form, format_of
-from mindrestore.inference.exporter import export_model
 from mindrestore.inference.files import RestoreSummary, restore_files
 from mindrestore.inference.restorer import InTurn
 from mindrestore.inference.trained import Trained

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from mindspore import nn, ops
 
+from mindrestore.export.exporter import export_cell
+from mindrestore.export.form import Form
 from mindrestore.images.read import read_image
 from mindrestore.images.write import write_image
 from mindrestore.inference.engines import MindIREngine
-from mindrestore.inference.export_form import Form
-from mindrestore.inference.exporter import export_cell
 from mindrestore.models.spec import ModelSpec
 
 ROOT = Path(__file__).resolve().parents[2]

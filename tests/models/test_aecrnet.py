@@ -11,7 +11,8 @@ import pytest
 from mindspore import ParameterTuple, Tensor, nn, ops
 
 from golden import FORWARD, GRADIENT, assert_close, error, gradient_facts, load_golden, section
-from mindrestore.models.aecrnet import AECRNET, AECRNet, _patches
+from mindrestore.models.aecrnet import AECRNet, _patches
+from mindrestore.models.specs.aecrnet import AECRNET
 from mindrestore.models.wrapper import ImageModel
 
 TAPS = ("deconv", "down3", "block1", "block6", "dcn1", "dcn2", "mix1", "up1", "out")

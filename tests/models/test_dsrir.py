@@ -12,7 +12,8 @@ from mindspore import ParameterTuple, Tensor, nn, ops
 
 from golden import FORWARD, error, load_golden, section
 from mindrestore.engine.precision import cast_network
-from mindrestore.models.dsrir import DSRIR, SPEC, GridGate, GridMean, PatchAttention
+from mindrestore.models.dsrir import DSRIR, GridGate, GridMean, PatchAttention
+from mindrestore.models.registry import model_spec
 from mindrestore.models.resize import BilinearResize
 from mindrestore.weights.convert import load_weights, save_weights
 
@@ -62,7 +63,7 @@ def test_names_shapes_and_count_are_the_published_ones(golden_dir):
     }
     assert dsrir_shapes(width=16, blocks=2, groups=4) == {name: tuple(shape) for name, shape in published["dsrir"]}
     count = sum(p.size for p in net.get_parameters())
-    assert count == published["total_params"] == SPEC.parameters == 3_516_837
+    assert count == published["total_params"] == model_spec("dsrir").parameters == 3_516_837
 
 
 def test_parts_have_the_published_sizes():

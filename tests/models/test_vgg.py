@@ -9,7 +9,8 @@ from mindspore import Tensor
 from golden import error
 from mindrestore.errors import MindRestoreError
 from mindrestore.losses.contrastive import TAPS, build_contrastive
-from mindrestore.models.vgg import LAYOUTS, VGGFeatures
+from mindrestore.models.specs.vgg import LAYOUTS
+from mindrestore.models.vgg import VGGFeatures
 
 INDICES = {
     "vgg16": (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from mindrestore.images.write import write_image
-from mindrestore.models.vgg import VGGFeatures, last_tap
+from mindrestore.models.specs.vgg import last_tap
+from mindrestore.models.vgg import VGGFeatures
 from mindrestore.weights.convert import save_weights
 
 ROOT = Path(__file__).resolve().parents[2]

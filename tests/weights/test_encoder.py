@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mindrestore.models.registry import create_model
-from mindrestore.models.vgg import VGGFeatures, last_tap
+from mindrestore.models.specs.vgg import last_tap
+from mindrestore.models.vgg import VGGFeatures
 from mindrestore.weights.convert import save_weights
 from mindrestore.weights.encoder import load_encoder, untrained_encoder
 from mindrestore.weights.errors import WeightError

@@ -122,7 +122,7 @@ def tile_side(text: str) -> int | str | None:
 
 def passing(args: argparse.Namespace) -> dict[str, Any]:
     """Return these arguments as keywords of `Restorer`; not every command has an engine to choose."""
-    from mindrestore.inference.export_form import read_key
+    from mindrestore.export.form import read_key
 
     names = ("device", "tile", "memory", "batch", "ensemble", "engine")
     given = {name: value for name, value in vars(args).items() if name in names}

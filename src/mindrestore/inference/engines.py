@@ -1,156 +1,102 @@
-"""What computes an image: a network in MindSpore, or an exported file in MindSpore or onnxruntime."""
+"""What computes an image: a function from (N, 3, H, W) float32 in [0, 1] to the same.
+
+On CPU that is onnxruntime with the graph of the network and the values of a weight file; MindSpore is not imported.
+MindSpore runs networks on Ascend and GPU, networks that a caller hands over, and where it is asked for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Callable, Protocol, Union
 
-import mindspore as ms
 import numpy as np
-from mindspore import nn
 
-from mindrestore.engine import context
-from mindrestore.errors import MindRestoreError, first_line
+from mindrestore.errors import first_line
+from mindrestore.export.graphs import Graph, graph_for
+from mindrestore.export.reload import MindIREngine, OnnxEngine
+from mindrestore.export.session import EngineError, open_session
 from mindrestore.files import PathLike
-from mindrestore.inference.mindir import Kind, MindIRError, input_kind
-from mindrestore.inference.onnx_graph import require
-from mindrestore.models.cpu import silenced
+from mindrestore.inference.devices import wants_card
 from mindrestore.models.spec import ModelSpec
-from mindrestore.models.wrapper import ImageModel
+from mindrestore.weights.convert import fitting_arrays
+from mindrestore.weights.errors import WeightError
 
-ENGINES = ("mindspore", "mindir", "onnx")
-SUFFIXES = {"mindir": ".mindir", "onnx": ".onnx"}
+ENGINES = ("onnx", "mindspore", "mindir")
+SUFFIXES = {"mindir": ".mindir", "onnx": ".onnx"}  # of exported files
 
 Size = tuple[int, int]
-
-_PROVIDERS = {"CPU": "CPUExecutionProvider", "GPU": "CUDAExecutionProvider", "Ascend": "CANNExecutionProvider"}
-
-
-class EngineError(MindRestoreError):
-    """Report an exported file that cannot be run, or not in this way."""
+Weights = Union[PathLike, Mapping[str, Any], None]
 
 
-class CellEngine:
-    """Run a network of this process.
+class Engine(Protocol):
+    """A network with its weights in it.
 
-    Args:
-        net: A registered network.
-        spec: Its description.
+    Attributes:
+        size: (height, width) in pixels that it takes; None: any that the network takes.
+        pixel_bytes: Memory that it takes per pixel of the images that run together (bytes).
     """
 
-    size: Size | None = None
+    size: Size | None
+    pixel_bytes: int
 
-    def __init__(self, net: nn.Cell, spec: ModelSpec) -> None:
-        self.net, self.spec = net, spec
-        self._forwards: dict[tuple, Callable[[ms.Tensor], ms.Tensor]] = {}
-
-    def run(self, batch: np.ndarray, *, repeats: bool = False, compiled: bool = True) -> np.ndarray:
+    def __call__(self, images: np.ndarray) -> np.ndarray:
         """Restore images.
 
         Args:
-            batch: (N, 3, H, W) in [0,1].
-            repeats: More of this size follow, as tiles do: compile for it alone.
-            compiled: Compile; for all sizes at once, unless one repeats.
+            images: (N, 3, H, W) float32 RGB in [0, 1], of a size that the network takes.
 
         Returns:
-            (N, 3, H, W) float32.
+            (N, 3, H, W) float32 in [0, 1].
+
+        Raises:
+            EngineError: The result holds NaN or infinite values, or the engine refuses the images.
         """
-        key = () if not compiled else batch.shape if repeats else batch.shape[:1]
-        if key not in self._forwards:
-            self._forwards[key] = self._forward(key)
-        return self._forwards[key](ms.Tensor(batch)).asnumpy()
-
-    def _forward(self, key: tuple[int, ...]) -> Callable[[ms.Tensor], ms.Tensor]:
-        model = ImageModel(self.net, self.spec).set_train(False)
-        if not key:
-            return model
-        if len(key) == 1:  # seconds at the first image, then every size runs through the same graph
-            model.set_inputs(ms.Tensor(shape=(*key, 3, None, None), dtype=ms.float32))
-        return ms.jit(model)  # for one size: as fast or faster, and less than half the memory with AECR-Net
 
 
-class MindIREngine:
-    """Run a MINDIR file of `export` with MindSpore.
+def open_engine(
+    spec: ModelSpec,
+    weights: Weights = None,
+    *,
+    hyper: Mapping[str, Any] | None = None,
+    engine: str | None = None,
+    device: str = "auto",
+    key: bytes | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Engine:
+    """Open what computes images with given weights.
 
     Args:
-        path: The file.
-        key: What it was encrypted with; None for a plain file.
+        spec: Description of a registered network; for an exported file, of any.
+        weights: Weight file or dict; or a file of `export`; None: initial weights, which MindSpore draws.
+        hyper: Hyper-parameters that differ from the published ones.
+        engine: "onnx" runs on onnxruntime, "mindspore" the network itself, "mindir" a file of that kind with MindSpore.
+            None: by the suffix of an exported file; else MindSpore where there is a card, and onnxruntime elsewhere.
+        device: "auto", "CPU", "GPU" or "Ascend".
+        key: Of an encrypted MINDIR.
+        tell: Takes a line that says what takes time; by default it goes to standard error.
+
+    Returns:
+        The engine; for a network that a caller has, see `CellEngine`.
 
     Raises:
-        EngineError: It is missing, no MINDIR, or the key is another.
+        EngineError: There is no such engine, it does not fit the weights, or an exported file cannot be used.
+        WeightError: The weights do not fit, or hold values that are not finite.
+        DeviceError: The device is not there.
     """
+    kind = engine_of(engine, weights, device)
+    suffix = Path(weights).suffix if isinstance(weights, (str, Path)) else ""
+    if suffix in SUFFIXES.values():
+        return ExportedEngine(spec, weights, device, key)
+    if kind == "mindspore":
+        from mindrestore.inference.cell_engine import network_engine
 
-    def __init__(self, path: PathLike, key: bytes | None = None) -> None:
-        self.path = _existing(path)
-        kind, encrypted = None, False
-        try:
-            kind = input_kind(self.path.read_bytes())
-        except MindIRError as error:
-            if key is None:
-                raise EngineError(f"{self.path}: {error}; one that is encrypted needs its key") from error
-            encrypted = True
-        self.size = None if kind is None else _fixed_size(kind)  # of an encrypted one only running it tells
-        self.takes_uint8 = kind is not None and kind.dtype == "uint8"
-        decrypt = {"dec_key": key, "dec_mode": "AES-GCM"} if encrypted else {}
-        try:
-            with silenced(2):  # native code prints five lines of its own
-                self.cell = nn.GraphCell(ms.load(str(self.path), **decrypt))
-        except (RuntimeError, ValueError) as error:
-            why = "it was encrypted with another key, or is damaged" if decrypt else first_line(error)
-            raise EngineError(f"{self.path}: cannot be loaded: {why}") from error
-
-    def run(self, images: np.ndarray, *, repeats: bool = False, compiled: bool = True) -> np.ndarray:
-        """Run the graph on what it takes; sizes are the caller's duty."""
-        try:
-            return self.cell(ms.Tensor(images)).asnumpy()
-        except (RuntimeError, ValueError, TypeError) as error:
-            raise EngineError(f"{self.path}: does not run on {images.shape}: {first_line(error)}") from error
+        return network_engine(spec, weights, hyper, device)
+    return GraphEngine(spec, weights, hyper, tell)
 
 
-class OnnxEngine:
-    """Run an ONNX file of `export` with onnxruntime.
-
-    Args:
-        path: The file.
-        device: "auto" or "CPU"; "GPU" and "Ascend" with an onnxruntime built for them.
-
-    Raises:
-        EngineError: It is missing or no ONNX, or onnxruntime does not know the device.
-        OnnxError: onnxruntime is not installed.
-    """
-
-    def __init__(self, path: PathLike, device: str = "auto") -> None:
-        self.path = _existing(path)
-        runtime = require("onnxruntime")
-        provider = _PROVIDERS["CPU" if device == "auto" else device]
-        if provider not in runtime.get_available_providers():
-            raise EngineError(f"this onnxruntime has no {provider}; install the one for {device}, or use device CPU")
-        options = runtime.SessionOptions()
-        options.log_severity_level = 3  # errors; they come as exceptions, too
-        try:
-            self.session = runtime.InferenceSession(str(self.path), options, providers=[provider])
-        except Exception as error:  # onnxruntime's own classes are generated and share no base
-            raise EngineError(f"{self.path}: cannot be loaded: {first_line(error)}") from error
-        (self.input,) = self.session.get_inputs()
-        self.takes_uint8 = self.input.type == "tensor(uint8)"
-        free = (side if isinstance(side, int) else -1 for side in self.input.shape)
-        self.size = _fixed_size(Kind("uint8" if self.takes_uint8 else "float32", tuple(free)))
-        self.properties: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
-
-    def run(self, images: np.ndarray, *, repeats: bool = False, compiled: bool = True) -> np.ndarray:
-        """Run the graph on what it takes; sizes are the caller's duty."""
-        try:
-            return self.session.run(None, {self.input.name: images})[0]
-        except Exception as error:  # see above
-            raise EngineError(f"{self.path}: does not run on {images.shape}: {first_line(error)}") from error
-
-
-Engine = Union[CellEngine, MindIREngine, OnnxEngine]
-
-
-def engine_of(engine: str | None, weights: Any) -> str:
-    """Choose an engine: the one asked for, else by the suffix of the file.
+def engine_of(engine: str | None, weights: Weights, device: str = "auto") -> str:
+    """Choose an engine: the one asked for, else by the suffix of the file, the device, and what is there.
 
     Raises:
         EngineError: There is no such engine, or the file is another's.
@@ -158,46 +104,117 @@ def engine_of(engine: str | None, weights: Any) -> str:
     if engine is not None and engine not in ENGINES:
         raise EngineError(f"engine {engine!r} is not one of {', '.join(ENGINES)}")
     suffix = Path(weights).suffix if isinstance(weights, (str, Path)) else ""
-    usual = next((name for name, own in SUFFIXES.items() if own == suffix), "mindspore")
-    if engine not in (None, usual):
-        wanted = f"a file {SUFFIXES[engine]} of `mindrestore export`" if engine in SUFFIXES else "weights"
-        raise EngineError(f"engine {engine} takes {wanted}, not {weights if suffix else 'weights'}")
-    return usual
+    exported = next((name for name, own in SUFFIXES.items() if own == suffix), None)
+    if exported or engine == "mindir":
+        if engine not in (None, exported):
+            wanted = "a file .mindir of `mindrestore export`" if engine == "mindir" else "weights"
+            raise EngineError(f"engine {engine} takes {wanted}, not {weights if suffix else 'weights'}")
+        return exported
+    if engine is None:
+        return "mindspore" if weights is None or wants_card(device) else "onnx"
+    if engine == "onnx" and weights is None:
+        raise EngineError("engine onnx needs weights; only engine mindspore draws initial ones")
+    return engine
 
 
-def open_engine(kind: str, path: PathLike, model: str, device: str, key: bytes | None) -> MindIREngine | OnnxEngine:
-    """Open an exported file for images of floating-point pixels.
+class GraphEngine:
+    """Run a network on onnxruntime: its graph, filled with the values of a weight file.
 
     Args:
-        kind: "mindir" or "onnx".
-        path: The file.
-        model: Registered name of the network that it should hold.
-        device: As for `Restorer`.
+        spec: Description of a registered network.
+        weights: Weight file or dict.
+        hyper: Hyper-parameters that differ from the published ones.
+        tell: Takes a line when the graph has to be made first.
+
+    Raises:
+        EngineError: The graph has to be made, and cannot be.
+        WeightError: The weights do not fit, or hold values that are not finite.
+    """
+
+    size: Size | None = None
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        weights: PathLike | Mapping[str, Any],
+        hyper: Mapping[str, Any] | None = None,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
+        self.name, self.pixel_bytes = spec.name, spec.pixel_bytes
+        graph = graph_for(spec.name, hyper, tell)
+        self.session = open_session(graph.model, _values(graph, weights))
+        (self.input,) = (entry.name for entry in self.session.get_inputs())
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """See `Engine`; images go through one by one, which costs no time on CPU and saves memory."""
+        try:
+            return _finite(np.concatenate([self._one(images[i : i + 1]) for i in range(len(images))]), self.name)
+        except EngineError:
+            raise
+        except Exception as error:  # onnxruntime's own classes are generated and share no base
+            raise EngineError(f"{self.name} does not run on {images.shape}: {first_line(error)}") from error
+
+    def _one(self, image: np.ndarray) -> np.ndarray:
+        return self.session.run(None, {self.input: np.ascontiguousarray(image, np.float32)})[0]
+
+
+class ExportedEngine:
+    """Run a file of `export` that takes floating-point pixels.
+
+    Args:
+        spec: Description of the network that it holds.
+        path: The file, .mindir or .onnx.
+        device: As for `open_engine`.
         key: For an encrypted MINDIR.
 
     Raises:
         EngineError: The file cannot be used; or holds another network, as far as it says; or takes uint8.
+        DeviceError: The device is not there.
     """
-    if kind == "onnx":
-        engine: MindIREngine | OnnxEngine = OnnxEngine(path, device)
-        held = engine.properties.get("model", model)
-        if held != model:
-            raise EngineError(f"{path}: holds {held}, not {model}; give that name")
-    else:
-        context.setup(device, mode="pynative")
-        engine = MindIREngine(path, key)
-    if engine.takes_uint8:
-        raise EngineError(f"{path}: takes whole photographs by itself; for this, export without --uint8")
-    return engine
+
+    def __init__(self, spec: ModelSpec, path: PathLike, device: str = "auto", key: bytes | None = None) -> None:
+        self.path, self.pixel_bytes = Path(path), spec.pixel_bytes
+        if self.path.suffix == ".onnx":
+            self.file: OnnxEngine | MindIREngine = OnnxEngine(path, "CPU" if device == "auto" else device)
+        else:
+            from mindrestore.engine import context
+
+            context.setup(device, mode="pynative")
+            self.file, self.pixel_bytes = MindIREngine(path, key), spec.cell_bytes
+        held = self.file.properties.get("model", spec.name)
+        if held != spec.name:
+            raise EngineError(f"{path}: holds {held}, not {spec.name}; give that name")
+        if self.file.takes_uint8:
+            raise EngineError(f"{path}: takes whole photographs by itself; for this, export without --uint8")
+        self.size = self.file.size
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """See `Engine`; images go through one by one."""
+        restored = []
+        for image in images:
+            result = self.file(np.ascontiguousarray(image[None], np.float32))
+            if result.shape != (1, *image.shape):
+                raise EngineError(f"{self.path}: makes {result.shape} of {(1, *image.shape)}; give a file of one image")
+            restored.append(result)
+        return np.clip(_finite(np.concatenate(restored), str(self.path)), 0, 1)
 
 
-def _fixed_size(kind: Kind) -> Size | None:
-    """Return height and width, None where they are free: of (N, 3, H, W), or of photographs (N, H, W, 3)."""
-    sides = kind.shape[1:3] if kind.dtype == "uint8" else kind.shape[2:]
-    return None if -1 in sides else tuple(sides)
+def _values(graph: Graph, weights: PathLike | Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Read the values that a graph needs, in its own type."""
+    arrays, _ = fitting_arrays(graph.layout, weights)
+    label = "this set of weights" if isinstance(weights, Mapping) else str(weights)
+    bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    if bad:
+        raise WeightError(
+            f"{label}: {len(bad)} of {len(arrays)} tensors hold NaN or infinite values, such as {bad[0]}; the file is "
+            "damaged, or training had diverged; take an earlier one"
+        )
+    return {name: np.asarray(arrays[name], np.float32) for name in graph.reads}
 
 
-def _existing(path: PathLike) -> Path:
-    if not Path(path).is_file():
-        raise EngineError(f"{path}: no such file; give one that `mindrestore export` wrote")
-    return Path(path)
+def _finite(images: np.ndarray, source: str) -> np.ndarray:
+    if not np.isfinite(images).all():
+        raise EngineError(
+            f"{source}: the result holds NaN or infinite values; the weights are damaged or belong to another network"
+        )
+    return images

@@ -7,7 +7,7 @@ Parameter names, shapes and order of channels are those of the published PyTorch
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import mindspore as ms
 import numpy as np
@@ -17,30 +17,6 @@ from mindspore.common.initializer import HeUniform, Uniform, initializer
 from mindrestore.models.deform import DeformConv2d
 from mindrestore.models.layers import ChannelMean, NarrowConv2d, conv, upsample_conv
 from mindrestore.models.reflect_pad import ReflectPad
-from mindrestore.models.spec import ModelSpec
-
-
-def _recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
-    """Read the width off the shapes; how often shared layers are used leaves no trace in a file."""
-    return {"channels": shapes["dcn_block.dcn.weight"][0] // 4}
-
-
-AECRNET = ModelSpec(
-    name="aecrnet",
-    tasks=("dehaze",),
-    size_multiple=4,
-    min_size=4,
-    parameters=2_614_229,
-    paper="Contrastive Learning for Compact Single Image Dehazing, CVPR 2021",
-    licence="published weights: no licence stated, research use",
-    tiling="statistics",
-    pixel_bytes=17_000,
-    tile_bytes=7_000,
-    eager_bytes=6_000,
-    graph_bytes=320_000_000,
-    aliases={"mix4.w": "mix1.w", "mix5.w": "mix2.w"},  # the released files use the older names
-    recognise=_recognise,
-)
 
 
 class FastDeconv(nn.Cell):

@@ -8,8 +8,7 @@ Parameter names and shapes are those of the published PyTorch network.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 import mindspore as ms
 from mindspore import Tensor, nn, ops
@@ -20,66 +19,10 @@ from mindrestore.models.dehazeformer_blocks import WINDOW, Block
 from mindrestore.models.depthwise import Depthwise5x5
 from mindrestore.models.layers import ChannelMean, ChannelScale, NarrowConv2d, conv
 from mindrestore.models.reflect_pad import ReflectPad
-from mindrestore.models.spec import ModelSpec
 from mindrestore.models.windows import mirrored, window_places
-
-MIN_SIDE = 25  # pixels; the published network fails below, here the mirrored rows of windows swing back and forth
 
 _SHIFTS = (0, WINDOW // 2)  # of even and odd blocks
 _HEADS, _RATIOS = (2, 4, 6), (2, 4, 4, 2, 2)
-
-
-def _recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, object]:
-    """Read the hyper-parameters off the shapes."""
-    widths = tuple(shapes[f"{part}.proj.weight"][0] for part in ("patch_embed", "patch_merge1", "patch_merge2"))
-    depths, shares = [], []
-    for stage in range(1, 6):
-        parts = [name.split(".") for name in shapes if name.startswith(f"layer{stage}.blocks.")]
-        depths.append(1 + max(int(part[2]) for part in parts))
-        shares.append(sum(part[3:] == ["attn", "QK", "weight"] for part in parts) / depths[-1])
-    mixer = "double" if "layer1.blocks.0.attn.conv.0.weight" in shapes else "depthwise"
-    return _hyper(widths, tuple(depths), tuple(shares[:3]), mixer)
-
-
-def _spec(name: str, parameters: int, hyper: dict[str, object]) -> ModelSpec:
-    blocks, width = sum(hyper["depths"]), hyper["widths"][0] / 24
-    return ModelSpec(
-        name=name,
-        tasks=("dehaze",),
-        size_multiple=1,
-        min_size=MIN_SIDE,
-        parameters=parameters,
-        paper="Vision Transformers for Single Image Dehazing, IEEE TIP 2023",
-        licence="published weights: MIT",
-        value_range=(-1.0, 1.0),
-        pixel_bytes=round(350 * blocks * width),  # 5,132, 10,844 and 18,905 were measured for T, S and B
-        eager_bytes=round(3_200 * width),
-        graph_bytes=400_000_000 + 34_000_000 * blocks,
-        hyper=hyper,
-        recognise=_recognise,
-    )
-
-
-def _hyper(
-    widths: tuple[int, ...], depths: tuple[int, ...], shares: tuple[float, ...], mixer: str = "depthwise"
-) -> dict:
-    return {"widths": widths, "depths": depths, "attention": shares, "mixer": mixer}
-
-
-_NARROW, _WIDE, _SHARES = (24, 48, 96), (48, 96, 192), (1 / 4, 1 / 2, 3 / 4)
-T = _spec("dehazeformer_t", 687_404, _hyper(_NARROW, (4, 4, 4, 2, 2), (0, 1 / 2, 1)))
-S = _spec("dehazeformer_s", 1_284_884, _hyper(_NARROW, (8, 8, 8, 4, 4), _SHARES))
-B = _spec("dehazeformer_b", 2_517_612, _hyper(_NARROW, (16, 16, 16, 8, 8), _SHARES))
-D = _spec("dehazeformer_d", 4_983_068, _hyper(_NARROW, (32, 32, 32, 16, 16), _SHARES))
-W = _spec("dehazeformer_w", 9_686_724, _hyper(_WIDE, (16, 16, 16, 8, 8), _SHARES))
-M = _spec("dehazeformer_m", 4_635_952, _hyper(_NARROW, (12, 12, 12, 6, 6), _SHARES, "double"))
-L = _spec("dehazeformer_l", 25_451_652, _hyper(_WIDE, (16, 16, 16, 12, 12), _SHARES, "double"))
-CROSSDEHAZE = replace(
-    B,
-    name="crossdehaze",
-    paper="Scaling Up Single Image Dehazing Algorithm by Cross-Data Vision Alignment, IEEE TIM 2025",
-    recognise=None,  # a file of it is one of dehazeformer_b
-)
 
 
 class Layer(nn.Cell):

@@ -6,8 +6,6 @@ Wang et al., "Dynamic spatial refinement learning for progressive all-in-one ima
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
@@ -15,31 +13,6 @@ from mindrestore.models.activations import LeakyReLU
 from mindrestore.models.conv3x3 import Conv3x3
 from mindrestore.models.layers import conv, like
 from mindrestore.models.resize import BilinearResize
-from mindrestore.models.spec import ModelSpec
-
-
-def _recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
-    """Read the hyper-parameters off the shapes."""
-    blocks = {name.split(".")[2] for name in shapes if name.startswith("SN1.encoder1.")}
-    groups = {name.split(".")[1] for name in shapes if name.startswith("SN3.PAG")}
-    return {"width": shapes["ebd.weight"][0] // 9, "blocks": len(blocks), "groups": len(groups)}
-
-
-SPEC = ModelSpec(
-    name="dsrir",
-    tasks=("denoise", "derain", "dehaze"),
-    size_multiple=8,
-    min_size=8,
-    parameters=3_516_837,
-    paper="Dynamic spatial refinement learning for progressive all-in-one image restoration, IPM 2025",
-    licence="published weights: no licence stated, research use",
-    output_index=(0, 0),
-    stages=3,
-    pixel_bytes=4_500,
-    eager_bytes=3_300,
-    graph_bytes=520_000_000,
-    recognise=_recognise,
-)
 
 _REDUCTION = 8  # channels per channel of every squeezed description
 

@@ -6,8 +6,6 @@ closest public relatives (Two-branch dehazing, KTDN, DMPHN). docs/mpilnet.md say
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from mindspore import Tensor, nn
 
 from mindrestore.errors import MindRestoreError
@@ -23,35 +21,8 @@ from mindrestore.models.mpilnet_blocks import (
     split_width,
     zero_head,
 )
-from mindrestore.models.spec import ModelSpec
+from mindrestore.models.specs.mpilnet import MULTIPLE
 from mindrestore.models.vgg import VGGFeatures
-
-_MULTIPLE = 32  # two patches of multiples of 16, the reach of VGG; and the output head takes means over 32 pixels
-
-
-def _recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, object]:
-    """Read depth, sharing and width of the encoder off the shapes in a file."""
-    width = shapes["encoders.0.vgg.features.0.weight"][0]
-    if shapes["output.tail.weight"] != (3, width // 2, 7, 7):
-        raise KeyError("output.tail.weight")
-    return {
-        "width": width,
-        "vgg_depth": 19 if "encoders.0.vgg.features.34.weight" in shapes else 16,
-        "share_encoder": "encoders.2.vgg.features.0.weight" not in shapes,
-    }
-
-
-MPILNET = ModelSpec(
-    name="mpilnet",
-    tasks=("dehaze",),
-    size_multiple=_MULTIPLE,
-    min_size=64,
-    parameters=32_344_836,
-    paper="MPILNet: Multi-level Patch Integrated Learning Network for Non-homogeneous Haze Removal; a reconstruction",
-    licence="no weights were published",
-    eager_bytes=2_800,
-    recognise=_recognise,
-)
 
 
 class MPILNet(nn.Cell):
@@ -98,9 +69,9 @@ class MPILNet(nn.Cell):
 
     def construct(self, hazy: Tensor) -> Tensor:
         h, w = hazy.shape[2:]
-        if self.checks_size and (h % _MULTIPLE != 0 or w % _MULTIPLE != 0):
+        if self.checks_size and (h % MULTIPLE != 0 or w % MULTIPLE != 0):
             raise ValueError(
-                f"mpilnet takes heights and widths that are multiples of {_MULTIPLE}, not {h}x{w}: pad the image at "
+                f"mpilnet takes heights and widths that are multiples of {MULTIPLE}, not {h}x{w}: pad the image at "
                 "the bottom and right and cut the result, as mindrestore.Restorer does"
             )
         first, second, third = self.places

@@ -7,55 +7,12 @@ so they are stacked on the batch axis: the numbers are those of separate calls, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from mindspore import Tensor, nn, ops
 
 from mindrestore.models.activations import ScalarPReLU
 from mindrestore.models.conv3x3 import Conv3x3
 from mindrestore.models.layers import ChannelMean, ChannelScale, conv, fill_normal
 from mindrestore.models.resize import BilinearResize
-from mindrestore.models.spec import ModelSpec
-
-_PAPER = "Multi-Stage Progressive Image Restoration, CVPR 2021"
-_LICENCE = "published weights: academic, non-commercial use"
-
-
-def _recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
-    """Read the hyper-parameters off the shapes."""
-    n_feat, squeezed = shapes["shallow_feat1.0.weight"][0], shapes["shallow_feat1.1.CA.conv_du.0.weight"][0]
-    blocks = [name.split(".")[3] for name in shapes if name.startswith("stage3_orsnet.orb1.body.")]
-    return {
-        "n_feat": n_feat,
-        "scale_unetfeats": shapes["stage1_encoder.down12.down.1.weight"][0] - n_feat,
-        "scale_orsnetfeats": shapes["concat23.weight"][0] - n_feat,
-        "num_cab": max(map(int, blocks)),  # the last entry is a convolution
-        "reduction": n_feat // squeezed,
-    }
-
-
-def _spec(name: str, task: str, parameters: int, *, n_feat: int, unet: int, orsnet: int) -> ModelSpec:
-    return ModelSpec(
-        name=name,
-        tasks=(task,),
-        size_multiple=8,
-        min_size=8,
-        parameters=parameters,
-        paper=_PAPER,
-        licence=_LICENCE,
-        output_index=0,
-        stages=3,
-        pixel_bytes=60 * n_feat,  # 2142 were measured for 40 features
-        eager_bytes=75 * n_feat,  # 2,880 were
-        graph_bytes=420_000_000,
-        hyper={"n_feat": n_feat, "scale_unetfeats": unet, "scale_orsnetfeats": orsnet},
-        recognise=_recognise,
-    )
-
-
-DEBLURRING = _spec("mprnet_deblurring", "deblur", 20_127_073, n_feat=96, unet=48, orsnet=32)
-DENOISING = _spec("mprnet_denoising", "denoise", 15_741_025, n_feat=80, unet=48, orsnet=32)
-DERAINING = _spec("mprnet_deraining", "derain", 3_637_249, n_feat=40, unet=20, orsnet=16)
 
 
 class ChannelAttention(nn.Cell):

@@ -1,9 +1,11 @@
-"""The table of networks: name -> builder and spec. Adding a network means adding a row."""
+"""The table of networks: name -> builder and spec. Adding a network means adding a row.
+
+Specs are data: asking for one does not load MindSpore, building a network does.
+"""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -14,22 +16,17 @@ if TYPE_CHECKING:
 
     from mindrestore.models.spec import ModelSpec
 
-# name -> (module, class, spec); the module is imported when the network is first asked for.
+# name -> (class and its module, spec and its module); a module is imported when the network is first asked for.
+_DEHAZEFORMER = "dehazeformer.DehazeFormer"
 _NETWORKS = {
-    "aecrnet": ("mindrestore.models.aecrnet", "AECRNet", "AECRNET"),
-    "crossdehaze": ("mindrestore.models.dehazeformer", "DehazeFormer", "CROSSDEHAZE"),
-    "dehazeformer_t": ("mindrestore.models.dehazeformer", "DehazeFormer", "T"),
-    "dehazeformer_s": ("mindrestore.models.dehazeformer", "DehazeFormer", "S"),
-    "dehazeformer_b": ("mindrestore.models.dehazeformer", "DehazeFormer", "B"),
-    "dehazeformer_d": ("mindrestore.models.dehazeformer", "DehazeFormer", "D"),
-    "dehazeformer_w": ("mindrestore.models.dehazeformer", "DehazeFormer", "W"),
-    "dehazeformer_m": ("mindrestore.models.dehazeformer", "DehazeFormer", "M"),
-    "dehazeformer_l": ("mindrestore.models.dehazeformer", "DehazeFormer", "L"),
-    "dsrir": ("mindrestore.models.dsrir", "DSRIR", "SPEC"),
-    "mpilnet": ("mindrestore.models.mpilnet", "MPILNet", "MPILNET"),
-    "mprnet_deblurring": ("mindrestore.models.mprnet", "MPRNet", "DEBLURRING"),
-    "mprnet_denoising": ("mindrestore.models.mprnet", "MPRNet", "DENOISING"),
-    "mprnet_deraining": ("mindrestore.models.mprnet", "MPRNet", "DERAINING"),
+    "aecrnet": ("aecrnet.AECRNet", "aecrnet.AECRNET"),
+    "crossdehaze": (_DEHAZEFORMER, "dehazeformer.CROSSDEHAZE"),
+    **{f"dehazeformer_{size}": (_DEHAZEFORMER, f"dehazeformer.{size.upper()}") for size in "tsbdwml"},
+    "dsrir": ("dsrir.DSRIR", "dsrir.DSRIR"),
+    "mpilnet": ("mpilnet.MPILNet", "mpilnet.MPILNET"),
+    "mprnet_deblurring": ("mprnet.MPRNet", "mprnet.DEBLURRING"),
+    "mprnet_denoising": ("mprnet.MPRNet", "mprnet.DENOISING"),
+    "mprnet_deraining": ("mprnet.MPRNet", "mprnet.DERAINING"),
 }
 
 
@@ -66,8 +63,8 @@ def model_spec(name: str) -> ModelSpec:
         >>> model_spec("aecrnet").size_multiple
         4
     """
-    module, _, spec = _row(name)
-    return getattr(import_module(module), spec)
+    module, _, spec = _row(name)[1].partition(".")
+    return getattr(import_module(f"mindrestore.models.specs.{module}"), spec)
 
 
 def hyper_parameters(name: str) -> dict[str, Any]:
@@ -82,8 +79,7 @@ def hyper_parameters(name: str) -> dict[str, Any]:
     Raises:
         ModelError: the name is unknown; the message names the closest one.
     """
-    parameters = inspect.signature(_builder(name)).parameters
-    return {**{key: value.default for key, value in parameters.items()}, **model_spec(name).hyper}
+    return dict(model_spec(name).hyper)
 
 
 def create_model(name: str, **hyper: Any) -> nn.Cell:
@@ -103,20 +99,52 @@ def create_model(name: str, **hyper: Any) -> nn.Cell:
     """
     from mindrestore.models.cpu import prepare_cpu
 
-    spec, known = model_spec(name), [*hyper_parameters(name)]
-    for key in hyper:
-        if key not in known:
-            raise ModelError(f"model {name}: unknown hyper-parameter {key!r}; {did_you_mean(key, known)}")
+    settings = full_hyper(name, hyper)
     prepare_cpu()
-    return _builder(name)(**{**spec.hyper, **hyper})
+    return _builder(name)(**settings)
+
+
+def full_hyper(name: str, hyper: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Lay hyper-parameters over the published ones.
+
+    Args:
+        name: one of `list_models()`.
+        hyper: those that differ.
+
+    Returns:
+        Every keyword of the constructor with its value.
+
+    Raises:
+        ModelError: unknown name or hyper-parameter; the message names the closest valid one.
+    """
+    published = model_spec(name).hyper
+    for key in hyper or {}:
+        if key not in published:
+            raise ModelError(f"model {name}: unknown hyper-parameter {key!r}; {did_you_mean(key, [*published])}")
+    return {**published, **(hyper or {})}
+
+
+def builder_name(name: str) -> str:
+    """Name what builds a network; registered names that share it differ in hyper-parameters only.
+
+    Args:
+        name: one of `list_models()`.
+
+    Returns:
+        Module and class, such as `dehazeformer.DehazeFormer`.
+
+    Raises:
+        ModelError: unknown name; the message names the closest one.
+    """
+    return _row(name)[0]
 
 
 def _builder(name: str) -> Callable[..., nn.Cell]:
-    module, network, _ = _row(name)
-    return getattr(import_module(module), network)
+    module, _, network = _row(name)[0].partition(".")
+    return getattr(import_module(f"mindrestore.models.{module}"), network)
 
 
-def _row(name: str) -> tuple[str, str, str]:
+def _row(name: str) -> tuple[str, str]:
     if name not in _NETWORKS:
         raise ModelError(f"unknown model {name!r}; {did_you_mean(name, list_models())}")
     return _NETWORKS[name]

@@ -22,7 +22,8 @@ class ModelSpec:
         value_range: the network's own image range; callers always use [0, 1].
         output_index: which output is the restored image; a tuple leads into nested ones; None: the only output.
         stages: images among the outputs, the final one first; losses on images measure each of them.
-        hyper: hyper-parameters of this registered name; the constructor's defaults are the others.
+        hyper: every keyword of the constructor with its published value.
+        training_only: those of them that only initial weights or training depend on.
         tiling: `exact` when a tile gives the same pixels as the whole image (beyond the network's reach), `statistics`
             when the network pools over the whole image, so that tiles differ a little.
         pixel_bytes: memory that the compiled network takes per pixel on CPU (bytes); says which images fit a budget.
@@ -46,6 +47,7 @@ class ModelSpec:
     output_index: int | tuple[int, ...] | None = None
     stages: int = 1
     hyper: Mapping[str, Any] = field(default_factory=dict)
+    training_only: tuple[str, ...] = ()
     tiling: str = "statistics"
     pixel_bytes: int = 8000
     tile_bytes: int | None = None

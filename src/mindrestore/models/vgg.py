@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from mindspore import Tensor, nn
 
 from mindrestore.errors import MindRestoreError
 from mindrestore.models.layers import conv, max_pool_2x2
-
-# Convolutions per stage, and their channels; a 2x2 max-pool ends each stage (Simonyan and Zisserman, table 1).
-_STAGES = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
-_CHANNELS = (64, 128, 256, 512, 512)
-
-LAYOUTS = tuple(_STAGES)
+from mindrestore.models.specs.vgg import LAYOUTS, STAGES, stage_channels
 
 
 class VGGFeatures(nn.Cell):
@@ -38,7 +32,7 @@ class VGGFeatures(nn.Cell):
 
     def __init__(self, layout: str, taps: Sequence[str], bias: bool = True, width: int = 64) -> None:
         super().__init__()
-        if layout not in _STAGES:
+        if layout not in STAGES:
             raise MindRestoreError(f"VGG layout {layout!r} is not one of {', '.join(LAYOUTS)}")
         layers, names = _layers(layout, bias, stage_channels(width))
         unknown = [tap for tap in taps if tap not in names]
@@ -59,67 +53,12 @@ class VGGFeatures(nn.Cell):
         return found
 
 
-def stage_channels(width: int) -> tuple[int, ...]:
-    """Return the channels of the five stages of a VGG.
-
-    Args:
-        width: channels of the first stage, a positive multiple of 8; 64 as published.
-
-    Returns:
-        The finest stage first, such as 64, 128, 256, 512 and 512.
-
-    Raises:
-        MindRestoreError: the width is something else.
-    """
-    if not isinstance(width, int) or width < 8 or width % 8 != 0:
-        raise MindRestoreError(f"a VGG of width {width!r} is not possible: give a multiple of 8, such as 64")
-    return tuple(channels * width // 64 for channels in _CHANNELS)
-
-
-def recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """Read layout, depth, use of biases and width off the convolutions of a torchvision file.
-
-    Args:
-        shapes: parameter name -> shape, with or without a classifier.
-
-    Returns:
-        Arguments of `VGGFeatures` that hold every convolution in the file.
-
-    Raises:
-        KeyError: another network, such as VGG with batch normalisation.
-    """
-    kernels = {name: shape for name, shape in shapes.items() if name.startswith("features.") and len(shape) > 1}
-    width = kernels.get("features.0.weight", (0,))[0]
-    for layout in LAYOUTS if width >= 8 and width % 8 == 0 else ():
-        known = {f"features.{index}.weight": (tap, shape) for index, tap, shape in _kernels(layout, width)}
-        if kernels and all(known.get(name, ("",))[-1] == shape for name, shape in kernels.items()):
-            deepest = max(kernels, key=list(known).index)
-            found = {"layout": layout, "taps": (known[deepest][0],), "bias": "features.0.bias" in shapes}
-            return {**found, "width": width}
-    raise KeyError("features.0.weight")
-
-
-def last_tap(layout: str) -> str:
-    """Name the ReLU behind the deepest convolution."""
-    return [tap for _, tap, _ in _kernels(layout, 64)][-1]
-
-
-def _kernels(layout: str, width: int) -> Iterator[tuple[int, str, tuple[int, ...]]]:
-    """List the index of every convolution, the ReLU behind it and its kernel's shape."""
-    index, channels_in = 0, 3
-    for stage, (count, channels) in enumerate(zip(_STAGES[layout], stage_channels(width)), start=1):
-        for number in range(1, count + 1):
-            yield index, f"relu{stage}_{number}", (channels, channels_in, 3, 3)
-            index, channels_in = index + 2, channels
-        index += 1
-
-
 def _layers(layout: str, bias: bool, widths: Sequence[int]) -> tuple[list[nn.Cell], list[str]]:
     """List the layers at torchvision's indices, and the name of each ReLU (empty for other layers)."""
     layers: list[nn.Cell] = []
     names: list[str] = []
     channels_in = 3
-    for stage, (count, channels) in enumerate(zip(_STAGES[layout], widths), start=1):
+    for stage, (count, channels) in enumerate(zip(STAGES[layout], widths), start=1):
         for number in range(1, count + 1):
             layers += [conv(channels_in, channels, 3, padding=1, bias=bias), nn.ReLU()]
             names += ["", f"relu{stage}_{number}"]

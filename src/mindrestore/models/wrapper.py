@@ -13,17 +13,18 @@ class ImageModel(nn.Cell):
     Args:
         net: a registered network.
         spec: its description.
+        clips: whether the image is clipped to [0, 1]; else the caller does it.
 
     Inputs:
         x: (N, 3, H, W) float32 RGB in [0, 1]; H and W multiples of `spec.size_multiple`, at least `spec.min_size`.
 
     Returns:
-        (N, 3, H, W) the restored image, clipped to [0, 1].
+        (N, 3, H, W) the restored image.
     """
 
-    def __init__(self, net: nn.Cell, spec: ModelSpec) -> None:
+    def __init__(self, net: nn.Cell, spec: ModelSpec, *, clips: bool = True) -> None:
         super().__init__(auto_prefix=False)  # the network's parameters keep their names
-        self.net = net
+        self.net, self.clips = net, clips
         low, high = spec.value_range
         self.scale, self.low = float(high - low), float(low)
         index = spec.output_index
@@ -37,7 +38,7 @@ class ImageModel(nn.Cell):
             y = y[index]
         if self.scale != 1.0 or self.low != 0.0:
             y = (y - self.low) / self.scale
-        return ops.clip_by_value(y, 0.0, 1.0)
+        return ops.clip_by_value(y, 0.0, 1.0) if self.clips else y
 
 
 class UnitRange(nn.Cell):
@@ -76,13 +77,14 @@ def in_unit_range(net: nn.Cell, spec: ModelSpec) -> nn.Cell:
     return net if tuple(spec.value_range) == (0.0, 1.0) else UnitRange(net, *spec.value_range)
 
 
-def exportable(net: nn.Cell, spec: ModelSpec) -> ImageModel:
+def exportable(net: nn.Cell, spec: ModelSpec, *, clips: bool = True) -> ImageModel:
     """Return the wrapped network in the form that MINDIR with dynamic size needs.
 
     Args:
         net: a registered network; it is switched to inference mode. One that has a `for_export` method is told
             to replace operators that cannot be exported by pure forms with equal numbers.
         spec: its description.
+        clips: as for `ImageModel`.
 
     Returns:
         The cell to export, (N, 3, H, W) in [0, 1] to the same.
@@ -90,4 +92,4 @@ def exportable(net: nn.Cell, spec: ModelSpec) -> ImageModel:
     net.set_train(False)
     if hasattr(net, "for_export"):
         net.for_export()
-    return ImageModel(net, spec).set_train(False)
+    return ImageModel(net, spec, clips=clips).set_train(False)

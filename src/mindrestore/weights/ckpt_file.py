@@ -11,7 +11,6 @@ import math
 import mmap
 import os
 import zlib
-from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -19,11 +18,11 @@ from typing import NamedTuple
 import numpy as np
 
 from mindrestore.weights.torch_file import widen
+from mindrestore.weights.wire import fields, varints
 
 _VALUE = 1  # in Checkpoint
 _TAG, _TENSOR = 1, 2  # in Value
 _DIMS, _TYPE, _CONTENT = 1, 2, 3  # in TensorProto
-_VARINT, _BYTES = 0, 2  # how protobuf writes a field
 _CRC_MARK, _CRC_BYTES = b"crc_num", 10
 _DTYPES = {
     **{"Float64": "<f8", "Float32": "<f4", "Float16": "<f2", "Bool": "?"},
@@ -57,7 +56,7 @@ def read_ckpt_file(path: str | os.PathLike[str]) -> dict[str, np.ndarray | str]:
     """
     with Path(path).open("rb") as stream:
         data = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
-    parts = (_part(value) for number, value in _fields(_checked(data)) if number == _VALUE)
+    parts = (_part(value) for number, value in fields(_checked(data)) if number == _VALUE)
     return {name: _entry(name, list(group)) for name, group in groupby(parts, key=lambda part: part.name)}
 
 
@@ -72,14 +71,14 @@ def _checked(data: memoryview) -> memoryview:
 
 
 def _part(value: memoryview | int) -> _Part:
-    fields = dict(_fields(value))
-    name = _text(fields.get(_TAG))
-    if _TENSOR not in fields:
+    found = dict(fields(value))
+    name = _text(found.get(_TAG))
+    if _TENSOR not in found:
         raise ValueError(f"{name!a} is not a tensor")
     dims, last = [], {}
-    for number, field in _fields(fields[_TENSOR]):
+    for number, field in fields(found[_TENSOR]):
         if number == _DIMS:
-            dims += [field] if isinstance(field, int) else _varints(field)
+            dims += [field] if isinstance(field, int) else varints(field)
         last[number] = field
     content = last.get(_CONTENT)
     if not isinstance(content, memoryview):
@@ -101,43 +100,6 @@ def _entry(name: str, parts: list[_Part]) -> np.ndarray | str:
         raise ValueError(f"{name!a} has {len(raw)} bytes, which do not make {shape} of {kind}")
     values = np.frombuffer(raw, stored).reshape(shape)
     return widen(values) if kind == _BFLOAT16 else values
-
-
-def _fields(data: memoryview | int | None) -> Iterator[tuple[int, memoryview | int]]:
-    """Return number and value of every field of a message."""
-    if not isinstance(data, memoryview):
-        raise ValueError("a number instead of a message")
-    position = 0
-    while position < len(data):
-        key, position = _varint(data, position)
-        value, position = _varint(data, position)
-        if key & 7 == _VARINT:
-            yield key >> 3, value
-        elif key & 7 == _BYTES and position + value <= len(data):
-            yield key >> 3, data[position : position + value]
-            position += value
-        else:
-            raise ValueError(f"no message at byte {position}, or the file was cut")
-
-
-def _varints(data: memoryview) -> Iterator[int]:
-    position = 0
-    while position < len(data):
-        number, position = _varint(data, position)
-        yield number
-
-
-def _varint(data: memoryview, position: int) -> tuple[int, int]:
-    """Read a number of seven bits per byte, the lowest first; give it and where the next one begins."""
-    number = 0
-    for shift in range(0, 64, 7):
-        if position >= len(data):
-            break
-        byte, position = data[position], position + 1
-        number |= (byte & 127) << shift
-        if byte < 128:
-            return number, position
-    raise ValueError("a number that does not end")
 
 
 def _text(field: memoryview | int | None) -> str:

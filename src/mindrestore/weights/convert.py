@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
-import mindspore as ms
 import numpy as np
-from mindspore import nn, ops
 
 from mindrestore.models.registry import list_models, model_spec
 from mindrestore.weights.errors import MisfitError
 from mindrestore.weights.files import SUFFIXES, PathLike, WeightError, read_weights, write_weights
+from mindrestore.weights.layout import Described, Layout, layout_of
 from mindrestore.weights.names import only_for_training, published_names, to_published_names
+
+if TYPE_CHECKING:
+    from mindspore import nn
 
 __all__ = ["SUFFIXES", "LoadReport", "WeightError", "load_weights", "read_weights", "save_weights"]
 
@@ -59,26 +61,49 @@ def load_weights(net: nn.Cell, source: Source, strict: bool = True) -> LoadRepor
         >>> report.missing
         ()
     """
-    label = "this set of weights" if isinstance(source, Mapping) else str(source)
-    entries = to_published_names(source if isinstance(source, Mapping) else read_weights(source), net)
-    parameters, names = dict(net.parameters_and_names()), published_names(net)
+    import mindspore as ms
+    from mindspore import ops
 
-    arrays = {name: _as_array(entries[name], name, label) for name in names if name in entries}
-    given = {names[name] for name in arrays}
-    missing = [name for name in parameters if name not in given]
-    extra = [name for name in entries if name not in names]
-    misshapen = {
-        name: f"{array.shape} instead of {tuple(parameters[names[name]].shape)}"
-        for name, array in arrays.items()
-        if not _same_shape(array.shape, tuple(parameters[names[name]].shape))
-    }
-    if misshapen or not arrays or (strict and (missing or extra)):
-        raise _Misfit(label, net, entries, missing, extra, misshapen).error()
-    for name, array in _one_per_parameter(arrays, names, label).items():
+    arrays, report = fitting_arrays(net, source, strict)
+    parameters = dict(net.parameters_and_names())
+    for name, array in arrays.items():
         parameter = parameters[name]
         # Not set_data: it gives the parameter new storage, and a graph compiled earlier goes on with the old values.
-        ops.assign(parameter, ms.Tensor(array.reshape(parameter.shape), parameter.dtype))
-    return LoadReport(tuple(arrays), tuple(missing), tuple(extra))
+        ops.assign(parameter, ms.Tensor(array, parameter.dtype))
+    return report
+
+
+def fitting_arrays(net: Described, source: Source, strict: bool = True) -> tuple[dict[str, np.ndarray], LoadReport]:
+    """Read the values of a network's parameters; MindSpore is not needed when a layout stands for the network.
+
+    Args:
+        net: A network, or its layout.
+        source: As for `load_weights`.
+        strict: As for `load_weights`.
+
+    Returns:
+        Parameter -> array of its shape, and what was found, missing and extra.
+
+    Raises:
+        WeightError: As `load_weights`.
+    """
+    layout, label = layout_of(net), "this set of weights" if isinstance(source, Mapping) else str(source)
+    entries = to_published_names(source if isinstance(source, Mapping) else read_weights(source), layout)
+    shapes, names = layout.shapes, layout.names
+    arrays = {name: _as_array(entries[name], name, label) for name in names if name in entries}
+    given = {names[name] for name in arrays}
+    missing = [name for name in shapes if name not in given]
+    extra = [name for name in entries if name not in names]
+    misshapen = {
+        name: f"{array.shape} instead of {shapes[names[name]]}"
+        for name, array in arrays.items()
+        if not _same_shape(array.shape, shapes[names[name]])
+    }
+    if misshapen or not arrays or (strict and (missing or extra)):
+        raise _Misfit(label, layout, entries, missing, extra, misshapen).error()
+    found = _one_per_parameter(arrays, names, label)
+    fitting = {name: array.reshape(shapes[name]) for name, array in found.items()}
+    return fitting, LoadReport(tuple(arrays), tuple(missing), tuple(extra))
 
 
 def save_weights(net: nn.Cell, path: PathLike) -> None:
@@ -135,17 +160,17 @@ class _Misfit:
     """How a set of weights differs from a network; names count as published files list them."""
 
     label: str
-    net: nn.Cell
+    layout: Layout
     entries: Mapping[str, Any]
     missing: Sequence[str]
     extra: Sequence[str]
     misshapen: Mapping[str, str]
 
     def error(self) -> MisfitError:
-        names = published_names(self.net)
+        names = self.layout.names
         matching = sum(own not in self.missing for own in names.values())
-        own, owner = _with_parameters({sum(p.size for p in self.net.trainable_params())}), _probable_owner(self.entries)
-        title = f"{type(self.net).__name__} ({own})" if own else type(self.net).__name__
+        own, owner = _with_parameters({self.layout.learnt}), _probable_owner(self.entries)
+        title = f"{self.layout.network} ({own})" if own else self.layout.network
         lines = [f"{self.label} does not fit {title}: {matching} of its {len(names)} names match"]
         another, origin = owner and owner != own, ""
         if matching < len(names) / 2 or len(self.misshapen) > len(names) / 2 or another:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from mindspore import nn
 
-from mindrestore.models.vgg import VGGFeatures, recognise
+from mindrestore.models.specs.vgg import recognise
+from mindrestore.models.vgg import VGGFeatures
 from mindrestore.weights.convert import load_weights
 from mindrestore.weights.errors import WeightError
 from mindrestore.weights.files import PathLike, read_weights

@@ -6,11 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import mindspore as ms
 import numpy as np
-from mindspore import nn
 
 from mindrestore.files import write_bytes
 from mindrestore.recipes.load import load_recipe
@@ -21,6 +19,10 @@ from mindrestore.weights.files import SUFFIXES, PathLike, each_weight, read_weig
 from mindrestore.weights.guess import Guess, Network, get_network, guess
 from mindrestore.weights.names import match_names, official_names, published_names, weights_of
 from mindrestore.weights.torch_writer import WRITABLE, write_torch_file
+
+if TYPE_CHECKING:
+    import mindspore as ms
+    from mindspore import nn
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,8 @@ def recorded_settings(source: PathLike) -> tuple[str | None, Mapping[str, Any]]:
 
 def _check_forward(source: Path, net: nn.Cell, network: Network) -> str:
     """Run the network once on noise: weights of a damaged or foreign file rarely give finite numbers."""
+    import mindspore as ms
+
     low, high = network.value_range
     image = np.random.default_rng(0).random((1, 3, network.side, network.side), np.float32) * (high - low) + low
     outputs = [output.asnumpy() for output in _flat(net.set_train(False)(ms.Tensor(image)))]

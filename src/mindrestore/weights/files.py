@@ -8,9 +8,8 @@ import threading
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, Union
 
-import mindspore as ms
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -26,6 +25,9 @@ SUFFIXES = (".ckpt", ".safetensors", ".npz")  # read and written
 READABLE = (*SUFFIXES, *TORCH_SUFFIXES)
 
 _BLOCK = 1 << 20  # bytes
+
+if TYPE_CHECKING:
+    import mindspore as ms
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -125,6 +127,8 @@ def sha256_of(path: PathLike) -> str:
 
 
 def _save_ckpt(parameters: Mapping[str, ms.Parameter], path: Path) -> None:
+    import mindspore as ms
+
     entries = [{"name": name, "data": parameter} for name, parameter in parameters.items()]  # value() would copy
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.{threading.get_ident()}.ckpt")
     try:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Callable
-
-from mindspore import nn
+from typing import TYPE_CHECKING, Any, Callable
 
 from mindrestore.errors import did_you_mean
 from mindrestore.models.registry import create_model, hyper_parameters, list_models, model_spec
-from mindrestore.models.vgg import LAYOUTS, VGGFeatures, last_tap
-from mindrestore.models.vgg import recognise as recognise_vgg
+from mindrestore.models.specs.vgg import LAYOUTS, last_tap
+from mindrestore.models.specs.vgg import recognise as recognise_vgg
 from mindrestore.weights.errors import WeightError
 from mindrestore.weights.names import unwrapped
+
+if TYPE_CHECKING:
+    from mindspore import nn
 
 _LARGEST = 4096  # a hyper-parameter beyond it comes from a made-up file, and would fill the memory
 _VGG_LICENCE = "torchvision's ImageNet weights: BSD-3-Clause code, data for research; Simonyan and Zisserman: CC BY 4.0"
@@ -148,7 +149,7 @@ def _vgg(layout: str) -> Network:
     published = {"layout": layout, "taps": (last_tap(layout),), "bias": True, "width": 64}
     return Network(
         name=layout,
-        build=partial(VGGFeatures, **published),
+        build=partial(_build_vgg, **published),
         recognise=partial(_only, layout),
         published=published,
         licence=_VGG_LICENCE,
@@ -156,6 +157,12 @@ def _vgg(layout: str) -> Network:
         words=(layout,),
         optional=("classifier.",),
     )
+
+
+def _build_vgg(**settings: Any) -> nn.Cell:
+    from mindrestore.models.vgg import VGGFeatures
+
+    return VGGFeatures(**settings)
 
 
 def _only(layout: str, shapes: Shapes) -> dict[str, Any]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from mindspore import nn
-
 from mindrestore.models.registry import list_models, model_spec
+from mindrestore.weights.layout import Described, layout_of
 
 # Where published checkpoints keep their weights; averaged ones before those of the last step
 _SECTIONS = ("state_dict", "model_state_dict", "generator", "model", "params_ema", "params", "net")
@@ -21,35 +20,28 @@ _STATE_SCALARS = (
     *("scale_sense", "loss_scale", "current_iterator_step", "last_overflow_iterator_step"),
     *("epoch_num", "step_num", "epoch", "step"),
 )
-_NORM_NAMES = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
-_PRELU_NAMES = {"weight": "w"}
 _PADDLE_WEIGHT = "._weight"  # what PaddlePaddle's PReLU calls its slope
-_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm2d)
 
 
-def published_names(net: nn.Cell) -> dict[str, str]:
+def published_names(net: Described) -> dict[str, str]:
     """List every name under which weight files hold a network, with the parameter it stands for.
 
-    A network whose published files list one tensor under several names has a method `tied_names()` that gives the
-    additional ones.
-
     Args:
-        net: A network.
+        net: A network, or its layout.
 
     Returns:
         Name -> name of the parameter; the parameters' own names come first.
     """
-    own = {name: name for name, _ in net.parameters_and_names()}
-    return {**own, **net.tied_names()} if hasattr(net, "tied_names") else own
+    return layout_of(net).names
 
 
-def to_published_names(entries: Mapping[str, Any], net: nn.Cell) -> dict[str, Any]:
+def to_published_names(entries: Mapping[str, Any], net: Described) -> dict[str, Any]:
     """Rename the entries of a checkpoint as `published_names` lists them, and leave out what only training needs.
 
     Args:
         entries: Name -> value, nested (`state_dict`, `generator`, `params_ema`) or not, with or without a prefix such
             as `module.`, named by PyTorch, PaddlePaddle or MindSpore.
-        net: The network they are meant for.
+        net: The network they are meant for, or its layout.
 
     Returns:
         Name -> value; what the network does not know keeps its name.
@@ -58,12 +50,12 @@ def to_published_names(entries: Mapping[str, Any], net: nn.Cell) -> dict[str, An
     return {target: entries[name] for name, target in match_names(entries, net).items()}
 
 
-def match_names(entries: Mapping[str, Any], net: nn.Cell) -> dict[str, str]:
+def match_names(entries: Mapping[str, Any], net: Described) -> dict[str, str]:
     """Find the published name of every entry, and leave out what only training needs.
 
     Args:
         entries: Name -> value, not nested (`weights_of`).
-        net: The network they are meant for.
+        net: The network they are meant for, or its layout.
 
     Returns:
         Name of the entry -> name as `published_names` lists it; a stranger is given without the prefix of the others.
@@ -84,7 +76,7 @@ def match_names(entries: Mapping[str, Any], net: nn.Cell) -> dict[str, str]:
     return matched
 
 
-def official_names(net: nn.Cell) -> dict[str, str]:
+def official_names(net: Described) -> dict[str, str]:
     """List the names that a PyTorch file of a network has, with the parameter each stands for.
 
     Args:
@@ -93,8 +85,9 @@ def official_names(net: nn.Cell) -> dict[str, str]:
     Returns:
         Official name -> name of the parameter here.
     """
-    official = {ours: theirs for theirs, ours in _official_norm_names(net).items()}
-    return {official.get(name, name): own for name, own in published_names(net).items()}
+    layout = layout_of(net)
+    official = {ours: theirs for theirs, ours in layout.official.items()}
+    return {official.get(name, name): own for name, own in layout.names.items()}
 
 
 def only_for_training(name: str) -> bool:
@@ -140,10 +133,11 @@ def _is_numeric(value: Any) -> bool:
     return hasattr(value, "shape") or isinstance(value, (bool, int, float))
 
 
-def _translator(net: nn.Cell) -> Callable[[str], str | None]:
+def _translator(net: Described) -> Callable[[str], str | None]:
     """Make the function that gives the network's own form of a name, or None for a stranger."""
-    known = published_names(net)
-    translations = {**_aliases(known), **_official_norm_names(net)}
+    layout = layout_of(net)
+    known = layout.names
+    translations = {**_aliases(known), **layout.official}
 
     def own_name(name: str) -> str | None:
         if name in known:
@@ -169,12 +163,3 @@ def _aliases(known: Mapping[str, str]) -> dict[str, str]:
     """Collect the aliases of all model specs whose targets this network has."""
     pairs = (pair for model in list_models() for pair in model_spec(model).aliases.items())
     return {alias: name for alias, name in pairs if name in known}
-
-
-def _official_norm_names(net: nn.Cell) -> dict[str, str]:
-    names = {}
-    for path, cell in net.cells_and_names():
-        table = _NORM_NAMES if isinstance(cell, _NORMS) else _PRELU_NAMES if isinstance(cell, nn.PReLU) else {}
-        prefix = f"{path}." if path else ""
-        names.update({prefix + official: prefix + ours for official, ours in table.items()})
-    return names

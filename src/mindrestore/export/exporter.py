@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import mindspore as ms
 import numpy as np
@@ -14,13 +14,12 @@ from mindspore import nn
 
 from mindrestore.engine import context
 from mindrestore.errors import first_line
+from mindrestore.export.form import ExportError, ExportReport, Form, Size, size_text
+from mindrestore.export.onnx_file import to_onnx
+from mindrestore.export.onnx_graph import require
+from mindrestore.export.photo_model import PhotoModel
+from mindrestore.export.reload import EngineError, MindIREngine, OnnxEngine
 from mindrestore.files import PathLike, write_bytes
-from mindrestore.inference.engines import EngineError, MindIREngine, OnnxEngine
-from mindrestore.inference.export_form import ExportError, ExportReport, Form, Size, size_text
-from mindrestore.inference.onnx_file import to_onnx
-from mindrestore.inference.onnx_graph import require
-from mindrestore.inference.photo_model import PhotoModel
-from mindrestore.inference.pixels import pad_to, to_type
 from mindrestore.models.registry import create_model, model_spec
 from mindrestore.models.spec import ModelSpec
 from mindrestore.models.wrapper import ImageModel, exportable
@@ -28,8 +27,6 @@ from mindrestore.weights.convert import load_weights
 
 _COMPARED_SIDE = 32  # pixels, at least: small, since two sizes through two networks must take seconds on a CPU
 _ONE_LEVEL = 1.01 / 255  # two roundings of nearly the same number
-
-ArrayFunction = Callable[[np.ndarray], np.ndarray]
 
 
 def export_model(
@@ -147,7 +144,7 @@ def _write(cell: nn.Cell, spec: ModelSpec, form: Form, temporary: Path) -> None:
 
 
 def _compare(temporary: Path, reference: nn.Cell, spec: ModelSpec, form: Form, path: Path) -> dict[Size, float]:
-    expected_of = _photo_function(reference, spec) if form.uint8 else _image_function(reference)
+    expected_of = PhotoModel(reference, spec).set_train(False) if form.uint8 else reference
     differences = {}
     try:
         engine = OnnxEngine(temporary) if form.format == "ONNX" else MindIREngine(temporary, form.key)
@@ -156,30 +153,14 @@ def _compare(temporary: Path, reference: nn.Cell, spec: ModelSpec, form: Form, p
             image = (
                 rng.integers(0, 256, (1, *size, 3), np.uint8) if form.uint8 else rng.random((1, 3, *size), np.float32)
             )
-            expected, given = (call(image).astype(np.float32) for call in (expected_of, engine.run))
+            restored = expected_of(ms.Tensor(image)).asnumpy(), engine(image)
+            expected, given = (array.astype(np.float32) for array in restored)
             unit = 255 if form.uint8 else 1
             same_shape = given.shape == expected.shape
             differences[size] = float(np.abs(given - expected).max()) / unit if same_shape else float("inf")
     except EngineError as error:
         raise ExportError(f"{path}: the exported file does not run ({error}); it was deleted") from error
     return differences
-
-
-def _image_function(reference: nn.Cell) -> ArrayFunction:
-    return lambda image: reference(ms.Tensor(image)).asnumpy()
-
-
-def _photo_function(reference: nn.Cell, spec: ModelSpec) -> ArrayFunction:
-    """Return what a `Restorer` does to a photograph, without its graph."""
-
-    def restore(photo: np.ndarray) -> np.ndarray:
-        height, width = photo.shape[1:3]
-        padded = pad_to(photo[0], *(_fitting(side, spec) for side in (height, width)))
-        image = np.ascontiguousarray(padded.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
-        restored = reference(ms.Tensor(image)).asnumpy()[0].transpose(1, 2, 0)
-        return to_type(restored[None, :height, :width], np.dtype(np.uint8))
-
-    return restore
 
 
 def _fitting(side: int, spec: ModelSpec) -> int:

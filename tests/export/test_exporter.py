@@ -10,9 +10,9 @@ import pytest
 from mindspore import nn, ops
 
 from mindrestore.errors import MindRestoreError
+from mindrestore.export.exporter import export_cell, export_model
+from mindrestore.export.form import ExportError, Form
 from mindrestore.inference import exporter
-from mindrestore.inference.export_form import ExportError, Form
-from mindrestore.inference.exporter import export_cell, export_model
 
 
 class Tiny(nn.Cell):

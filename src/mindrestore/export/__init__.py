@@ -1,0 +1,1 @@
+"""Write networks as MINDIR, ONNX or AIR, and run what was written."""

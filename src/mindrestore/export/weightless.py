@@ -1,0 +1,51 @@
+"""Make graphs without weights of the networks; this needs MindSpore and onnx."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mindspore as ms
+
+from mindrestore.errors import MindRestoreError
+from mindrestore.export.graphs import Graph
+from mindrestore.export.onnx_file import to_onnx
+from mindrestore.export.session import EngineError, first_line
+from mindrestore.models.registry import create_model, model_spec
+from mindrestore.models.wrapper import exportable
+from mindrestore.weights.layout import layout_of
+
+
+def build_graph(name: str, hyper: Mapping[str, Any] | None = None) -> Graph:
+    """Export a network without the values of its parameters.
+
+    Args:
+        name: Registered name.
+        hyper: Hyper-parameters that differ from the published ones.
+
+    Returns:
+        The graph, of free height and width.
+
+    Raises:
+        EngineError: MindSpore or the translation to ONNX refuses the network.
+    """
+    net = create_model(name, **dict(hyper or {}))
+    layout = layout_of(net)
+    cell = exportable(net, model_spec(name), clips=False)
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch, "graph.mindir")
+            ms.export(
+                cell, ms.Tensor(shape=(1, 3, None, None), dtype=ms.float32), file_name=str(path), file_format="MINDIR"
+            )
+            model = to_onnx(path.read_bytes(), {"model": name}, weightless=True)
+    except OSError as error:
+        raise EngineError(f"the graph of {name} cannot be written ({error}); check TMPDIR and the disk") from error
+    except (MindRestoreError, RuntimeError, ValueError, TypeError) as error:
+        raise EngineError(
+            f"the graph of {name} cannot be made: {first_line(error)}; engine mindspore runs the network itself"
+        ) from error
+    reads = [tensor.name for tensor in model.graph.initializer if tensor.external_data]
+    return Graph(model.SerializeToString(deterministic=True), layout, tuple(reads))

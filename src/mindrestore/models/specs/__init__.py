@@ -1,0 +1,1 @@
+"""What each network is, apart from the code that builds it: nothing here imports MindSpore."""

@@ -1,0 +1,64 @@
+"""Walk through protobuf messages without their schema: checkpoints of MindSpore and ONNX files are such messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # how protobuf writes a field
+_FIXED = {_FIXED64: 8, _FIXED32: 4}  # bytes
+
+
+def fields(data: memoryview | int | None) -> Iterator[tuple[int, memoryview | int]]:
+    """Return number and value of every field of a message.
+
+    Args:
+        data: The message; views of it are returned, nothing is copied.
+
+    Yields:
+        Number of the field, and a whole number, or the bytes of text, of numbers or of another message.
+
+    Raises:
+        ValueError: It is no message, or was cut.
+    """
+    if not isinstance(data, memoryview):
+        raise ValueError("a number instead of a message")
+    position = 0
+    while position < len(data):
+        key, position = _varint(data, position)
+        kind = key & 7
+        if kind == _VARINT:
+            value, position = _varint(data, position)
+            yield key >> 3, value
+            continue
+        length = _FIXED.get(kind)
+        if kind == _BYTES:
+            length, position = _varint(data, position)
+        if length is None or position + length > len(data):
+            raise ValueError(f"no message at byte {position}, or the file was cut")
+        yield key >> 3, data[position : position + length]
+        position += length
+
+
+def varints(data: memoryview) -> Iterator[int]:
+    """Return the numbers of a packed field.
+
+    Raises:
+        ValueError: It was cut.
+    """
+    position = 0
+    while position < len(data):
+        number, position = _varint(data, position)
+        yield number
+
+
+def _varint(data: memoryview, position: int) -> tuple[int, int]:
+    """Read a number of seven bits per byte, the lowest first; return it and where the next one begins."""
+    number = 0
+    for shift in range(0, 64, 7):
+        if position >= len(data):
+            break
+        byte, position = data[position], position + 1
+        number |= (byte & 127) << shift
+        if byte < 128:
+            return number, position
+    raise ValueError("a number that does not end")
