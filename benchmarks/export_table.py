@@ -44,8 +44,8 @@ def export(model: str, form: str, size: tuple[int, int], folder: Path) -> dict:
 
     from mindrestore.engine import context
     from mindrestore.errors import MindRestoreError
-    from mindrestore.export.exporter import export_model
-    from mindrestore.export.form import FORMATS, Form, size_text
+    from mindrestore.exporting.exporter import export_model
+    from mindrestore.exporting.form import FORMATS, Form, size_text
 
     context.setup("CPU")
     ms.set_seed(0)

@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,15 @@ def bounded_memory():
         sys.modules["mindspore"].ms_memory_recycle()
     if sys.platform == "linux":
         getattr(ctypes.CDLL(None), "malloc_trim", int)(0)  # glibc keeps what is freed
+
+
+@pytest.fixture(scope="session", autouse=True)
+def graph_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep graphs that tests make for the whole run, and apart from those of the user."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MINDRESTORE_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

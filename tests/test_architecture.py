@@ -25,6 +25,7 @@ ROWS = (
     "losses",
     "evaluation",
     "engine",
+    "exporting",
     "inference",
     "pages",
     "serve",

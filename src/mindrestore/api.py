@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, Union
 
-from mindrestore.engine import context
-from mindrestore.engine.lock import RunLock
-from mindrestore.engine.trainer import TrainResult
 from mindrestore.errors import MindRestoreError
 from mindrestore.evaluation.evaluator import evaluate_pairs, evaluate_sets
 from mindrestore.evaluation.folder import PICTURES, replacing_report
@@ -19,8 +16,7 @@ from mindrestore.evaluation.published import write_published
 from mindrestore.evaluation.report import format_sets, format_table, write_csv, write_json, write_sets
 from mindrestore.evaluation.results import Evaluation, SetsEvaluation
 from mindrestore.evaluation.sets import NamedSet, TestSet
-from mindrestore.export.exporter import export_model
-from mindrestore.export.form import FORMATS, ExportReport, Form, format_of
+from mindrestore.exporting.form import FORMATS, ExportReport, Form, format_of
 from mindrestore.inference.benchmarks import is_benchmark, restore_benchmark
 from mindrestore.inference.files import RestoreSummary, restore_files
 from mindrestore.inference.restorer import InTurn
@@ -29,7 +25,9 @@ from mindrestore.pages.evaluation import write_evaluation_page
 from mindrestore.pages.restored import write_restored_page
 from mindrestore.recipes.load import load_recipe, next_stage, run_folder
 from mindrestore.recipes.schema import Recipe
-from mindrestore.training import check_start, make_trainer
+
+if TYPE_CHECKING:
+    from mindrestore.engine.trainer import TrainResult
 
 PathLike = Union[str, Path]
 
@@ -63,6 +61,10 @@ def train(recipe: Recipe | PathLike, *, resume: bool | str = "auto", run_dir: Pa
         >>> train("quickstart").run_dir
         PosixPath('runs/quickstart')
     """
+    from mindrestore.engine import context
+    from mindrestore.engine.lock import RunLock
+    from mindrestore.training import check_start, make_trainer
+
     if not isinstance(recipe, Recipe):
         run_dir = run_dir or run_folder(recipe)
         recipe = load_recipe(recipe)
@@ -171,6 +173,9 @@ def export(
         >>> export("runs/quickstart", form="ONNX").path
         PosixPath('runs/quickstart/model.onnx')
     """
+    from mindrestore.engine import context
+    from mindrestore.exporting.exporter import export_model
+
     trained = source if isinstance(source, Trained) else Trained.of_run(source)
     if not isinstance(form, Form):
         form = Form(form.upper() if form else format_of(out), size=size)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from mindspore import nn, ops
 
-from mindrestore.export.exporter import export_cell
-from mindrestore.export.form import Form
+from mindrestore.exporting.exporter import export_cell
+from mindrestore.exporting.form import Form
 from mindrestore.images.read import read_image
 from mindrestore.images.write import write_image
 from mindrestore.inference.engines import MindIREngine

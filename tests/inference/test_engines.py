@@ -11,10 +11,10 @@ import pytest
 from mindspore import nn, ops
 
 from mindrestore.errors import MindRestoreError
-from mindrestore.export.exporter import export_cell
-from mindrestore.export.form import KEY_VARIABLE, ExportError, Form, read_key
-from mindrestore.export.onnx_graph import OnnxError
-from mindrestore.export.photo_model import PhotoModel
+from mindrestore.exporting.exporter import export_cell
+from mindrestore.exporting.form import KEY_VARIABLE, ExportError, Form, read_key
+from mindrestore.exporting.onnx_graph import OnnxError
+from mindrestore.exporting.photo_model import PhotoModel
 from mindrestore.inference.engines import EngineError, MindIREngine, OnnxEngine, engine_of
 from mindrestore.inference.pixels import pad_to
 from mindrestore.inference.restorer import Restorer

@@ -6,8 +6,8 @@ import mindspore as ms
 import numpy as np
 import pytest
 
-from mindrestore.export.exporter import export_model
-from mindrestore.export.form import FORMATS, ExportError, Form
+from mindrestore.exporting.exporter import export_model
+from mindrestore.exporting.form import FORMATS, ExportError, Form
 from mindrestore.inference.engines import MindIREngine, OnnxEngine
 from mindrestore.inference.restorer import Restorer
 from mindrestore.weights.convert import save_weights

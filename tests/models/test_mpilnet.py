@@ -11,7 +11,7 @@ from mpilnet_table import mpilnet_shapes
 
 from golden import error
 from mindrestore.errors import MindRestoreError
-from mindrestore.export.exporter import export_model
+from mindrestore.exporting.exporter import export_model
 from mindrestore.inference.restorer import Restorer
 from mindrestore.losses.ms_ssim import MSSSIMLoss
 from mindrestore.losses.objective import Objective

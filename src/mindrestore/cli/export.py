@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     """Export and print the comparison."""
     source = read_source(args)
     from mindrestore import api
-    from mindrestore.export.form import KEY_VARIABLE, ExportError, Form, format_of, read_key
+    from mindrestore.exporting.form import KEY_VARIABLE, ExportError, Form, format_of, read_key
 
     key = read_key(args.key_file) if args.key_file or args.encrypt else None
     if args.encrypt and key is None:

@@ -95,6 +95,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = getattr(error, "exit_code", USAGE_ERROR)
         print(error if code == INTERRUPTED else f"error: {error}", file=sys.stderr)
         return code
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "mindspore":
+            raise
+        print(
+            f"error: this needs MindSpore, which cannot be imported ({error}); pip install mindspore", file=sys.stderr
+        )
+        return USAGE_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # `mindrestore recipes | head`: the reader has seen enough

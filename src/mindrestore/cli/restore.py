@@ -98,9 +98,9 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say what runs the network."""
     parser.add_argument(
         "--engine",
-        choices=("mindspore", "mindir", "onnx"),
-        help="what runs the network; mindir and onnx take a file of `mindrestore export` as --weights (default: by its "
-        "suffix)",
+        choices=("onnx", "mindspore", "mindir"),
+        help="what runs the network: onnx (onnxruntime), mindspore, or mindir, which takes a file of `mindrestore "
+        "export` as --weights (default: mindspore on Ascend and GPU, onnx on CPU)",
     )
     parser.add_argument(
         "--key-file", type=Path, metavar="FILE", help="key of an encrypted MINDIR (default: MINDRESTORE_KEY)"
@@ -122,7 +122,7 @@ def tile_side(text: str) -> int | str | None:
 
 def passing(args: argparse.Namespace) -> dict[str, Any]:
     """Return these arguments as keywords of `Restorer`; not every command has an engine to choose."""
-    from mindrestore.export.form import read_key
+    from mindrestore.exporting.form import read_key
 
     names = ("device", "tile", "memory", "batch", "ensemble", "engine")
     given = {name: value for name, value in vars(args).items() if name in names}
@@ -186,7 +186,8 @@ def _restore(args: argparse.Namespace) -> RestoreSummary:
 
         if len(source) > 1 or args.report:
             raise MindRestoreError("--stages shows one network, without a report; give one task, and no --report")
-        return restore_stage_files(source[0].restorer(args.device), args.input, args.out, overwrite=args.overwrite)
+        restorer = source[0].restorer(args.device, engine="mindspore")
+        return restore_stage_files(restorer, args.input, args.out, overwrite=args.overwrite)
     if args.report is None:
         args.report = _may_report(args.input, args.out / "report")
     options = {"overwrite": args.overwrite, "png": args.save_images, "report": args.report}

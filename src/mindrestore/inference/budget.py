@@ -1,4 +1,4 @@
-"""How much of an image a network may take at once, and whether as a compiled graph or operator by operator."""
+"""How much of an image a network may take at once."""
 
 from __future__ import annotations
 
@@ -7,39 +7,28 @@ from dataclasses import dataclass
 import psutil
 
 from mindrestore.inference.pixels import RestoreError
-from mindrestore.models.spec import ModelSpec
-
-_LEAST_TILE = 128**2  # pixels
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What fits into memory. A compiled graph is faster, and holds more of its intermediate results at once.
+    """What fits into memory.
 
     Attributes:
-        compiled: pixels of whole images that the compiled graph may take at once.
-        eager: pixels of whole images that fit operator by operator; 0: the network always runs as a graph.
-        tile: pixels of all tiles of a batch.
-        tiles_compiled: whether tiles run as a compiled graph.
+        pixels: of all images or tiles that run together.
     """
 
-    compiled: float
-    eager: float
-    tile: float
-    tiles_compiled: bool
+    pixels: float
 
     @classmethod
-    def of(cls, spec: ModelSpec, memory: float | None, *, compiled: bool | None, graph_only: bool = False) -> Budget:
-        """Work it out from what the network was measured to take.
+    def of(cls, pixel_bytes: int, memory: float | None) -> Budget:
+        """Work it out from what the engine was measured to take.
 
         Args:
-            spec: The network.
-            memory: Gigabytes that it may take; None: half of what is free now.
-            compiled: Always compile (True), never (False), or as memory allows (None).
-            graph_only: The network is a file that cannot run operator by operator.
+            pixel_bytes: memory of one pixel (bytes).
+            memory: gigabytes that the network may take; None: half of what is free now.
 
         Returns:
-            The budget; tiles that would leave the graph less than 128x128 pixels run operator by operator.
+            The budget.
 
         Raises:
             RestoreError: The memory is not a positive number.
@@ -47,20 +36,8 @@ class Budget:
         if memory is not None and memory <= 0:
             raise RestoreError(f"memory {memory}: give gigabytes, such as 2")
         total = psutil.virtual_memory().available / 2 if memory is None else memory * 1e9
-        left = max(total - spec.graph_bytes, 0)
-        eager = 0.0 if compiled or graph_only else total / (spec.eager_bytes or spec.pixel_bytes)
-        if compiled is False:
-            return cls(0.0, eager, eager, tiles_compiled=False)
-        tile = left / (spec.tile_bytes or spec.pixel_bytes)
-        tiles_compiled = eager == 0 or tile >= _LEAST_TILE or spec.graph_bytes == 0
-        return cls(left / spec.pixel_bytes, eager, tile if tiles_compiled else eager, tiles_compiled)
+        return cls(total / pixel_bytes)
 
     def fits(self, pixels: int) -> bool:
-        """Return whether so many pixels of whole images go through at once, one way or the other."""
-        return pixels <= max(self.compiled, self.eager)
-
-    def compiles(self, pixels: int, *, tile: bool = False) -> bool:
-        """Return whether so many pixels, of whole images or of tiles, run as a compiled graph; they need not fit."""
-        if self.eager == 0:
-            return True
-        return pixels <= (self.tile if tile else self.compiled) and (self.tiles_compiled or not tile)
+        """Return whether so many pixels go through at once."""
+        return pixels <= self.pixels

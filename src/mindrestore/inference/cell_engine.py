@@ -10,7 +10,7 @@ import numpy as np
 from mindspore import nn
 
 from mindrestore.engine import context
-from mindrestore.export.session import EngineError
+from mindrestore.exporting.session import EngineError
 from mindrestore.files import PathLike
 from mindrestore.models.layers import on_cpu
 from mindrestore.models.registry import create_model
@@ -78,7 +78,15 @@ def network_engine(
         DeviceError: The device is not there.
     """
     context.setup(device, mode="pynative")
-    net = create_model(spec.name, **dict(hyper or {}))
+    return CellEngine(filled(create_model(spec.name, **dict(hyper or {})), weights), spec)
+
+
+def filled(net: nn.Cell, weights: PathLike | Mapping[str, Any] | None) -> nn.Cell:
+    """Load weights into a network, unless there are none, and return it.
+
+    Raises:
+        WeightError: They do not fit.
+    """
     if weights is not None:
         load_weights(net, weights)
-    return CellEngine(net, spec)
+    return net

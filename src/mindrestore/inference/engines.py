@@ -13,14 +13,15 @@ from typing import Any, Callable, Protocol, Union
 import numpy as np
 
 from mindrestore.errors import first_line
-from mindrestore.export.graphs import Graph, graph_for
-from mindrestore.export.reload import MindIREngine, OnnxEngine
-from mindrestore.export.session import EngineError, open_session
+from mindrestore.exporting.graphs import Graph, graph_for
+from mindrestore.exporting.reload import MindIREngine, OnnxEngine
+from mindrestore.exporting.session import EngineError, open_session
 from mindrestore.files import PathLike
 from mindrestore.inference.devices import wants_card
 from mindrestore.models.spec import ModelSpec
 from mindrestore.weights.convert import fitting_arrays
 from mindrestore.weights.errors import WeightError
+from mindrestore.weights.files import read_weights
 
 ENGINES = ("onnx", "mindspore", "mindir")
 SUFFIXES = {"mindir": ".mindir", "onnx": ".onnx"}  # of exported files
@@ -141,8 +142,11 @@ class GraphEngine:
         tell: Callable[[str], None] | None = None,
     ) -> None:
         self.name, self.pixel_bytes = spec.name, spec.pixel_bytes
+        given = isinstance(weights, Mapping)
+        entries = weights if given else read_weights(weights)  # first: making a graph may take a minute
         graph = graph_for(spec.name, hyper, tell)
-        self.session = open_session(graph.model, _values(graph, weights))
+        label = "this set of weights" if given else str(weights)
+        self.session = open_session(graph.model, _values(graph, entries, label))
         (self.input,) = (entry.name for entry in self.session.get_inputs())
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -199,10 +203,9 @@ class ExportedEngine:
         return np.clip(_finite(np.concatenate(restored), str(self.path)), 0, 1)
 
 
-def _values(graph: Graph, weights: PathLike | Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Read the values that a graph needs, in its own type."""
-    arrays, _ = fitting_arrays(graph.layout, weights)
-    label = "this set of weights" if isinstance(weights, Mapping) else str(weights)
+def _values(graph: Graph, entries: Mapping[str, Any], label: str) -> dict[str, np.ndarray]:
+    """Take the values that a graph needs, in its own type."""
+    arrays, _ = fitting_arrays(graph.layout, entries, label=label)
     bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
     if bad:
         raise WeightError(

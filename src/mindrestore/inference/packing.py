@@ -162,7 +162,7 @@ def scores_of(quality: Path, tasks: Sequence[str]) -> list[dict[str, Any]]:
 
 def _write_file(trained: Trained, path: Path) -> None:
     """Write the network's own values, in float32, and prove that the file restores a picture as the run does."""
-    restorer = trained.restorer(compiled=False)
+    restorer = trained.restorer(engine="mindspore")
     wrong = [name for name, value in restorer.net.parameters_and_names() if value.dtype not in (ms.float32, ms.int32)]
     if wrong:
         raise WeightError(f"{trained.weights}: {wrong[0]} is not float32; train without mixed-precision parameters")
@@ -175,7 +175,7 @@ def _write_file(trained: Trained, path: Path) -> None:
     save_weights(restorer.net, path)
     picture = np.random.default_rng(0).random((restorer.fitting(32), restorer.fitting(32), 3), np.float32)
     expected = restorer.restore_float(picture)
-    again = Restorer(trained.model, hyper=trained.hyper, compiled=False)
+    again = Restorer(trained.model, hyper=trained.hyper, engine="mindspore")
     load_weights(again.net, path)
     if not np.array_equal(again.restore_float(picture), expected, equal_nan=True):
         raise WeightError(f"{path}: restores another picture than {trained.weights}; try another disk")

@@ -9,18 +9,15 @@ from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 
-from mindrestore.engine import context
 from mindrestore.files import PathLike
 from mindrestore.images.pixels import to_float
 from mindrestore.inference.budget import Budget
-from mindrestore.inference.engines import CellEngine, Engine, EngineError, Size, engine_of, open_engine
+from mindrestore.inference.engines import Engine, EngineError, ExportedEngine, Size, open_engine
 from mindrestore.inference.pixels import RestoreError, check_photo, pad_to, restore_as_given, to_type
 from mindrestore.inference.tasks import source_for
 from mindrestore.inference.tiles import Place, Tiling, run_tiled
-from mindrestore.models.layers import on_cpu
-from mindrestore.models.registry import create_model, list_models, model_spec
+from mindrestore.models.registry import list_models, model_spec
 from mindrestore.models.spec import ModelSpec
-from mindrestore.weights.convert import load_weights
 from mindrestore.weights.create import weights_for
 
 if TYPE_CHECKING:
@@ -43,14 +40,14 @@ class Restorer:
             `memory` and cuts others into tiles of one size that does.
         hyper: Hyper-parameters that differ from the defaults.
         net: A network to use as it is; it is put into inference mode while it restores.
-        compiled: Compile the network once for all sizes (seconds at the first image, faster after it) or run operator
-            by operator; None, on CPU: compile, unless only without a graph an image fits into `memory`.
+        compiled: Compile `net` once for all sizes (seconds at the first image, faster after it) or run it operator by
+            operator; None: compile on CPU.
         memory: Gigabytes that the network may take for an image or a batch of tiles; None: half of what is free now. A
             given number makes the same tiles on every machine.
         batch: Images of one size, or tiles, that go through the network together.
         ensemble: Restore the eight flips and turns of an image and average them: eight times as long.
-        engine: "mindspore" runs the network; "mindir" and "onnx" run a file of `export`, the latter with onnxruntime.
-            None: by the suffix of `weights`. A file of one size is filled up to it, or run in tiles of it.
+        engine: "onnx" runs on onnxruntime, "mindspore" and "mindir" (a file of `export`) with MindSpore. None:
+            MindSpore where there is a card, else onnxruntime. A file of one size is filled up to it, or run in tiles.
         key: Of an encrypted MINDIR.
 
     Attributes:
@@ -92,17 +89,17 @@ class Restorer:
         if weights is not None and self.spec.name in list_models():
             weights, hyper = weights_for(self.spec.name, weights, hyper)
         self.batch, self.ensemble = _checked_batch(batch), ensemble
-        kind = engine_of(engine, weights)
-        self.net: nn.Cell | None = None
         self.fixed: Size | None = None
-        if kind != "mindspore":
-            self.engine: Engine = open_engine(kind, weights, self.spec.name, device, key)
-            tile = self._fitting_file(tile, net is not None)
+        if net is not None:
+            from mindrestore.inference.cell_engine import CellEngine, filled
+
+            self.engine: Engine = CellEngine(filled(net, weights), self.spec, compiled)
         else:
-            self.net = self._network(net, device, weights, hyper)
-            self.engine = CellEngine(self.net, self.spec)
-            compiled = False if compiled is None and not on_cpu() else compiled
-        self.budget = Budget.of(self.spec, memory, compiled=compiled, graph_only=kind != "mindspore")
+            self.engine = open_engine(self.spec, weights, hyper=hyper, engine=engine, device=device, key=key)
+        self.net: nn.Cell | None = getattr(self.engine, "net", None)
+        if isinstance(self.engine, ExportedEngine):
+            tile = self._fitting_file(tile)
+        self.budget = Budget.of(self.engine.pixel_bytes, memory)
         self.by_memory = tile == "auto"
         self.tiling = None if tile is None else self._tiling(tile)
         self.progress: Callable[[float], None] | None = None
@@ -181,18 +178,8 @@ class Restorer:
         multiple = self.spec.size_multiple
         return -(-max(side, self.spec.min_size) // multiple) * multiple
 
-    def _network(self, net: nn.Cell | None, device: str, weights: Any, hyper: Mapping[str, Any] | None) -> nn.Cell:
-        if net is None:
-            context.setup(device, mode="pynative")
-            net = create_model(self.spec.name, **dict(hyper or {}))
-        if weights is not None:
-            load_weights(net, weights)
-        return net
-
-    def _fitting_file(self, tile: Tile, needs_network: bool) -> Tile:
-        """Refuse what an exported file cannot do, and return the tiles that one of fixed size is run in."""
-        if needs_network or self.batch > 1:
-            raise EngineError("an exported file takes one image at a time, and no net beside it; use its weights")
+    def _fitting_file(self, tile: Tile) -> Tile:
+        """Return the tiles that an exported file of fixed size is run in."""
         self.fixed = self.engine.size
         if self.fixed is None:
             return tile
@@ -220,7 +207,7 @@ class Restorer:
         height, width = image.shape[:2]
         padded = pad_to(image, *self._padded(image.shape))
         tiling = self._tiling_for(*padded.shape[:2])
-        return self._in_inference(lambda: self._whole_or_tiled(padded, tiling, dtype, part))[:height, :width]
+        return self._whole_or_tiled(padded, tiling, dtype, part)[:height, :width]
 
     def _whole_or_tiled(
         self, padded: np.ndarray, tiling: Tiling | None, dtype: np.dtype, part: tuple[float, float]
@@ -244,28 +231,11 @@ class Restorer:
         if self.progress:
             self.progress(share)
 
-    def _in_inference(self, work: Callable[[], Any]) -> Any:
-        if self.net is None:
-            return work()
-        training = self.net.training
-        self.net.set_train(False)
-        try:
-            return work()
-        finally:
-            self.net.set_train(training)
-
     def _run(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Run the network on images (h, w, 3) of one size: all together when they fill a batch, else one by one."""
         if len(images) not in (1, self.batch):
             return [self._run([image])[0] for image in images]
-        batch = _batched(images)
-        tile = self.tiling.size if self.tiling else None
-        repeats = batch.shape[2:] == (tile, tile)
-        compiled = self.budget.compiles(batch.size // 3, tile=repeats)
-        output = self.engine.run(batch, repeats=repeats, compiled=compiled)
-        if output.shape != batch.shape:
-            raise RestoreError(f"{self.spec.name} made {output.shape} of {batch.shape}; its spec gives a wrong output")
-        return list(output.transpose(0, 2, 3, 1).copy())  # MindSpore's memory is reused
+        return list(self.engine(_batched(images)).transpose(0, 2, 3, 1))
 
     def _padded(self, shape: tuple[int, ...]) -> tuple[int, int]:
         if self.fixed is None or self.fixed[0] == self.fixed[1]:
@@ -280,7 +250,7 @@ class Restorer:
     def _tiling(self, tile: int | str) -> Tiling:
         grid = self.spec.size_multiple, self.spec.min_size
         if tile == "auto":
-            return Tiling.within(self.budget.tile / self.batch, *grid)
+            return Tiling.within(self.budget.pixels / self.batch, *grid)
         if not isinstance(tile, int):
             raise RestoreError(f"tile {tile!r}: give a side in pixels, such as 512, or auto")
         return Tiling.of(tile, *grid)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
-import mindspore as ms
 import numpy as np
 
 from mindrestore.files import PathLike
@@ -37,17 +36,20 @@ def restore_stages(restorer: Restorer, image: np.ndarray) -> StageImages:
     """Run a network and keep the output of every stage.
 
     Args:
-        restorer: Holds a network of several stages, such as `dsrir` or `mprnet_deraining`. Tiles are not used.
+        restorer: Holds a network of several stages, such as `dsrir` or `mprnet_deraining`, that MindSpore runs
+            (`engine="mindspore"`). Tiles are not used.
         image: (H, W, 3), float32 RGB in [0, 1].
 
     Returns:
         Images and uncertainty maps in the size of the input.
 
     Raises:
-        RestoreError: The network has one stage only.
+        RestoreError: The network has one stage only, or another engine runs it.
     """
     if restorer.net is None:
-        raise RestoreError("an exported file gives its result only; take the network's weights to see its stages")
+        raise RestoreError("only engine mindspore shows stages, and only of weights; other engines return the result")
+    import mindspore as ms
+
     if restorer.spec.stages < 2:
         raise RestoreError(f"{restorer.spec.name} has one stage; its only image is what `restore` gives anyway")
     height, width = image.shape[:2]

@@ -26,10 +26,8 @@ class ModelSpec:
         training_only: those of them that only initial weights or training depend on.
         tiling: `exact` when a tile gives the same pixels as the whole image (beyond the network's reach), `statistics`
             when the network pools over the whole image, so that tiles differ a little.
-        pixel_bytes: memory that the compiled network takes per pixel on CPU (bytes); says which images fit a budget.
-        tile_bytes: the same for tiles, whose graph is compiled for one size; None: as `pixel_bytes`.
-        eager_bytes: the same for images that run operator by operator, without a graph; None: as `pixel_bytes`.
-        graph_bytes: memory of the compiled graph itself (bytes); 0: not measured.
+        pixel_bytes: memory that the network takes per pixel on onnxruntime (bytes); says which images fit a budget.
+        cell_bytes: the same of the network compiled by MindSpore on CPU.
         aliases: parameter names found in published files -> the name used here.
         recognise: function that reads the hyper-parameters off a file: parameter name -> shape in, hyper-parameter ->
             value out. It may index names freely: a KeyError or IndexError says that the file holds another network.
@@ -50,8 +48,6 @@ class ModelSpec:
     training_only: tuple[str, ...] = ()
     tiling: str = "statistics"
     pixel_bytes: int = 8000
-    tile_bytes: int | None = None
-    eager_bytes: int | None = None
-    graph_bytes: int = 0
+    cell_bytes: int = 8000
     aliases: Mapping[str, str] = field(default_factory=dict)
     recognise: Callable[[Mapping[str, tuple[int, ...]]], dict[str, Any]] | None = None

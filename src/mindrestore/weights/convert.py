@@ -73,13 +73,16 @@ def load_weights(net: nn.Cell, source: Source, strict: bool = True) -> LoadRepor
     return report
 
 
-def fitting_arrays(net: Described, source: Source, strict: bool = True) -> tuple[dict[str, np.ndarray], LoadReport]:
+def fitting_arrays(
+    net: Described, source: Source, strict: bool = True, *, label: str | None = None
+) -> tuple[dict[str, np.ndarray], LoadReport]:
     """Read the values of a network's parameters; MindSpore is not needed when a layout stands for the network.
 
     Args:
         net: A network, or its layout.
         source: As for `load_weights`.
         strict: As for `load_weights`.
+        label: What messages call the source; by default its path.
 
     Returns:
         Parameter -> array of its shape, and what was found, missing and extra.
@@ -87,7 +90,7 @@ def fitting_arrays(net: Described, source: Source, strict: bool = True) -> tuple
     Raises:
         WeightError: As `load_weights`.
     """
-    layout, label = layout_of(net), "this set of weights" if isinstance(source, Mapping) else str(source)
+    layout, label = layout_of(net), label or ("this set of weights" if isinstance(source, Mapping) else str(source))
     entries = to_published_names(source if isinstance(source, Mapping) else read_weights(source), layout)
     shapes, names = layout.shapes, layout.names
     arrays = {name: _as_array(entries[name], name, label) for name in names if name in entries}

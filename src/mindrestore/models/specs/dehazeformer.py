@@ -33,9 +33,8 @@ def _spec(name: str, parameters: int, hyper: dict[str, object]) -> ModelSpec:
         paper="Vision Transformers for Single Image Dehazing, IEEE TIP 2023",
         licence="published weights: MIT",
         value_range=(-1.0, 1.0),
-        pixel_bytes=round(350 * blocks * width),  # 5,132, 10,844 and 18,905 were measured for T, S and B
-        eager_bytes=round(3_200 * width),
-        graph_bytes=400_000_000 + 34_000_000 * blocks,
+        pixel_bytes=round(2_500 * width),
+        cell_bytes=round(350 * blocks * width),  # 5,132, 10,844 and 18,905 were measured for T, S and B
         hyper=hyper,
         recognise=_recognise,
     )

@@ -25,8 +25,7 @@ DSRIR = ModelSpec(
     output_index=(0, 0),
     stages=3,
     hyper={"width": 16, "blocks": 2, "groups": 4},
-    pixel_bytes=4_500,
-    eager_bytes=3_300,
-    graph_bytes=520_000_000,
+    pixel_bytes=4_100,
+    cell_bytes=4_500,
     recognise=_recognise,
 )

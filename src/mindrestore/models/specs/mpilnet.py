@@ -31,6 +31,5 @@ MPILNET = ModelSpec(
     licence="no weights were published",
     hyper={"vgg_depth": 16, "share_encoder": True, "freeze_encoder": False, "width": 64},
     training_only=("freeze_encoder",),
-    eager_bytes=2_800,
     recognise=_recognise,
 )

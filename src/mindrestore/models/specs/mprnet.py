@@ -32,9 +32,8 @@ def _spec(name: str, task: str, parameters: int, *, n_feat: int, unet: int, orsn
         licence="published weights: academic, non-commercial use",
         output_index=0,
         stages=3,
-        pixel_bytes=60 * n_feat,  # 2142 were measured for 40 features
-        eager_bytes=75 * n_feat,  # 2,880 were
-        graph_bytes=420_000_000,
+        pixel_bytes=165 * n_feat,  # 6,600 were measured for 40 features
+        cell_bytes=60 * n_feat,  # 2,142 were
         hyper={**sizes, "num_cab": 8, "reduction": 4, "init_std": None},
         training_only=("init_std",),
         recognise=_recognise,

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from mindrestore.export.mindir import Kind, MindIRError, input_kind
-from mindrestore.export.session import EngineError, first_line, open_session
+from mindrestore.errors import first_line
+from mindrestore.exporting.mindir import Kind, MindIRError, input_kind
+from mindrestore.exporting.session import EngineError, open_session
 from mindrestore.files import PathLike
 from mindrestore.weights.wire import fields
 

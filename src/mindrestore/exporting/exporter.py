@@ -14,11 +14,11 @@ from mindspore import nn
 
 from mindrestore.engine import context
 from mindrestore.errors import first_line
-from mindrestore.export.form import ExportError, ExportReport, Form, Size, size_text
-from mindrestore.export.onnx_file import to_onnx
-from mindrestore.export.onnx_graph import require
-from mindrestore.export.photo_model import PhotoModel
-from mindrestore.export.reload import EngineError, MindIREngine, OnnxEngine
+from mindrestore.exporting.form import ExportError, ExportReport, Form, Size, size_text
+from mindrestore.exporting.onnx_file import to_onnx
+from mindrestore.exporting.onnx_graph import require
+from mindrestore.exporting.photo_model import PhotoModel
+from mindrestore.exporting.reload import EngineError, MindIREngine, OnnxEngine
 from mindrestore.files import PathLike, write_bytes
 from mindrestore.models.registry import create_model, model_spec
 from mindrestore.models.spec import ModelSpec

@@ -21,7 +21,7 @@ from typing import Any
 
 from mindrestore import models
 from mindrestore.errors import MindRestoreError
-from mindrestore.export.session import EngineError
+from mindrestore.exporting.session import EngineError
 from mindrestore.files import write_bytes
 from mindrestore.models.registry import builder_name, full_hyper, list_models, model_spec
 from mindrestore.weights.download import cache_folder
@@ -137,7 +137,7 @@ def _made(name: str, hyper: Mapping[str, Any] | None, path: Path, tell: Tell) ->
     start = time.perf_counter()
     tell(f"making the graph of {name} with these hyper-parameters, once; this takes some 10 to 60 seconds")
     try:
-        from mindrestore.export.weightless import build_graph
+        from mindrestore.exporting.weightless import build_graph
     except ImportError as error:
         raise EngineError(
             f"the graph of {name} with these hyper-parameters has to be made first, which needs MindSpore ({error}); "

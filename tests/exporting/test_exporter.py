@@ -10,8 +10,8 @@ import pytest
 from mindspore import nn, ops
 
 from mindrestore.errors import MindRestoreError
-from mindrestore.export.exporter import export_cell, export_model
-from mindrestore.export.form import ExportError, Form
+from mindrestore.exporting.exporter import export_cell, export_model
+from mindrestore.exporting.form import ExportError, Form
 from mindrestore.inference import exporter
 
 

@@ -11,8 +11,8 @@ from typing import Any, Callable
 
 import numpy as np
 
-from mindrestore.export.mindir import Kind, Node
-from mindrestore.export.onnx_graph import OnnxError, OnnxGraph, Value, Var
+from mindrestore.exporting.mindir import Kind, Node
+from mindrestore.exporting.onnx_graph import OnnxError, OnnxGraph, Value, Var
 
 Form = Callable[..., Value]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import mindspore as ms
 
-from mindrestore.errors import MindRestoreError
-from mindrestore.export.graphs import Graph
-from mindrestore.export.onnx_file import to_onnx
-from mindrestore.export.session import EngineError, first_line
+from mindrestore.errors import MindRestoreError, first_line
+from mindrestore.exporting.graphs import Graph
+from mindrestore.exporting.onnx_file import to_onnx
+from mindrestore.exporting.session import EngineError
 from mindrestore.models.registry import create_model, model_spec
 from mindrestore.models.wrapper import exportable
 from mindrestore.weights.layout import layout_of

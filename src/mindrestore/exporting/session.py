@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 
-from mindrestore.errors import MindRestoreError
+from mindrestore.errors import MindRestoreError, first_line
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -66,11 +66,6 @@ def threads() -> int:
     asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     wanted = int(asked) if asked.isdigit() and int(asked) else psutil.cpu_count(logical=False) or allowed
     return min(wanted, allowed)
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of a message, or the name of a wordless error."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 @cache

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mindrestore.errors import MindRestoreError
-from mindrestore.export.mindir import Kind, MindIRError, Node, read_mindir
-from mindrestore.export.onnx_graph import OnnxError, OnnxGraph, Value, Var, require
-from mindrestore.export.onnx_operators import OPERATORS
+from mindrestore.exporting.mindir import Kind, MindIRError, Node, read_mindir
+from mindrestore.exporting.onnx_graph import OnnxError, OnnxGraph, Value, Var, require
+from mindrestore.exporting.onnx_operators import OPERATORS
 
 if TYPE_CHECKING:
     import onnx
