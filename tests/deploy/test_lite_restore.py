@@ -14,9 +14,9 @@ from mindspore import nn, ops
 
 from mindrestore.exporting.exporter import export_cell
 from mindrestore.exporting.form import Form
+from mindrestore.exporting.reload import MindIREngine
 from mindrestore.images.read import read_image
 from mindrestore.images.write import write_image
-from mindrestore.inference.engines import MindIREngine
 from mindrestore.models.spec import ModelSpec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,7 +63,7 @@ def stand_in() -> types.ModuleType:
             return [self.input]
 
         def predict(self, inputs):
-            return [Tensor(data=self.engine.run(inputs[0].data))]
+            return [Tensor(data=self.engine(inputs[0].data))]
 
     module = types.ModuleType("mindspore_lite")
     module.Context = lambda: types.SimpleNamespace(ascend=types.SimpleNamespace())

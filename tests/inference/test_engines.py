@@ -15,10 +15,13 @@ from mindrestore.exporting.exporter import export_cell
 from mindrestore.exporting.form import KEY_VARIABLE, ExportError, Form, read_key
 from mindrestore.exporting.onnx_graph import OnnxError
 from mindrestore.exporting.photo_model import PhotoModel
-from mindrestore.inference.engines import EngineError, MindIREngine, OnnxEngine, engine_of
+from mindrestore.exporting.reload import EngineError, MindIREngine, OnnxEngine
+from mindrestore.inference import devices
+from mindrestore.inference.engines import engine_of
 from mindrestore.inference.pixels import pad_to
 from mindrestore.inference.restorer import Restorer
 from mindrestore.inference.stages import restore_stages
+from mindrestore.weights.errors import WeightError
 
 KEY = bytes(range(16))
 
@@ -92,9 +95,9 @@ def test_photographs_go_in_as_they_are(export, net, spec_of, photo):
     restore = Restorer(spec_of(min_size=40), net=net)
     for height, width in ((53, 75), (1, 1), (3, 70)):
         part = photo[:height, :width]
-        given = engine.run(part[None])[0]
+        given = engine(part[None])[0]
         assert (given.shape, given.dtype) == (part.shape, np.uint8)
-    assert np.abs(engine.run(photo[None])[0].astype(int) - restore(photo)).max() <= 1
+    assert np.abs(engine(photo[None])[0].astype(int) - restore(photo)).max() <= 1
     with pytest.raises(EngineError, match="takes whole photographs by itself"):
         Restorer(spec_of(), weights=path, device="CPU")
 
@@ -102,7 +105,7 @@ def test_photographs_go_in_as_they_are(export, net, spec_of, photo):
 def test_photographs_of_one_odd_size(net, spec_of, tmp_path, photo):
     path = tmp_path / "x.mindir"
     assert export_cell(net, spec_of(), path, form=Form(size=(53, 75), uint8=True)).difference < 1.01 / 255
-    assert np.abs(MindIREngine(path).run(photo[None])[0].astype(int) - Restorer(spec_of(), net=net)(photo)).max() <= 1
+    assert np.abs(MindIREngine(path)(photo[None])[0].astype(int) - Restorer(spec_of(), net=net)(photo)).max() <= 1
 
 
 @pytest.mark.parametrize("length", [1, 2, 5, 13, 16, 33])
@@ -115,14 +118,21 @@ def test_lines_are_repeated_as_a_restorer_pads(spec_of, length):
 
 def test_what_a_file_cannot_do_is_said(export, net, spec_of):
     path = export()
-    for options in ({"batch": 2}, {"net": net}):
-        with pytest.raises(EngineError, match="one image at a time"):
-            Restorer(spec_of(), weights=path, device="CPU", **options)
+    with pytest.raises(WeightError, match=r"weights come as \.ckpt"):
+        Restorer(spec_of(), weights=path, device="CPU", net=net)
     restore = Restorer(spec_of(stages=3), weights=path, device="CPU")
-    with pytest.raises(MindRestoreError, match="gives its result only"):
+    with pytest.raises(MindRestoreError, match="only engine mindspore shows stages"):
         restore_stages(restore, np.zeros((8, 8, 3), np.float32))
-    with pytest.raises(EngineError, match=r"does not run on \(1, 3, 7, 7\)|does not run on \(2, 4\)"):
-        restore.engine.run(np.zeros((2, 4), np.float32))
+    with pytest.raises(EngineError, match=r"does not run on \(1, 4\)"):
+        restore.engine(np.zeros((2, 4), np.float32))
+
+
+def test_images_of_a_batch_go_through_one_by_one(export, net, spec_of, photo):
+    path = export()
+    restore = Restorer(spec_of(), weights=path, device="CPU", batch=2)
+    twice = restore.restore_batch([photo, photo[::-1]])
+    np.testing.assert_array_equal(twice[0], restore(photo))
+    np.testing.assert_array_equal(twice[1], restore(photo[::-1]))
 
 
 def test_broken_and_missing_files_have_one_line(tmp_path, capfd):
@@ -146,19 +156,31 @@ def test_another_network_in_the_file_is_named(net, spec_of, tmp_path):
 
 
 def test_the_suffix_decides_unless_it_contradicts():
-    assert [engine_of(None, name) for name in ("a.mindir", "a.onnx", "a.ckpt", None, {})] == [
-        "mindir",
-        "onnx",
-        "mindspore",
-        "mindspore",
-        "mindspore",
-    ]
-    with pytest.raises(EngineError, match=r"engine onnx takes a file \.onnx of `mindrestore export`, not a\.ckpt"):
-        engine_of("onnx", "a.ckpt")
+    given = ("a.mindir", "a.onnx", "a.ckpt", {}, None)
+    assert [engine_of(None, name, "CPU") for name in given] == ["mindir", "onnx", "onnx", "onnx", "mindspore"]
+    assert engine_of(None, "a.ckpt", "Ascend") == "mindspore"
+    assert engine_of("onnx", "a.ckpt", "Ascend") == "onnx"
+    with pytest.raises(EngineError, match=r"engine mindir takes a file \.mindir of `mindrestore export`, not a\.ckpt"):
+        engine_of("mindir", "a.ckpt")
     with pytest.raises(EngineError, match=r"engine mindspore takes weights, not a\.onnx"):
         engine_of("mindspore", "a.onnx")
-    with pytest.raises(EngineError, match="engine 'tvm' is not one of mindspore, mindir, onnx"):
+    with pytest.raises(EngineError, match="engine onnx needs weights"):
+        engine_of("onnx", None)
+    with pytest.raises(EngineError, match="engine 'tvm' is not one of onnx, mindspore, mindir"):
         engine_of("tvm", "a.onnx")
+
+
+def test_cards_are_looked_for_where_drivers_put_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(devices, "_DEV", tmp_path)
+    monkeypatch.delenv("MINDRESTORE_DEVICE", raising=False)
+    assert [devices.wants_card(name) for name in ("auto", "CPU", "GPU", "Ascend")] == [False, False, True, True]
+    (tmp_path / "nvidia0").touch()
+    monkeypatch.setattr("mindrestore.engine.context.available_devices", lambda: ["GPU", "CPU"])
+    assert devices.wants_card()
+    monkeypatch.setattr("mindrestore.engine.context.available_devices", lambda: ["CPU"])
+    assert not devices.wants_card()  # a MindSpore that cannot use the card
+    monkeypatch.setenv("MINDRESTORE_DEVICE", "Ascend")
+    assert devices.wants_card()
 
 
 def test_an_absent_device_is_named(export, spec_of):
@@ -179,9 +201,6 @@ def test_without_the_extra_one_line_says_what_to_install(net, spec_of, tmp_path,
     monkeypatch.setattr("importlib.import_module", lambda name: absent(name))
     with pytest.raises(OnnxError, match=r"onnx is not installed; pip install 'mindrestore\[onnx\]'"):
         export_cell(net, spec_of(), tmp_path / "x.onnx", form=Form("ONNX"))
-    (tmp_path / "y.onnx").touch()
-    with pytest.raises(OnnxError, match="onnxruntime is not installed"):
-        OnnxEngine(tmp_path / "y.onnx")
 
 
 def test_an_encrypted_file_needs_its_key(net, spec_of, tmp_path, photo, capfd, caplog):

@@ -8,7 +8,7 @@ import pytest
 
 from mindrestore.exporting.exporter import export_model
 from mindrestore.exporting.form import FORMATS, ExportError, Form
-from mindrestore.inference.engines import MindIREngine, OnnxEngine
+from mindrestore.exporting.reload import MindIREngine, OnnxEngine
 from mindrestore.inference.restorer import Restorer
 from mindrestore.weights.convert import save_weights
 from small import SMALL, small
@@ -72,7 +72,7 @@ def test_every_form_of_export_computes_what_the_network_does(name, form, tmp_pat
     photo = np.random.default_rng(4).integers(0, 256, (height, width, 3), np.uint8)
     if form.uint8:
         engine = OnnxEngine(path) if form.format == "ONNX" else MindIREngine(path)
-        levels = np.abs(engine.run(photo[None])[0].astype(int) - restore(photo))
+        levels = np.abs(engine(photo[None])[0].astype(int) - restore(photo))
         assert (levels.max(), (levels > 0).mean() < 0.01) in [(0, True), (1, True)]
     else:
         exact = restore.restore_float(photo / np.float32(255))

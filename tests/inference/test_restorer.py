@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from mindspore import nn, ops
 
+from mindrestore.exporting.session import EngineError
 from mindrestore.inference.pixels import RestoreError, pad_to
 from mindrestore.inference.restorer import InTurn, Restorer
 from mindrestore.inference.tiles import TileError
@@ -84,7 +85,7 @@ def test_wrong_output_is_reported(spec_of):
         def construct(self, x):
             return x[:, :, 1:]
 
-    with pytest.raises(RestoreError, match=r"\(1, 3, 7, 8\) of \(1, 3, 8, 8\)"):
+    with pytest.raises(EngineError, match=r"\(1, 3, 7, 8\) of \(1, 3, 8, 8\)"):
         Restorer(spec_of(), net=Crop())(np.zeros((8, 8, 3), np.uint8))
 
 
@@ -133,24 +134,17 @@ def test_outputs_do_not_share_memory(spec_of):
     assert first.min() == first.max() == 0.25
 
 
-def test_memory_counts_the_graph_and_tiles_have_their_own_measure(spec_of):
-    spec = spec_of(pixel_bytes=1000, tile_bytes=500, graph_bytes=2_000_000)
-    restorer = Restorer(spec, net=Halve(), tile="auto", memory=0.005, compiled=True)
-    assert restorer.budget.compiled == 3000  # pixels of a whole image: 3 MB are left
-    assert restorer.tiling.size == 76  # 6000 pixels
-
-
 def test_tiles_come_from_the_memory_that_is_allowed(spec_of):
     photo = np.random.default_rng(0).random((90, 131, 3), np.float32)
     net = Halve()
-    restorer = Restorer(spec_of(pixel_bytes=1000), net=net, tile="auto", memory=0.003, compiled=False)
+    restorer = Restorer(spec_of(cell_bytes=1000), net=net, tile="auto", memory=0.003, compiled=False)
     np.testing.assert_allclose(restorer(photo), photo / 2, atol=1e-6)
     assert set(net.shapes) == {(1, 3, 52, 52)}  # 3 MB at 1000 bytes per pixel: 54 squared, on the network's grid
     net.shapes.clear()
-    Restorer(spec_of(pixel_bytes=1000), net=net, tile="auto", memory=0.02, compiled=False)(photo)
+    Restorer(spec_of(cell_bytes=1000), net=net, tile="auto", memory=0.02, compiled=False)(photo)
     assert net.shapes == [(1, 3, 92, 132)]  # all of it fits
     net.shapes.clear()
-    Restorer(spec_of(pixel_bytes=1000), net=net, tile="auto", memory=0.006, batch=2, compiled=False)(photo)
+    Restorer(spec_of(cell_bytes=1000), net=net, tile="auto", memory=0.006, batch=2, compiled=False)(photo)
     assert set(net.shapes) <= {(2, 3, 52, 52), (1, 3, 52, 52)}
     assert (2, 3, 52, 52) in net.shapes
 

@@ -150,7 +150,7 @@ class Restorer:
         padded = [pad_to(np.asarray(photo), *self._padded(shape)) for photo in photos]
         restored = []
         for first in range(0, len(padded), self.batch):
-            restored += self._in_inference(lambda part=padded[first : first + self.batch]: self._run(part))
+            restored += self._run(padded[first : first + self.batch])
         return [
             to_type(image[: shape[0], : shape[1]], np.asarray(photo).dtype) for image, photo in zip(restored, photos)
         ]
