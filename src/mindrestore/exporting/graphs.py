@@ -1,82 +1,32 @@
-"""Graphs without weights: one per network and hyper-parameters, in the package or made once and kept.
-
-A graph is an ONNX model whose parameters have names and shapes and no values; whoever opens a session gives these. It
-takes and returns one image in [0, 1]. A file of one is a zip archive: `graph.onnx`, and in `layout.json` what the
-network's parameters are called in weight files.
-"""
+"""Graphs without weights: found in the package or in the cache, else made once and kept."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import sys
 import time
-import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mindrestore import models
 from mindrestore.errors import MindRestoreError
+from mindrestore.exporting.graph_file import FORMAT, NetworkGraph
 from mindrestore.exporting.session import EngineError
 from mindrestore.files import write_bytes
 from mindrestore.models.registry import builder_name, full_hyper, list_models, model_spec
 from mindrestore.weights.download import cache_folder
-from mindrestore.weights.layout import Layout
 from mindrestore.weights.shipped import list_shipped
 
 FOLDER = Path(models.__file__).parent / "graphs"
-FORMAT = 1  # of the files and of the operators in them; another number makes all graphs in caches anew
 KEPT = 64  # graphs in the cache; those unused for longest go first
-
-_MODEL, _LAYOUT = "graph.onnx", "layout.json"
-_DATE = (1980, 1, 1, 0, 0, 0)  # the same content gives the same file
 
 Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Graph:
-    """A network as ONNX, without the values of its parameters.
-
-    Attributes:
-        model: ONNX; takes (1, 3, H, W) float32 in [0, 1] and returns the same.
-        layout: What weight files have to hold.
-        reads: The parameters that the model reads; some stand in weight files only.
-    """
-
-    model: bytes
-    layout: Layout
-    reads: tuple[str, ...]
-
-    def to_bytes(self) -> bytes:
-        """Return the content of its file."""
-        facts = {"format": FORMAT, "layout": self.layout.facts(), "reads": self.reads}
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_LZMA) as archive:
-            archive.writestr(_entry(_MODEL), self.model)
-            archive.writestr(_entry(_LAYOUT), json.dumps(facts, sort_keys=True))
-        return buffer.getvalue()
-
-    @classmethod
-    def of_bytes(cls, data: bytes) -> Graph:
-        """Read what `to_bytes` returned.
-
-        Raises:
-            ValueError: It is something else, or damaged.
-        """
-        try:
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                facts = json.loads(archive.read(_LAYOUT))
-                return cls(archive.read(_MODEL), Layout.of_facts(facts["layout"]), tuple(facts["reads"]))
-        except Exception as error:  # zipfile and lzma raise half a dozen kinds on damaged archives
-            raise ValueError(f"no graph ({type(error).__name__})") from error
-
-
-def graph_for(name: str, hyper: Mapping[str, Any] | None = None, tell: Tell | None = None) -> Graph:
+def graph_for(name: str, hyper: Mapping[str, Any] | None = None, tell: Tell | None = None) -> NetworkGraph:
     """Return the graph of a network: of the package, of the cache, else made now, which needs MindSpore and seconds.
 
     Args:
@@ -91,7 +41,7 @@ def graph_for(name: str, hyper: Mapping[str, Any] | None = None, tell: Tell | No
     key, tell = graph_key(name, hyper), tell or _to_stderr
     for path in (FOLDER / key, cache_folder() / "graphs" / key):
         try:
-            graph = Graph.of_bytes(path.read_bytes())
+            graph = NetworkGraph.of_bytes(path.read_bytes())
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:
@@ -133,7 +83,7 @@ def shipped_settings() -> dict[str, tuple[str, Mapping[str, Any]]]:
     return found
 
 
-def _made(name: str, hyper: Mapping[str, Any] | None, path: Path, tell: Tell) -> Graph:
+def _made(name: str, hyper: Mapping[str, Any] | None, path: Path, tell: Tell) -> NetworkGraph:
     start = time.perf_counter()
     tell(f"making the graph of {name} with these hyper-parameters, once; this takes some 10 to 60 seconds")
     try:
@@ -164,12 +114,6 @@ def _prune(folder: Path) -> None:
 def _touch(path: Path) -> None:
     if path.parent != FOLDER and os.access(path, os.W_OK):
         os.utime(path)
-
-
-def _entry(name: str) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(name, _DATE)
-    entry.compress_type = zipfile.ZIP_LZMA
-    return entry
 
 
 def _plain(value: Any) -> Any:

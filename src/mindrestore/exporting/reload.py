@@ -33,7 +33,7 @@ class MindIREngine:
         properties: What the file says about itself.
 
     Raises:
-        EngineError: It is missing, no MINDIR, or the key is another.
+        EngineError: It is missing, not a MINDIR, or the key is another.
     """
 
     def __init__(self, path: PathLike, key: bytes | None = None) -> None:
@@ -80,7 +80,7 @@ class OnnxEngine:
         size, takes_uint8, properties: As for `MindIREngine`.
 
     Raises:
-        EngineError: It is missing or no ONNX, takes or returns something else than one image, holds loops, or
+        EngineError: It is missing or not ONNX, takes or returns something else than one image, holds loops, or
             onnxruntime does not know the device.
     """
 
@@ -127,7 +127,7 @@ def _refuse_branches(path: Path) -> None:
         nodes = [value for graph in graphs for number, value in graph if number == _NODE]
         kinds = {bytes(value).decode() for node in nodes for number, value in fields(node) if number == _OP_TYPE}
     except (ValueError, TypeError) as error:
-        raise EngineError(f"{path}: cannot be loaded: it is damaged or no ONNX file ({error})") from error
+        raise EngineError(f"{path}: cannot be loaded: it is damaged, or not an ONNX file ({error})") from error
     found = sorted(kinds.intersection(_BRANCHES)) or ["functions"] * any(number == _FUNCTIONS for number, _ in model)
     if found:
         raise EngineError(

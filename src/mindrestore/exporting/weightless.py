@@ -10,7 +10,7 @@ from typing import Any
 import mindspore as ms
 
 from mindrestore.errors import MindRestoreError, first_line
-from mindrestore.exporting.graphs import Graph
+from mindrestore.exporting.graph_file import NetworkGraph
 from mindrestore.exporting.onnx_file import to_onnx
 from mindrestore.exporting.session import EngineError
 from mindrestore.models.registry import create_model, model_spec
@@ -18,7 +18,7 @@ from mindrestore.models.wrapper import exportable
 from mindrestore.weights.layout import layout_of
 
 
-def build_graph(name: str, hyper: Mapping[str, Any] | None = None) -> Graph:
+def build_graph(name: str, hyper: Mapping[str, Any] | None = None) -> NetworkGraph:
     """Export a network without the values of its parameters.
 
     Args:
@@ -48,4 +48,4 @@ def build_graph(name: str, hyper: Mapping[str, Any] | None = None) -> Graph:
             f"the graph of {name} cannot be made: {first_line(error)}; engine mindspore runs the network itself"
         ) from error
     reads = [tensor.name for tensor in model.graph.initializer if tensor.external_data]
-    return Graph(model.SerializeToString(deterministic=True), layout, tuple(reads))
+    return NetworkGraph(model.SerializeToString(deterministic=True), layout, tuple(reads))

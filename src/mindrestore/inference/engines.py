@@ -13,7 +13,8 @@ from typing import Any, Callable, Protocol, Union
 import numpy as np
 
 from mindrestore.errors import first_line
-from mindrestore.exporting.graphs import Graph, graph_for
+from mindrestore.exporting.graph_file import NetworkGraph
+from mindrestore.exporting.graphs import graph_for
 from mindrestore.exporting.reload import MindIREngine, OnnxEngine
 from mindrestore.exporting.session import EngineError, open_session
 from mindrestore.files import PathLike
@@ -203,7 +204,7 @@ class ExportedEngine:
         return np.clip(_finite(np.concatenate(restored), str(self.path)), 0, 1)
 
 
-def _values(graph: Graph, entries: Mapping[str, Any], label: str) -> dict[str, np.ndarray]:
+def _values(graph: NetworkGraph, entries: Mapping[str, Any], label: str) -> dict[str, np.ndarray]:
     """Take the values that a graph needs, in its own type."""
     arrays, _ = fitting_arrays(graph.layout, entries, label=label)
     bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]

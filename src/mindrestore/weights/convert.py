@@ -11,7 +11,7 @@ import numpy as np
 from mindrestore.models.registry import list_models, model_spec
 from mindrestore.weights.errors import MisfitError
 from mindrestore.weights.files import SUFFIXES, PathLike, WeightError, read_weights, write_weights
-from mindrestore.weights.layout import Described, Layout, layout_of
+from mindrestore.weights.layout import Described, WeightLayout, layout_of
 from mindrestore.weights.names import only_for_training, published_names, to_published_names
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class _Misfit:
     """How a set of weights differs from a network; names count as published files list them."""
 
     label: str
-    layout: Layout
+    layout: WeightLayout
     entries: Mapping[str, Any]
     missing: Sequence[str]
     extra: Sequence[str]

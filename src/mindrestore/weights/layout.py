@@ -14,7 +14,7 @@ _PRELU_NAMES = {"weight": "w"}
 
 
 @dataclass(frozen=True)
-class Layout:
+class WeightLayout:
     """The parameters of a network.
 
     Attributes:
@@ -41,15 +41,15 @@ class Layout:
         return asdict(self)
 
     @classmethod
-    def of_facts(cls, facts: Mapping[str, Any]) -> Layout:
+    def of_facts(cls, facts: Mapping[str, Any]) -> WeightLayout:
         """Take what `facts` returned."""
         return cls(**{**facts, "shapes": {name: tuple(shape) for name, shape in facts["shapes"].items()}})
 
 
-Described = Union["nn.Cell", Layout]
+Described = Union["nn.Cell", WeightLayout]
 
 
-def layout_of(net: Described) -> Layout:
+def layout_of(net: Described) -> WeightLayout:
     """Describe the parameters of a network.
 
     A network whose published files list one tensor under several names has a method `tied_names()` that returns the
@@ -61,9 +61,9 @@ def layout_of(net: Described) -> Layout:
     Returns:
         Its layout.
     """
-    if isinstance(net, Layout):
+    if isinstance(net, WeightLayout):
         return net
-    return Layout(
+    return WeightLayout(
         network=type(net).__name__,
         shapes={name: tuple(parameter.shape) for name, parameter in net.parameters_and_names()},
         learnt=sum(parameter.size for parameter in net.trainable_params()),

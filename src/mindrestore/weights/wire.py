@@ -18,7 +18,7 @@ def fields(data: memoryview | int | None) -> Iterator[tuple[int, memoryview | in
         Number of the field, and a whole number, or the bytes of text, of numbers or of another message.
 
     Raises:
-        ValueError: It is no message, or was cut.
+        ValueError: It is not a message, or was cut.
     """
     if not isinstance(data, memoryview):
         raise ValueError("a number instead of a message")
