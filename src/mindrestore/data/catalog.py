@@ -18,7 +18,8 @@ from mindrestore.data.locate import (
     locate,
     recognise,
 )
-from mindrestore.data.pairing import Pair, Pairing, pair_folders, require_partners
+from mindrestore.data.pairing import Pair, Pairing, pair_folders, require_partners, why_empty
+from mindrestore.data.texts import ListError, read_lines
 from mindrestore.files import PathLike, natural_key
 
 __all__ = [
@@ -216,7 +217,7 @@ def _read(name: str, place: Place, split: str, wanted: set[str] | None, root: Pa
     else:
         pairing = FORMS[place.form].pair(place.inputs, place.targets)
     if not pairing.pairs and not pairing.missing_targets:
-        raise DatasetError(f"{place.inputs}: the folder holds no images; copy or unpack the data set again")
+        raise DatasetError(f"{place.inputs}: {why_empty(place.inputs, place.targets)}")
     pairing = _keep_listed(pairing, wanted, root / f"{split}.txt") if wanted else _keep_numbers(pairing, spec, split)
     maps = place.targets.parent / "depth"
     if maps.is_dir():
@@ -225,29 +226,38 @@ def _read(name: str, place: Place, split: str, wanted: set[str] | None, root: Pa
 
 
 def _read_list(root: Path, split: str) -> set[str] | None:
-    present = [name for name in SPLITS if (root / f"{name}.txt").is_file()]
+    present = [name for name in SPLITS if (root / f"{name}.txt").exists()]
     if not present:
         return None
     if split not in present:
         raise DatasetError(
             f"{root}: there is a list {present[0]}.txt but none for the split {split!r}; write {split}.txt or remove it"
         )
-    lines = (root / f"{split}.txt").read_text(encoding="utf-8").splitlines()
-    keys = {line.strip() for line in lines if line.strip() and not line.startswith("#")}
+    lines = [line.strip() for line in read_lines(root / f"{split}.txt")]
+    keys = {_unquoted(line) for line in lines if line and not line.startswith("#")}
     if not keys:
-        raise DatasetError(f"{root / split}.txt: the list is empty; write one key per line")
+        raise ListError(f"{root / split}.txt: the list is empty; write one key per line")
     return keys
 
 
+def _unquoted(line: str) -> str:
+    return line[1:-1] if len(line) > 2 and line[0] == line[-1] == '"' else line
+
+
+def _names_of(key: str | None, path: Path) -> set[str]:
+    """Return the words by which a list may name an image; in a folder per scene file names alone say too little."""
+    if key and "/" in key:
+        return {key, f"{key}{path.suffix}"}
+    return {key or path.stem, path.stem, path.name}
+
+
 def _keep_listed(pairing: Pairing, wanted: set[str], source: Path) -> Pairing:
-    pairs = [pair for pair in pairing.pairs if wanted & {pair.key, pair.input.stem, pair.input.name}]
-    missing = [path for path in pairing.missing_targets if wanted & {path.stem, path.name}]
-    used = {name for pair in pairs for name in (pair.key, pair.input.stem, pair.input.name)}
-    unknown = sorted(wanted - used - {name for path in missing for name in (path.stem, path.name)})
+    pairs = [pair for pair in pairing.pairs if wanted & _names_of(pair.key, pair.input)]
+    missing = [path for path in pairing.missing_targets if wanted & _names_of(None, path)]
+    used = {name for pair in pairs for name in _names_of(pair.key, pair.input)}
+    unknown = sorted(wanted - used - {name for path in missing for name in _names_of(None, path)})
     if unknown:
-        raise DatasetError(
-            f"{source}: no image has the key {unknown[0]!r} ({len(unknown)} such lines); correct the list"
-        )
+        raise ListError(f"{source}: no image has the key {unknown[0]!r} ({len(unknown)} such lines); correct the list")
     return replace(pairing, pairs=pairs, missing_targets=missing, unused_targets=[])
 
 
@@ -268,5 +278,6 @@ def _keep_numbers(pairing: Pairing, spec: DatasetSpec, split: str) -> Pairing:
 
 
 def _with_depth(pair: Pair, folder: Path) -> Pair:
-    maps = (folder / f"{stem}{suffix}" for stem in (pair.target.stem, pair.key) for suffix in _DEPTH_SUFFIXES)
+    stems = (pair.key,) if "/" in pair.key else (pair.target.stem, pair.key)
+    maps = (folder / f"{stem}{suffix}" for stem in stems for suffix in _DEPTH_SUFFIXES)
     return replace(pair, depth=next((path for path in maps if path.is_file()), None))

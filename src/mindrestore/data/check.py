@@ -10,6 +10,7 @@ from mindrestore.data.catalog import CATALOG, SPLITS, DatasetError, Found, datas
 from mindrestore.data.dnd import BOXES, PHOTOGRAPHS, cut_boxes, find_dnd, read_boxes, read_photograph
 from mindrestore.data.locate import joining
 from mindrestore.data.pairing import PairingError
+from mindrestore.data.texts import ListError
 from mindrestore.files import PathLike
 from mindrestore.images.errors import ImageError
 from mindrestore.images.read import read_image
@@ -88,6 +89,9 @@ def _find_sections(root: PathLike, dataset: str, report: Report) -> list[tuple[l
     for split in SPLITS:
         try:
             parts = find_parts(dataset, root, split)
+        except ListError as error:
+            report.problems.append(str(error))
+            continue
         except DatasetError as error:
             refusal = refusal or error
             continue

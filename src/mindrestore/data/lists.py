@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from mindrestore.data.locate import DatasetError
 from mindrestore.data.pairing import Pair
+from mindrestore.data.texts import ListError, read_lines
+from mindrestore.errors import shown
 from mindrestore.files import PathLike, write_bytes
 
 _TARGET = "target|gt|ground[ _-]?truth|clean|clear|sharp|reference|hq"
@@ -76,7 +78,7 @@ def read_rows(path: PathLike) -> dict[int, Row]:
     sample.
 
     Args:
-        path: Text file in UTF-8.
+        path: Text file in UTF-8, or in UTF-16 with a byte order mark.
 
     Returns:
         Line number, from 1 -> row.
@@ -85,7 +87,7 @@ def read_rows(path: PathLike) -> dict[int, Row]:
         DatasetError: If the file is missing, no text or empty, or a row is blank, has other than two columns, or a path
             that is absolute or leads upwards; the message names the row.
     """
-    lines = _read_lines(Path(path))
+    lines = read_lines(Path(path))
     while lines and not lines[-1].strip():
         lines.pop()
     rows, swapped = {}, False
@@ -93,7 +95,7 @@ def read_rows(path: PathLike) -> dict[int, Row]:
         columns = _split(line)
         if len(columns) != 2 or not all(columns):
             found = repr(line.strip()) if line.strip() else "a blank line"
-            raise DatasetError(
+            raise ListError(
                 f"{path}, row {number}: {found} is not a pair; give the clear and the degraded image "
                 "with a comma between them"
             )
@@ -104,7 +106,7 @@ def read_rows(path: PathLike) -> dict[int, Row]:
         target, degraded = (_relative(name, f"{path}, row {number}") for name in columns)
         rows[number] = Row(degraded, target) if swapped else Row(target, degraded)
     if not rows:
-        raise DatasetError(f"{path}: the list holds no pair; `mindrestore data list` writes lists")
+        raise ListError(f"{path}: the list holds no pair; `mindrestore data list` writes lists")
     return rows
 
 
@@ -129,15 +131,6 @@ def write_list(path: PathLike, rows: Iterable[Row], *, overwrite: bool = False) 
     write_bytes(path, "".join(lines).encode())
 
 
-def _read_lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: not a text in UTF-8 ({error.reason}); save the list as UTF-8") from error
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror or error}); check the path of the list") from error
-
-
 def _split(line: str) -> list[str]:
     separator = "|" if "|" in line else ","
     try:
@@ -151,6 +144,12 @@ def _join(path: Path, row: Row) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(row)
     line = text.getvalue()
+    try:
+        line.encode()
+    except UnicodeEncodeError as error:
+        raise DatasetError(
+            f"{path}: a list is a text in UTF-8, in which {shown(row)} has no place; rename it"
+        ) from error
     if line.count("\n") != 1 or _split(line.rstrip("\n")) != [_relative(name, str(path)) for name in row]:
         raise DatasetError(f"{path}: a list cannot hold the names {tuple(row)}; rename the images")
     return line
@@ -168,7 +167,7 @@ def _header(columns: list[str]) -> str | None:
 def _relative(name: str, place: str) -> str:
     path = PureWindowsPath(name)  # understands both slashes and drive letters
     if path.anchor or ".." in path.parts:
-        raise DatasetError(f"{place}: {name} leads out of the data folder; give a path relative to it, without ..")
+        raise ListError(f"{place}: {name} leads out of the data folder; give a path relative to it, without ..")
     return path.as_posix()
 
 
@@ -186,6 +185,6 @@ def _require_files(path: PathLike, root: Path, rows: dict[int, Row]) -> None:
         count = len({number for number, _ in missing})
         others = f" ({count} rows miss an image)" if count > 1 else ""
         header = ", or write a header as `target,degraded`" if number == 1 else ""
-        raise DatasetError(
+        raise ListError(
             f"{path}, row {number}: no image {root / name}{others}; correct the row or the data folder{header}"
         )

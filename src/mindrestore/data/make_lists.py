@@ -11,7 +11,7 @@ import numpy as np
 from mindrestore.data.cache import ImageCache
 from mindrestore.data.lists import Row
 from mindrestore.data.locate import DatasetError
-from mindrestore.data.pairing import Pair, name_some, pair_folders, require_partners
+from mindrestore.data.pairing import Pair, name_some, pair_folders, require_partners, why_empty
 from mindrestore.data.source import read_pair
 from mindrestore.files import PathLike, natural_key
 from mindrestore.images.errors import ImageError
@@ -176,7 +176,7 @@ def _find(root: PathLike, folders: Folders, recursive: bool = False) -> tuple[li
     pairing = pair_folders(degraded, target, folders.rule, recursive=recursive)
     pairs, unused = require_partners(pairing), pairing.unused_targets
     if not pairs:
-        raise DatasetError(f"{degraded}: the folder holds no images; copy or unpack the data set again")
+        raise DatasetError(f"{degraded}: {why_empty(degraded, target)}")
     return pairs, [f"{target}: nothing belongs to {len(unused)} clear images: {name_some(unused)}"] if unused else []
 
 

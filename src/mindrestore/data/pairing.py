@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mindrestore.errors import MindRestoreError
@@ -109,7 +110,8 @@ def pair_folders(
         target_dir: Folder of clear images. The same folder is allowed when the names say `_hazy` and `_GT`.
         rule: A name of `RULES`, several joined by `|` to try in that order, or "auto" for all of them. Of several,
             the first that finds a partner for at least half of the inputs is used for all of them.
-        recursive: Also look into sub-folders.
+        recursive: Also look into sub-folders, whose names do not count. Otherwise sub-folders of one name in both
+            folders, such as one per scene, are matched with each other.
         crop_target: Mark the pairs so that a larger clear image is centre-cropped to its input.
 
     Returns:
@@ -123,10 +125,14 @@ def pair_folders(
     unknown = [name for name in names if name not in RULES]
     if unknown:
         raise PairingError(f"pairing rule {unknown[0]!r} is unknown; use one of {', '.join(RULES)}, or auto")
-    inputs, targets = _list_both(Path(input_dir), Path(target_dir), recursive)
+    input_dir, target_dir = Path(input_dir), Path(target_dir)
+    scenes = not recursive and bool(_scenes(input_dir) & _scenes(target_dir)) and input_dir != target_dir
+    inputs, targets = _list_both(input_dir, target_dir, recursive or scenes)
+    bases = (input_dir, target_dir) if scenes else None
     best: Pairing | None = None
     for name in names:
-        found = _match(inputs, targets, name, crop_target)
+        found = _match(inputs, targets, RULES[name], bases)
+        found = replace(found, rule=name, pairs=[replace(pair, crop_target=crop_target) for pair in found.pairs])
         if best is None or len(found.pairs) > len(best.pairs):
             best = found
         if 2 * len(found.pairs) >= max(len(inputs), 1):
@@ -169,6 +175,26 @@ def name_some(paths: list[Path]) -> str:
     return names if len(paths) <= _NAMES_SHOWN else f"{names} and {len(paths) - _NAMES_SHOWN} more"
 
 
+def why_empty(input_dir: Path, target_dir: Path) -> str:
+    """Return why two folders make no pair, and what to do."""
+    below = sorted({path.relative_to(input_dir).parts[0] for path in list_images(input_dir, recursive=True)})
+    if not below:
+        return "the folder holds no images; copy or unpack the data set again"
+    some = ", ".join(below[:_NAMES_SHOWN]) + (", ..." if len(below) > _NAMES_SHOWN else "")
+    return (
+        f"the images lie in sub-folders ({some}), and {target_dir} has no sub-folders of these names; name them alike, "
+        "move the images up or write a CSV list"
+    )
+
+
+def _scenes(folder: Path) -> set[str]:
+    """Name the sub-folders of a folder, hidden ones left out."""
+    if not folder.is_dir():
+        return set()
+    with os.scandir(folder) as entries:  # which knows folders without asking the disk for each of 70,000 images
+        return {entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")}
+
+
 def _list_both(input_dir: Path, target_dir: Path, recursive: bool) -> tuple[list[Path], list[Path]]:
     inputs = list_images(input_dir, recursive=recursive)
     if input_dir != target_dir:
@@ -183,16 +209,19 @@ def _carries(path: Path, words: str) -> bool:
     return re.search(rf"(^|[-_])({words})([-_]|$)", path.stem, re.IGNORECASE) is not None
 
 
-def _key(path: Path, pattern: str) -> str | None:
+def _key(path: Path, pattern: str, base: Path | None) -> str | None:
+    """Return the key of an image; with a base, the sub-folder below it is part of the key."""
     match = re.fullmatch(pattern, path.stem, re.IGNORECASE)
-    return match.group(1) if match else None
+    if match is None or base is None:
+        return match.group(1) if match else None
+    return (path.parent.relative_to(base) / match.group(1)).as_posix()
 
 
-def _match(inputs: list[Path], targets: list[Path], name: str, crop_target: bool) -> Pairing:
-    rule = RULES[name]
+def _match(inputs: list[Path], targets: list[Path], rule: PairRule, bases: tuple[Path, Path] | None) -> Pairing:
+    base, target_base = bases or (None, None)
     by_key: dict[str, Path] = {}
     for path in targets:
-        key = _key(path, rule.target)
+        key = _key(path, rule.target, target_base)
         if key in by_key:
             raise PairingError(
                 f"{path.parent}: {by_key[key].name} and {path.name} both claim the key {key!r}; remove one of them"
@@ -200,10 +229,10 @@ def _match(inputs: list[Path], targets: list[Path], name: str, crop_target: bool
         by_key[key] = path
     pairs, missing = [], []
     for path in inputs:
-        key = _key(path, rule.input)
+        key = _key(path, rule.input, base)
         if key in by_key:
-            pairs.append(Pair(key, path, by_key[key], crop_target=crop_target))
+            pairs.append(Pair(key, path, by_key[key]))
         else:
             missing.append(path)
     used = {pair.target for pair in pairs}
-    return Pairing(pairs, missing, [path for path in targets if path not in used], name)
+    return Pairing(pairs, missing, [path for path in targets if path not in used])
