@@ -71,6 +71,8 @@ enter_launcher_environment() {
   LAUNCH_PYTHON="${PYTHON:-$(command -v python || command -v python3)}" || fail "no python found; install Python 3.9 to 3.12"
   "$LAUNCH_PYTHON" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("mindspore") is None)' ||
     fail "MindSpore is not installed for $LAUNCH_PYTHON; run: $LAUNCH_PYTHON -m pip install -r $ROOT/requirements.txt"
+  # CUDA's libraries out of NVIDIA's wheels have to be known before Python starts
+  eval "$(PYTHONPATH="$ROOT/src${PYTHONPATH:+:$PYTHONPATH}" "$LAUNCH_PYTHON" -m mindrestore.launch.cuda)"
 }
 
 # require_device DEVICE: leave with one line when MindSpore cannot use it.
@@ -166,10 +168,11 @@ launch_evaluation() {
   local recipe="${RECIPE:-aecrnet/zoo_its}"
   local data="${POSITIONAL[0]:-data}" weights="${POSITIONAL[1]:-runs/${recipe//\//_}/best.ckpt}"
   [ -d "$data" ] || fail "$data: no such folder; give the folder of the test data as the first argument"
-  [ -e "$weights" ] || fail "$weights: no such file; give a checkpoint or a run folder as the second argument"
+  [ -e "$weights" ] || fail "$weights: no such file; give a checkpoint, or a run folder or one of checkpoints, as the second argument"
   enter_launcher_environment
   require_device "$device"
-  local source=(--model "${MODEL:-aecrnet}" --weights "$weights")
-  if [ -d "$weights" ]; then source=("$weights"); fi
-  exec "$LAUNCH_PYTHON" "$ROOT/eval.py" "${source[@]}" --data "$data" --device "$device" ${EXTRA[@]+"${EXTRA[@]}"}
+  local source=(--weights "$weights" ${MODEL:+--model "$MODEL"})
+  if [ -f "$weights/recipe.yaml" ]; then source=("$weights"); fi
+  exec "$LAUNCH_PYTHON" "$ROOT/eval.py" --recipe "$recipe" "${source[@]}" --data "$data" --device "$device" \
+    ${EXTRA[@]+"${EXTRA[@]}"}
 }

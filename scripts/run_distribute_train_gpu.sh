@@ -9,7 +9,7 @@
 #   --device-num N        DEVICE_NUM       processes on this machine (default: every /dev/nvidia*)
 #   --visible-devices L   VISIBLE_DEVICES  devices to use, such as 0,1,2,3 (default: all)
 #   --node-num N          NODE_NUM         machines (default: 1)
-#   --node-rank N         NODE_RANK        number of this machine, from 0 (default: 0)
+#   --node-rank N         NODE_RANK        number of this machine, from 0; needed with several
 #   --master-addr HOST    MASTER_ADDR      address of machine 0 (default: 127.0.0.1)
 #   --master-port PORT    MASTER_PORT      free port of machine 0 (default: one that is found; 8118 with several machines)
 #   --mpi                                  start by Open MPI's mpirun

@@ -3,8 +3,8 @@
 #
 # Usage: run_eval_cpu.sh [DATA_PATH] [CKPT] [-- flags of eval.py ...]
 #   DATA_PATH  folder of the test data (default: data)
-#   CKPT       checkpoint or run folder (default: runs/RECIPE/best.ckpt)
-# Environment: MODEL (default aecrnet), RECIPE (default aecrnet/zoo_its, for the default CKPT), PYTHON,
+#   CKPT       checkpoint, run folder, or folder of checkpoints, of which the newest is taken (default: runs/RECIPE/best.ckpt)
+# Environment: RECIPE (default aecrnet/zoo_its: network, test set and protocol), MODEL (another network), PYTHON,
 #   MINDRESTORE_DEVICE (CPU, GPU or Ascend instead of CPU)
 # Example: bash scripts/run_eval_cpu.sh /data/Dense runs/first/best.ckpt -- --protocol aecr
 set -euo pipefail

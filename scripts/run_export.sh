@@ -2,7 +2,7 @@
 # Export a checkpoint to MINDIR.
 #
 # Usage: run_export.sh [CKPT] [OUT] [-- flags of export.py ...]
-#   CKPT  checkpoint or run folder (default: runs/RECIPE/best.ckpt)
+#   CKPT  checkpoint, run folder, or folder of checkpoints, of which the newest is taken (default: runs/RECIPE/best.ckpt)
 #   OUT   file to write (default: beside the checkpoint, with the suffix .mindir)
 # Environment: MODEL (default aecrnet), RECIPE (default aecrnet/zoo_its, for the default CKPT), PYTHON,
 #   MINDRESTORE_DEVICE (default CPU)
@@ -16,7 +16,7 @@ weights="${POSITIONAL[0]:-runs/${recipe//\//_}/best.ckpt}"
 [ -e "$weights" ] || fail "$weights: no such file; give a checkpoint or a run folder as the first argument"
 out="${POSITIONAL[1]:-${weights%.*}.mindir}"
 source=(--model "${MODEL:-aecrnet}" --weights "$weights")
-if [ -d "$weights" ]; then
+if [ -f "$weights/recipe.yaml" ]; then
   source=("$weights")
   out="${POSITIONAL[1]:-$weights/model.mindir}"
 fi

@@ -7,6 +7,7 @@
 # left; `-n 0` keeps them in one. `-m slow` runs the tests of minutes, `-m ''` all.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+case "${1:-}" in -h | --help) split_arguments 0 --help ;; esac
 use_environment
 install_project ".[test]"
 cd "$ROOT"

@@ -32,6 +32,7 @@ ROWS = (
     "cloud",
     "training",
     "api",
+    "published",
     "cli",
 )
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" and path.name != "__main__.py")

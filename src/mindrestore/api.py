@@ -208,7 +208,8 @@ def restore(
         png: Write every result as NAME.png, 8-bit RGB; of SIDD and DND, write PNG files beside the MATLAB files.
         tile: Side of the tiles in pixels; "auto" cuts what does not fit into the memory; whole images when `None`.
         report: Write OUT/report/index.html too: before and after, sizes and times. Not for SIDD and DND.
-        **options: `device`, `memory`, `batch`, `ensemble`, `engine` and `key` of `Restorer`.
+        **options: `device`, `memory`, `batch`, `ensemble`, `engine` and `key` of `Restorer`, and `name_suffix` of
+            `restore_files`.
 
     Returns:
         What was written and kept, and one message per image that failed; a bad file does not stop the others.
@@ -226,9 +227,11 @@ def restore(
     whole = isinstance(photos, (str, Path)) and is_benchmark(photos)
     if whole and report:
         raise MindRestoreError(f"{photos}: a report shows photographs, not SIDD's and DND's files; leave it out")
+    naming = {} if whole else {"name_suffix": options.pop("name_suffix", "")}
     restorers = [trained.restorer(tile=tile, **options) for trained in networks]
     restorer = restorers[0] if len(restorers) == 1 else InTurn(restorers)
-    summary = (restore_benchmark if whole else restore_files)(restorer, photos, out, png=png, overwrite=overwrite)
+    restore_all = restore_benchmark if whole else restore_files
+    summary = restore_all(restorer, photos, out, png=png, overwrite=overwrite, **naming)
     if report:
         described = {
             "model": [trained.model for trained in networks],

@@ -25,7 +25,7 @@ class WriteError(MindRestoreError):
 
 
 def cache_folder() -> Path:
-    """Return the folder of downloaded weights and decoded images: $MINDRESTORE_CACHE, else `~/.cache/mindrestore`."""
+    """Return the folder for what can be made or loaded again: $MINDRESTORE_CACHE, else `~/.cache/mindrestore`."""
     return Path(os.environ.get("MINDRESTORE_CACHE") or Path.home() / ".cache" / "mindrestore")
 
 

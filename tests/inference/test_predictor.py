@@ -99,15 +99,15 @@ def test_other_tasks_are_refused_as_published(task):
 
 def test_what_is_missing_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(TaskError, match="looked for Deraining/pretrained_models/model_deraining"):
-        MPRPredictor(task="Deraining")
+    with pytest.raises(TaskError, match=r"put one at Deblurring/pretrained_models/model_deblurring\.pth"):
+        MPRPredictor(task="Deblurring")  # none of these ship
     with pytest.raises(RestoreError, match="max_side 0"):
         MPRPredictor(weight_path="w.npz", task="Deraining", max_side=0)
     predictor = MPRPredictor(weight_path="w.npz", task="Deraining")
     with pytest.raises(RestoreError, match="nowhere: no such folder"):
         predictor.run("nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(RestoreError, match=r"empty: no image here \(\.jpeg, \.jpg, \.JPG, \.png, \.PNG"):
+    with pytest.raises(RestoreError, match=r"empty: no image here \(\*\.jpeg, \*\.jpg, \*\.JPG, \*\.png, \*\.PNG"):
         predictor.run("empty")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -84,15 +86,28 @@ def test_weights_that_ship_give_their_network_another_task(ship):
     assert source_for("denoise", None, "dehazeformer_t") == ("dehazeformer_t", "noise")
 
 
-def test_published_weights_are_found_below_the_working_directory(weights_folder, tmp_path, monkeypatch):
+def test_published_words_look_below_the_working_directory_and_others_do_not(ship, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "Denoising" / "pretrained_models"
-    with pytest.raises(TaskError, match=r"no weights for Denoising: looked for Denoising/pretrained_models/model_den"):
-        published_weights("denoise")
+    assert published_weights("denoise") is None
+    with pytest.raises(TaskError, match=r"no weights for denoise: .*; --task Denoising takes Denoising/pretrained_mod"):
+        source_for("denoise")
+    with pytest.raises(TaskError, match=r"no weights for Denoising: .*; put one at Denoising/pretrained_models/model_"):
+        source_for("Denoising")
     folder.mkdir(parents=True)
     (folder / "model_denoising.pth").touch()
-    assert published_weights("denoise").as_posix() == "Denoising/pretrained_models/model_denoising.pth"
+    assert source_for("Denoising") == ("mprnet_denoising", Path("Denoising/pretrained_models/model_denoising.pth"))
     np.savez(folder / "model_denoising.npz", a=np.zeros(1))
-    assert published_weights("Denoising").suffix == ".npz"  # what was converted comes first
-    with pytest.raises(TaskError, match=r"which weights to use for dehaze: none come with MindRestore; .* give"):
-        published_weights("dehaze")
+    assert published_weights("denoise").suffix == ".npz"  # what was converted comes first
+    with pytest.raises(TaskError, match="no weights for denoise: none come with MindRestore"):
+        source_for("denoise")
+    with pytest.raises(
+        TaskError, match="no weights for dehaze: none come with MindRestore; give a weight file, or train"
+    ):
+        source_for("dehaze")
+    ship("noise", "dehazeformer_t", tasks=("denoise",))
+    assert source_for("denoise") == ("dehazeformer_t", "noise")
+    assert source_for("Denoising")[0] == "mprnet_denoising"
+    (folder / "model_denoising.npz").unlink()
+    (folder / "model_denoising.pth").unlink()
+    assert source_for("Denoising") == ("dehazeformer_t", "noise")

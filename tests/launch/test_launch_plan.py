@@ -127,7 +127,7 @@ def test_mpirun_is_an_option(tmp_path, monkeypatch):
 
 
 def test_what_is_shown_is_what_a_shell_would_start(tmp_path, two_servers):
-    lines = make_plan(Cluster("Ascend", table=two_servers), PROGRAM, tmp_path).shown().splitlines()
+    lines = make_plan(Cluster("Ascend", node=0, table=two_servers), PROGRAM, tmp_path).shown().splitlines()
     assert len(lines) == 2
     words = shlex.split(lines[1])
     assert words[:4] == [f"RANK_TABLE_FILE={two_servers.path}", "RANK_SIZE=4", "RANK_ID=1", "DEVICE_ID=5"]
@@ -141,9 +141,13 @@ def test_what_is_shown_is_what_a_shell_would_start(tmp_path, two_servers):
         ({"device": "GPU"}, "no GPU devices under /dev"),
         ({"device": "GPU", "per_node": 3, "visible": (0, 1)}, "3 processes for 2 visible devices"),
         ({"device": "CPU", "mpi": True}, "--mpi is for GPU and Ascend"),
-        ({"device": "CPU", "nodes": 2}, "2 nodes need --master-addr"),
+        ({"device": "CPU", "nodes": 2}, "2 nodes: say which one this is with --node-rank"),
+        ({"device": "CPU", "nodes": 2, "node": 0}, "2 nodes need --master-addr"),
         ({"device": "CPU", "nodes": 2, "node": 2}, "node rank 2 is not one of 0 to 1"),
-        ({"device": "GPU", "per_node": 2, "nodes": 2, "address": "10.0.0.1", "mpi": True}, "--mpi starts one node"),
+        (
+            {"device": "GPU", "per_node": 2, "nodes": 2, "node": 0, "address": "10.0.0.1", "mpi": True},
+            "--mpi starts one node",
+        ),
     ],
 )
 def test_contradictions_are_named(settings, message, tmp_path, monkeypatch):
@@ -160,7 +164,11 @@ def test_contradictions_are_named(settings, message, tmp_path, monkeypatch):
         ({"device": "Ascend", "mpi": True}, "the table chooses the devices"),
         ({"device": "Ascend", "node": 2}, "lists 2 servers"),
         ({"device": "Ascend", "nodes": 3}, "lists 2 servers"),
-        ({"device": "Ascend", "per_node": 8}, "lists 2 devices for node 0, but --device-num is 8"),
+        (
+            {"device": "Ascend"},
+            r"say which server this is with --node-rank \(or NODE_RANK\): 0 is 10.0.0.1, 1 is 10.0.0.2",
+        ),
+        ({"device": "Ascend", "per_node": 8, "node": 0}, "lists 2 devices for node 0, but --device-num is 8"),
     ],
 )
 def test_a_rank_table_has_the_last_word(settings, message, tmp_path, two_servers):

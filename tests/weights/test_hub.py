@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mindrestore.files import cache_folder
 from mindrestore.weights import download, hub
-from mindrestore.weights.download import cache_folder, fetch
+from mindrestore.weights.download import fetch
 from mindrestore.weights.errors import WeightError
 from mindrestore.weights.guess import list_networks
 from mindrestore.weights.torch_writer import write_torch_file

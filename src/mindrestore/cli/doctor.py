@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
+import shutil
 import statistics
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from mindrestore import __version__
+import psutil
 
-PACKAGES = ("mindspore", "numpy", "opencv-python-headless", "pillow", "pyyaml", "safetensors", "tqdm")
+from mindrestore import __version__
+from mindrestore.files import cache_folder
+from mindrestore.launch.cuda import missing
+from mindrestore.launch.plan import visible_devices
+
+_CODES = "Exit code 0: all that is needed works; 1: something is broken."
+
+PACKAGES = ("mindspore", "numpy", "opencv-python-headless", "pillow", "psutil", "pyyaml", "safetensors", "tqdm")
 OPTIONAL = {"matplotlib": "plots", "tensorboardX": "TensorBoard logs", "pytest": "the tests"}
 ISA = "ONEDNN_MAX_CPU_ISA"
+BUSY = 1.5  # processes per core
 SLOW_GFLOPS = 3.0  # oneDNN's reference loop gives below 1, its compiled kernels above 10, on one core already
+LEAST_MEMORY, LEAST_DISK = 2e9, 5e9  # bytes
 CONVOLUTION_FLOP = 2 * 32 * 32 * 9 * 128 * 128
 
 
@@ -29,9 +42,35 @@ class Finding:
     text: str
 
 
+@dataclass(frozen=True)
+class ThisMachine:
+    """What there is, before it is judged: release, packages, processor, free memory and disk."""
+
+    mindrestore: str
+    python: str
+    platform: str
+    packages: dict[str, str]
+    processor: str
+    cores: int
+    instructions: str
+    free_memory_gb: float
+    free_disk_gb: float
+
+    def lines(self) -> list[str]:
+        """Return the facts as lines of text."""
+        packages = ", ".join(f"{name} {version}" for name, version in self.packages.items())
+        return [
+            f"mindrestore {self.mindrestore}, Python {self.python}, {self.platform}",
+            f"packages:  {packages}",
+            f"processor: {self.processor}, {self.cores} cores, {self.instructions}",
+            f"free:      {self.free_memory_gb:.1f} GB of memory, {self.free_disk_gb:.1f} GB of disk in {Path.cwd()}",
+        ]
+
+
 def add_parser(subparsers: Any) -> None:
     """Add the sub-command."""
-    parser = subparsers.add_parser("doctor", help="check this machine", description=__doc__)
+    parser = subparsers.add_parser("doctor", help="check this machine", description=__doc__, epilog=_CODES)
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
     parser.set_defaults(run=run)
 
 
@@ -42,20 +81,88 @@ def run(args: argparse.Namespace) -> int:
         0 when everything needed works (warnings included), 1 when something is broken.
     """
     asked_isa = os.environ.get(ISA)  # before MindRestore sets its own value
-    print(f"mindrestore {__version__}, Python {platform.python_version()}, {platform.platform()}")
     versions = {name: installed(name) for name in (*PACKAGES, *OPTIONAL)}
     versions["opencv-python-headless"] = versions["opencv-python-headless"] or installed("opencv-python")
-    print("packages:  " + ", ".join(f"{name} {version}" for name, version in versions.items() if version))
+    machine = this_machine(versions)
+    if not args.json:
+        print("\n".join(machine.lines()), flush=True)
+    findings = []
+    for finding in examine(versions, asked_isa):
+        findings.append(finding)
+        if not args.json:
+            print(f"{finding.level + ':':10} {finding.text}", flush=True)
+    broken = any(finding.level == "broken" for finding in findings)
+    if args.json:
+        report = {**asdict(machine), "findings": [asdict(finding) for finding in findings], "ok": not broken}
+        print(json.dumps(report, indent=2))
+    return int(broken)
+
+
+def this_machine(versions: dict[str, str | None]) -> ThisMachine:
+    """Collect the facts; they take no time."""
     flags = cpu_flags()
-    widest = next((name for name in ("avx512f", "avx2", "avx") if name in flags), "no AVX")
-    print(f"processor: {processor()}, {os.cpu_count()} cores, {widest}")
-    findings = package_findings(versions)
-    findings += convolution_setting(versions["mindspore"], flags, asked_isa)
+    return ThisMachine(
+        __version__,
+        platform.python_version(),
+        platform.platform(),
+        {name: version for name, version in versions.items() if version},
+        processor(),
+        os.cpu_count() or 1,
+        next((name for name in ("avx512f", "avx2", "avx") if name in flags), "no AVX"),
+        round(psutil.virtual_memory().available / 1e9, 2),
+        round(shutil.disk_usage(Path.cwd()).free / 1e9, 2),
+    )
+
+
+def examine(versions: dict[str, str | None], isa: str | None) -> Iterator[Finding]:
+    """Judge packages, room, engine and devices, the slow ones last.
+
+    Args:
+        versions: Package -> version, `None` when absent.
+        isa: ONEDNN_MAX_CPU_ISA as the user has set it; `None` when unset.
+
+    Yields:
+        Each finding as soon as it is known.
+    """
+    yield from package_findings(versions)
+    yield from room_findings(psutil.virtual_memory().available, shutil.disk_usage(Path.cwd()).free)
+    yield cache_finding(cache_folder())
+    yield engine_finding()
+    yield from convolution_setting(versions["mindspore"], cpu_flags(), isa)
     if versions["mindspore"]:
-        findings += machine_findings()
-    for finding in findings:
-        print(f"{finding.level + ':':10} {finding.text}")
-    return int(any(finding.level == "broken" for finding in findings))
+        yield from machine_findings()
+
+
+def room_findings(memory: int, disk: int) -> list[Finding]:
+    """Judge free memory and disk, in bytes."""
+    few = []
+    if memory < LEAST_MEMORY:
+        few.append(Finding("warning", f"{memory / 1e9:.1f} GB of memory are free; photographs go in small tiles then"))
+    if disk < LEAST_DISK:
+        few.append(Finding("warning", f"{disk / 1e9:.1f} GB of disk are free here; a run folder needs more"))
+    return few
+
+
+def cache_finding(folder: Path) -> Finding:
+    """Return what lies in the cache and whether it can be written."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(there, os.W_OK):
+        return Finding("warning", f"cache {folder}: cannot be written; set MINDRESTORE_CACHE to a folder that can")
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
+    return Finding("ok", f"cache {folder}: {size / 1e6:.1f} MB")
+
+
+def engine_finding() -> Finding:
+    """Name what runs exported networks."""
+    if find_spec("onnxruntime") is None:
+        return Finding(
+            "note", "onnxruntime is absent: photographs go through MindSpore; pip install 'mindrestore[onnx]'"
+        )
+    import onnxruntime
+
+    known = {"CPUExecutionProvider": "CPU", "CUDAExecutionProvider": "GPU", "CANNExecutionProvider": "Ascend"}
+    devices = [known[name] for name in onnxruntime.get_available_providers() if name in known]
+    return Finding("ok", f"inference engine onnxruntime {onnxruntime.__version__} on {', '.join(sorted(devices))}")
 
 
 def installed(package: str) -> str | None:
@@ -127,36 +234,41 @@ def convolution_setting(mindspore: str | None, flags: frozenset[str], isa: str |
     return [Finding("ok", f"{ISA}={isa} keeps MindSpore {mindspore} off its slow convolutions")]
 
 
-def machine_findings() -> list[Finding]:
+def machine_findings() -> Iterator[Finding]:
     """Import MindSpore, list the devices and time a convolution."""
     from mindrestore.engine import context
 
     devices = context.available_devices()
-    findings = [Finding("ok", f"MindSpore finds {', '.join(devices)}")]
+    yield Finding("ok", f"MindSpore finds {', '.join(devices)}")
+    cards = visible_devices("GPU")
+    if "GPU" not in devices:
+        lacking = missing() or "MindSpore's plug-in does not take the cards that are here"
+        yield Finding("warning" if cards else "note", f"no GPU: {lacking}; docs/gpu.md")
+    if "Ascend" not in devices:
+        there = visible_devices("Ascend")
+        lacking = "the CANN toolkit of this MindSpore is missing" if there else "no card (/dev/davinci*), no driver"
+        yield Finding("warning" if there else "note", f"no Ascend: {lacking}")
     if devices == ["CPU"]:
-        findings.append(
-            Finding(
-                "note",
-                "no GPU or Ascend: the quickstart, restoring and exporting work; a published recipe would take weeks",
-            )
-        )
-    findings.append(
-        Finding("note", "on the CPU bfloat16 convolutions do not exist; train.amp=bfloat16 needs an accelerator")
-    )
+        text = "on the CPU the quickstart, restoring and exporting work; a published recipe would take weeks"
+        yield Finding("note", f"{text}; train.amp=bfloat16 needs a card")
     context.setup("CPU")
-    seconds = time_convolution()
-    return [*findings, judge_convolution(seconds)]
+    yield judge_convolution(time_convolution(), os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
-def judge_convolution(seconds: float) -> Finding:
-    """Return from a measured time which path the convolution took."""
+def judge_convolution(seconds: float, load: float = 0.0) -> Finding:
+    """Return from a measured time which path the convolution took.
+
+    Args:
+        seconds: Time of one convolution.
+        load: Processes that wanted a core in the last minute, per core.
+    """
     speed = CONVOLUTION_FLOP / seconds / 1e9
     measured = f"convolution 3x3, 32 to 32 channels, 128x128: {seconds * 1e3:.1f} ms ({speed:.1f} GFLOP/s)"
-    if speed < SLOW_GFLOPS:
-        return Finding(
-            "warning", f"{measured}: this is oneDNN's slow reference path; set {ISA}=AVX2 before Python starts"
-        )
-    return Finding("ok", f"{measured}: a compiled kernel")
+    if speed >= SLOW_GFLOPS:
+        return Finding("ok", f"{measured}: a compiled kernel")
+    if load > BUSY:
+        return Finding("note", f"{measured}, but other programs use the processor ({load:.1f} per core); measure again")
+    return Finding("warning", f"{measured}: this is oneDNN's slow reference path; set {ISA}=AVX2 before Python starts")
 
 
 def time_convolution(rounds: int = 7) -> float:

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mindrestore.cli import aliases
-from mindrestore.cli.experiments import take_experiment
-from mindrestore.cli.modes import find_weights, mode_sets
 from mindrestore.cli.source import add_source, read_source
 from mindrestore.errors import MindRestoreError
 from mindrestore.recipes.load import load_recipe
+from mindrestore.recipes.schema import Recipe
 
+if TYPE_CHECKING:
+    from mindrestore.evaluation.sets import NamedSet, TestSet
+
+_COLUMNS = "dsrir-y-columns"
 _EXAMPLES = """examples:
   eval.py runs/quickstart                               the recipe's own test pairs and protocol
   eval.py --model aecrnet --weights x.ckpt --data /data/Dense-Haze --dataset dense_haze --protocol aecr
   eval.py runs/derain --data Synthetic_Rain_Datasets/test --protocol mpr-derain
                                                         five test sets, one line each, and their average
-  eval.py runs/all --mode all_in_one --denoise_path BSD68/ --derain_path Rain100L/test/ --dehaze_path SOTS/outdoor/
-                                                        as published: noise at sigma 15, 25 and 50, rain, haze
-  eval.py --model dehazeformer-b --dataset RESIDE-IN --exp indoor
-                                                        as published: ./data/, ./saved_models/, ./results/
+  eval.py --recipe aecrnet/zoo_its --weights x.ckpt --data /data
+                                                        network, test set and protocol of a recipe
+  eval.py runs/all --recipe dsrir/all_in_one --root denoise=BSD68 --root derain=Rain100L/test --root dehaze=SOTS/outdoor
+                                                        its test sets: noise at sigma 15, 25 and 50, rain, haze
+
+The flags of the published test programs work, too: docs/published.md, `mindrestore explain "python test.py ..."`.
 """
 
 
@@ -32,15 +37,7 @@ def add_parser(subparsers: Any) -> None:
         "eval", help="evaluate a run folder or a weight file", description=__doc__, epilog=_EXAMPLES
     )
     add_source(parser)
-    parser.add_argument(
-        "--data",
-        type=Path,
-        metavar="DIR",
-        help="folder of the test pairs, or of several test sets (default: of the run)",
-    )
-    parser.add_argument(
-        "--dataset", metavar="NAME", help="name of the catalog (default: that of the run, else detected)"
-    )
+    _add_what_is_measured(parser)
     parser.add_argument("--split", metavar="NAME", help="part of the data set (default: test)")
     parser.add_argument(
         "--protocol", metavar="NAME", help="how scores are measured (default: that of the run, else of the paper)"
@@ -56,11 +53,33 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--reference-ssim",
         action="store_true",
-        help="with --mode: measure rain with the SSIM of the published table, which runs along image columns only",
+        help="with --root: measure rain with the SSIM of the published table, which runs along image columns only",
     )
-    aliases.add_flags(parser, "eval")
-    parser.set_defaults(run=run, mode=None, denoise_path=None, derain_path=None, dehaze_path=None)
-    parser.set_defaults(exp=None, data_dir=None, save_dir=None, result_dir=None)
+    parser.set_defaults(run=run)
+
+
+def _add_what_is_measured(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="recipe whose network, test sets and protocol are taken where nothing else says them",
+    )
+    parser.add_argument(
+        "--root",
+        action="append",
+        default=[],
+        metavar="TASK=DIR",
+        help="with a --recipe that lists test sets: the folder of a task's set, such as denoise=BSD68; repeat it",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="folder of the test pairs, or of several test sets (default: of the run)",
+    )
+    parser.add_argument(
+        "--dataset", metavar="NAME", help="name of the catalog (default: that of the run, else detected)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,16 +88,17 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         0 when every pair was measured, 1 when some were left out; the table names them.
     """
-    take_published_flags(args)
-    if args.mode:
-        find_weights(args)
+    recipe = load_recipe(args.recipe) if args.recipe else None
+    if recipe and not args.run_folder:
+        args.model = args.model or recipe.model.name
+        if not args.root:
+            args.protocol = args.protocol or recipe.validation.final_protocol
     source = read_source(args)
     from mindrestore import api
 
-    test_set = mode_sets(args) if args.mode else api.TestSet(args.data, args.dataset, args.split, args.noise_seed)
     report = api.evaluate(
         source,
-        test_set,
+        test_set(args, recipe),
         protocol=args.protocol,
         out=args.out,
         limit=args.max_images,
@@ -91,22 +111,50 @@ def run(args: argparse.Namespace) -> int:
     return int(bool(report.evaluation.failures))
 
 
-def take_published_flags(args: argparse.Namespace) -> None:
-    """Fill in the arguments that published flags stand for; an explicit flag of this command wins."""
-    system, values = aliases.given_values(args)
-    taken, unused = aliases.command_arguments(system, values, "eval")
-    for name, value in taken.items():
-        if getattr(args, name) in (None, "auto"):
-            setattr(args, name, Path(value) if name in ("data", "weights", "out") else value)
-    stray = [task for task in ("denoise", "derain", "dehaze") if getattr(args, f"{task}_path") and not args.mode]
-    if stray:
-        raise MindRestoreError(f"--{stray[0]}_path goes with --mode; give all_in_one, noise, rain or haze")
-    if system and system.name == "dehazeformer":
-        take_experiment(args, system, values)
-    elif system and not args.model and not args.run_folder:
-        recipe = load_recipe(system.recipe_for(values))
-        args.model = recipe.model.name
-        if not args.mode:
-            args.protocol = args.protocol or recipe.validation.final_protocol
-    if unused:
-        print(f"note: {', '.join(unused)} concern training and change nothing here", file=sys.stderr)
+def test_set(args: argparse.Namespace, recipe: Recipe | None) -> TestSet | Sequence[NamedSet]:
+    """Find what is measured: the sets of a recipe, or the pairs of one data set.
+
+    Args:
+        args: Parsed arguments of `eval`.
+        recipe: That of `--recipe`.
+
+    Raises:
+        MindRestoreError: A folder is not given, or holds no such pairs.
+    """
+    from mindrestore.evaluation.sets import TestSet, found_in
+
+    if args.root or (recipe and recipe.validation.sets and not args.data):
+        if not (recipe and recipe.validation.sets):
+            raise MindRestoreError("--root goes with a --recipe that lists test sets, such as dsrir/all_in_one")
+        return _recipe_sets(args, recipe)
+    given = TestSet(args.data, args.dataset, args.split, args.noise_seed)
+    if recipe and args.data and not args.dataset:
+        data = recipe.data
+        return (
+            found_in(replace(given, dataset=data.val_dataset or data.dataset, split=args.split or data.val_split))
+            or given
+        )
+    return given
+
+
+def _recipe_sets(args: argparse.Namespace, recipe: Recipe) -> list[NamedSet]:
+    from mindrestore.evaluation.sets import recipe_sets
+
+    roots = dict(text.partition("=")[::2] for text in args.root)
+    wanted = list(dict.fromkeys(str(entry.task) for entry in recipe.validation.sets))
+    absent = [task for task in wanted if not roots.get(task)]
+    if absent:
+        words = " and ".join(f"--root {task}=DIR" for task in absent)
+        raise MindRestoreError(f"recipe {args.recipe} measures {', '.join(wanted)}; give {words}")
+    entries = [
+        replace(
+            entry,
+            name=entry.name if entry.sigma is None else f"{Path(roots[entry.task]).name}-{entry.sigma}",
+            root=str(Path(roots[entry.task]).resolve()),
+            protocol=_COLUMNS if args.reference_ssim and entry.task == "derain" else entry.protocol,
+        )
+        for entry in recipe.validation.sets
+        if entry.task
+    ]
+    recipe = replace(recipe, validation=replace(recipe.validation, sets=tuple(entries)))
+    return recipe_sets(recipe, noise_seed=args.noise_seed)

@@ -44,7 +44,11 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--node-num", type=number(1), default=environment("NODE_NUM", "1"), metavar="N", help="nodes")
     parser.add_argument(
-        "--node-rank", type=number(0), default=environment("NODE_RANK", "0"), metavar="N", help="this node, from 0"
+        "--node-rank",
+        type=number(0),
+        default=environment("NODE_RANK"),
+        metavar="N",
+        help="this node, from 0; needed with several",
     )
     parser.add_argument(
         "--master-addr",
@@ -103,6 +107,10 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         print(plan(0).shown())
     else:
+        if args.device != "CPU":  # one line now, not one per process
+            from mindrestore.engine.context import require_device
+
+            require_device(args.device)
         run_with_restarts(plan, args.max_restarts, lambda line: print(line, file=sys.stderr, flush=True))
     return 0
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from mindrestore import __version__
@@ -15,6 +16,7 @@ from mindrestore.cli import (
     copy,
     data,
     doctor,
+    explain,
     export,
     launch,
     models,
@@ -25,7 +27,10 @@ from mindrestore.cli import (
     weights,
 )
 from mindrestore.cli import eval as evaluate
+from mindrestore.cli.source import choose_cards
 from mindrestore.errors import MindRestoreError, closest, shown
+from mindrestore.launch.cuda import enter_gpu_environment
+from mindrestore.published.translate import published_flags, translate
 
 COMMANDS = (
     train,
@@ -41,6 +46,7 @@ COMMANDS = (
     copy,
     recipes,
     models,
+    explain,
     doctor,
 )
 
@@ -50,6 +56,8 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 class Parser(argparse.ArgumentParser):
     """Parse strictly: no abbreviated flags, and errors look like every other error of the command."""
+
+    commands: Mapping[str, Parser] = MappingProxyType({})
 
     def __init__(self, **options: Any) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
@@ -69,6 +77,8 @@ def build_parser() -> Parser:
         command.add_parser(subparsers)
     for subparser in subparsers.choices.values():
         subparser.set_defaults(parser=subparser)
+    parser.commands = subparsers.choices
+    parser.commands["explain"].set_defaults(flags={name: own_flags(each) for name, each in parser.commands.items()})
     return parser
 
 
@@ -116,7 +126,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
-    """Parse a command line whose `key=value` words may stand anywhere among the flags."""
+    """Parse a command line, translated if it is a published one, whose `key=value` words may stand anywhere."""
+    argv = list(argv)
+    command = parser.commands.get(argv[0]) if argv else None
+    if command:
+        made = translate(argv, own_flags(command))
+        for note in made.notes:
+            print(f"note: {note}", file=sys.stderr)
+        argv = made.argv
     args, rest = parser.parse_known_args(argv)
     overrides = getattr(args, "overrides", None)
     if overrides is not None:  # argparse takes one run of positional words and returns the later ones
@@ -124,7 +141,13 @@ def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
         rest = [word for word in rest if not is_override(word)]
     if rest:
         args.parser.error(f"unknown argument {rest[0]!r}{_closest(rest[0], args.parser)}")
+    choose_cards(args)
     return args
+
+
+def own_flags(parser: argparse.ArgumentParser) -> dict[str, Any]:
+    """Return the flags of a parser and how many values each takes, as `nargs` has it."""
+    return {flag: action.nargs for action in parser._actions for flag in action.option_strings}
 
 
 def is_override(word: str) -> bool:
@@ -133,8 +156,7 @@ def is_override(word: str) -> bool:
 
 
 def _closest(word: str, parser: argparse.ArgumentParser) -> str:
-    flags = [flag for action in parser._actions for flag in action.option_strings]
-    near = closest(word.split("=")[0], flags)
+    near = closest(word.split("=")[0], [*own_flags(parser), *published_flags(parser.prog.split()[-1])])
     return f"; did you mean {near!r}?" if near else ""
 
 
@@ -147,6 +169,7 @@ def _escape_output() -> None:
 
 def run(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line of this process and exit with its code; who interrupted it does not wait for libraries."""
+    enter_gpu_environment()
     code = main(argv)
     if code == INTERRUPTED:
         sys.stdout.flush()

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mindrestore.cli import aliases
 from mindrestore.cli.source import add_source, read_hyper, read_source
 from mindrestore.errors import MindRestoreError, shown
 
@@ -22,20 +21,16 @@ _EXAMPLES = """examples:
   mindrestore restore photos/ --task derain,denoise --weights rain.ckpt,noise.ckpt --out clean/     one by one
   mindrestore restore drive.mp4 --task dehaze --weights haze.ckpt --out clean/      with sound: mindrestore[video]
   mindrestore restore DND --task denoise --weights noise.ckpt --out results/           the submission's .mat files
-  mindrestore restore --task Deraining --input_dir ./samples/input/ --result_dir ./samples/output/     as published
-  mindrestore restore --task Deblurring --input_image a.png --weight_path MPR_Deblurring.pdparams     as PaddleGAN's
 
 --task chooses the network, in either spelling and any case: derain or Deraining, deblur or Deblurring, denoise or
-Denoising, dehaze. Without --weights they are looked for at Deraining/pretrained_models/model_deraining.ckpt (or
-.safetensors, .npz, .pth) below the working directory, and likewise for Deblurring and Denoising; where there are none,
-derain, denoise and dehaze use those that come with MindRestore (`mindrestore weights list`), and say so. The words
-Deraining, Deblurring and Denoising ask for the published ones only. --weights takes default and the names of that
-list, too.
+Denoising, dehaze. Without --weights, derain, denoise and dehaze use those that come with MindRestore (`mindrestore
+weights list`), and say so. The words of the published programs, Deraining, Deblurring and Denoising, look first for
+Deraining/pretrained_models/model_deraining.ckpt (or .safetensors, .npz, .pth) and the like below the working directory.
+--weights takes default and the names of that list, too.
+
+The flags of MPRNet's demo and test programs and of PaddleGAN's work, too: docs/published.md, `mindrestore explain`.
 """
-_DEMO_INPUT, _DEMO_OUTPUT = Path("samples/input"), Path("samples/output")
 _OUTPUT = Path("restored")
-_TEST_INPUT, _TEST_OUTPUT = Path("Datasets"), Path("results")
-_PREDICTOR_TASK, _PREDICTOR_OUTPUT = "Deblurring", Path("output_dir")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -57,6 +52,13 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--save-images", "--save_images", action="store_true", help="of SIDD and DND, write PNG files beside the .mat"
     )
+    parser.add_argument("--png", action="store_true", help="write every result as NAME.png, 8-bit RGB")
+    parser.add_argument(
+        "--only",
+        metavar="PATTERNS",
+        help="of a folder, only its own files whose names match one of these patterns, such as '*.png,*.jpg'",
+    )
+    parser.add_argument("--name-suffix", default="", metavar="TEXT", help="put TEXT behind the name of every result")
     parser.add_argument(
         "--stages",
         action="store_true",
@@ -66,10 +68,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--report",
         action=argparse.BooleanOptionalAction,
-        help="write a page that shows every photograph before and after, OUT/report/index.html (default: yes, but with "
-        "the flags of the published programs, --stages, SIDD and DND)",
+        help="write a page that shows every photograph before and after, OUT/report/index.html (default: yes, but not "
+        "with --stages, SIDD and DND)",
     )
-    aliases.add_flags(parser, "restore")
     parser.set_defaults(run=run)
 
 
@@ -131,13 +132,7 @@ def passing(args: argparse.Namespace) -> dict[str, Any]:
 
 def run(args: argparse.Namespace) -> int:
     """Restore, and name every file that could not be."""
-    program, dataset = take_published_flags(args)
-    if program == "mprnet_paddlegan":
-        result = _restore_as_predictor(args)
-    elif program or not args.input:
-        result = _restore_as_demo(args, dataset)
-    else:
-        result = _restore(args)
+    result = _restore(args)
     for path in result.kept:
         print(f"kept {shown(path)}; --overwrite replaces it")
     for note in result.notes:
@@ -150,37 +145,14 @@ def run(args: argparse.Namespace) -> int:
     return 1 if result.failed else 0
 
 
-def take_published_flags(args: argparse.Namespace) -> tuple[str | None, str | None]:
-    """Fill in the arguments that published flags stand for.
-
-    Args:
-        args: Parsed arguments of `restore`; changed in place.
-
-    Returns:
-        The published program whose flags were given, and the test set it was asked for.
-
-    Raises:
-        MindRestoreError: A flag says what another argument says differently.
-    """
-    system, values = aliases.given_values(args)
-    taken, unused = aliases.command_arguments(system, values, "restore")
-    if unused:
-        print(f"note: {', '.join(unused)} changes nothing here; --device chooses what to run on", file=sys.stderr)
-    dataset = taken.pop("dataset", None)
-    for name, value in taken.items():
-        given = getattr(args, name)
-        value = value if name == "device" else Path(value)
-        if given not in (None, "auto", value):
-            raise MindRestoreError(f"{given} and {value} are both given as {name}; give one of them")
-        setattr(args, name, value)
-    return (system.name if system else None), dataset
-
-
 def _restore(args: argparse.Namespace) -> RestoreSummary:
     args.out = args.out or _OUTPUT
     source = _trained(args)
     from mindrestore import api
+    from mindrestore.inference.benchmarks import is_benchmark
 
+    if not args.input:
+        raise MindRestoreError("nothing to restore; give a photograph, a video or a folder")
     if args.stages:
         from mindrestore.inference.stages import restore_stage_files
 
@@ -190,8 +162,20 @@ def _restore(args: argparse.Namespace) -> RestoreSummary:
         return restore_stage_files(restorer, args.input, args.out, overwrite=args.overwrite)
     if args.report is None:
         args.report = _may_report(args.input, args.out / "report")
-    options = {"overwrite": args.overwrite, "png": args.save_images, "report": args.report}
-    return api.restore(source, args.input, args.out, **options, **passing(args))
+    benchmark = is_benchmark(args.input)
+    options = {
+        "overwrite": args.overwrite,
+        "png": args.save_images or (args.png and not benchmark),
+        "report": args.report,
+    }
+    if args.name_suffix and not benchmark:
+        options["name_suffix"] = args.name_suffix
+    photos = args.input
+    if args.only and photos.is_dir() and not benchmark:
+        from mindrestore.inference.planning import matching_photos
+
+        photos = matching_photos(photos, args.only.split(","))
+    return api.restore(source, photos, args.out, **options, **passing(args))
 
 
 def _may_report(photos: Path, folder: Path) -> bool:
@@ -203,56 +187,14 @@ def _may_report(photos: Path, folder: Path) -> bool:
     return not taken and not is_benchmark(photos)
 
 
-def _restore_as_demo(args: argparse.Namespace, dataset: str | None) -> RestoreSummary:
-    """Do what the published demo does: the files of one folder, as 8-bit RGB PNG files, in place of earlier ones."""
-    if dataset:
-        photos, args.out = _test_inputs(args.input or _TEST_INPUT, dataset), (args.out or _TEST_OUTPUT) / dataset
-    else:
-        photos, args.out = args.input or _DEMO_INPUT, args.out or _DEMO_OUTPUT
-    source = _trained(args)
-    from mindrestore import api
-    from mindrestore.inference.benchmarks import is_benchmark
-    from mindrestore.inference.planning import published_photos
-
-    options = {"overwrite": True, "report": bool(args.report), **passing(args)}
-    if is_benchmark(photos):
-        return api.restore(source, photos, args.out, png=args.save_images, **options)
-    chosen = photos if photos.is_file() else published_photos(photos)
-    return api.restore(source, chosen, args.out, png=True, **options)
-
-
-def _restore_as_predictor(args: argparse.Namespace) -> RestoreSummary:
-    """Do what PaddleGAN's program does, without its shrinking and truncation."""
-    from mindrestore.inference.predictor import MPRPredictor
-    from mindrestore.inference.tasks import published_word
-
-    if not args.input:
-        raise MindRestoreError("nothing to restore; give a photograph or a folder with --input_image")
-    if args.report:
-        raise MindRestoreError("--report does not go with PaddleGAN's flags; give --weights and --out in their place")
-    args.out = args.out or _PREDICTOR_OUTPUT
-    if args.task and "," in args.task:
-        raise MindRestoreError(f"--task {args.task}: PaddleGAN's flags take one task; give --out in their place")
-    args.task = published_word(args.task or _PREDICTOR_TASK)  # which asks for the published weights
-    (trained,), options = _trained(args), {"task": args.task, "device": args.device, "tile": args.tile}
-    return MPRPredictor(args.out, trained.weights, **options, hyper=trained.hyper).run(args.input)
-
-
-def _test_inputs(folder: Path, dataset: str) -> Path:
-    places = [folder / dataset / "test" / "input", folder / dataset / "input"]
-    found = next((place for place in places if place.is_dir()), None)
-    if found is None:
-        raise MindRestoreError(
-            f"--dataset {dataset}: neither {places[0]} nor {places[1]} is a folder; give what holds {dataset} with "
-            "--input_dir"
-        )
-    return found
-
-
 def _trained(args: argparse.Namespace) -> list[Trained]:
     """Choose networks and weights, and say which when they are those that ship."""
+    from mindrestore.inference.tasks import is_published_word
+
     chosen = _chosen(args)
     for trained in chosen:
+        if trained.card and args.task and not args.weights and is_published_word(args.task):
+            print(f"no weights of the published program are here; --task {args.task} takes those that ship")
         if trained.card:
             print(trained.card.note)
     return chosen

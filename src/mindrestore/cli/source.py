@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import yaml
 
 from mindrestore.errors import MindRestoreError
 
-DEVICES = "auto, CPU, GPU or Ascend; card numbers such as 0 mean auto"
+DEVICES = "auto, CPU, GPU or Ascend, or the number of a card"
+_CARDS = re.compile(r"[0-9]+(,[0-9]+)*")
 
 
 def add_source(parser: argparse.ArgumentParser, *, run_folder: bool = True) -> None:
@@ -23,8 +25,8 @@ def add_source(parser: argparse.ArgumentParser, *, run_folder: bool = True) -> N
         "--weights",
         type=Path,
         metavar="FILE",
-        help="weight file, ours or an official one; or default, or a name of `mindrestore weights list`, for weights "
-        "that come with MindRestore",
+        help="weight file, ours or an official one; a run folder, or a folder whose newest file is taken; or default, "
+        "or a name of `mindrestore weights list`, for weights that come with MindRestore",
     )
     parser.add_argument(
         "--hyper",
@@ -43,17 +45,40 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 
 def device(text: str) -> str:
-    """Read a device; card numbers, as published programs take them, leave the kind to be found.
+    """Read a device, or card numbers, as published programs take them.
 
     Raises:
         argparse.ArgumentTypeError: It is neither.
     """
-    if re.fullmatch(r"[0-9]+(,[0-9]+)*", text):
-        return "auto"
     known = {name.lower(): name for name in ("auto", "CPU", "GPU", "Ascend")}
-    if text.lower() not in known:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a device; choose from auto, CPU, GPU, Ascend")
-    return known[text.lower()]
+    if text.lower() not in known and not _CARDS.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a device; choose from auto, CPU, GPU, Ascend, or a card number"
+        )
+    return known.get(text.lower(), text)
+
+
+def choose_cards(args: argparse.Namespace) -> None:
+    """Let the libraries see the cards that `--device N` names, and no other; the kind of device is left to be found.
+
+    Args:
+        args: Parsed arguments of any command; `device` becomes "auto" where it names cards.
+
+    Raises:
+        MindRestoreError: There are cards, and none of this number.
+    """
+    asked = getattr(args, "device", None)
+    if not (isinstance(asked, str) and _CARDS.fullmatch(asked)):
+        return
+    from mindrestore.launch.plan import VISIBLE, visible_devices
+
+    args.device, cards = "auto", [int(number) for number in asked.split(",")]
+    for kind, variable in VISIBLE.items():
+        there = [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
+        there = there or [str(number) for number in range(len(visible_devices(kind)))]
+        if there and max(cards) >= len(there):
+            raise MindRestoreError(f"--device {asked}: {len(there)} {kind} card(s) are visible here; count from 0")
+        os.environ[variable] = ",".join(there[card] if there else str(card) for card in cards)
 
 
 def read_source(args: argparse.Namespace) -> Any:
@@ -70,7 +95,10 @@ def read_source(args: argparse.Namespace) -> Any:
     if run_folder:
         return api.Trained.of_run(run_folder)
     if args.model and args.weights:
-        return api.Trained.of_file(args.model, args.weights, read_hyper(args))
+        trained = api.Trained.of_file(args.model, args.weights, read_hyper(args))
+        if args.weights.is_dir():
+            print(f"weights: {trained.weights}, the newest below {args.weights}")
+        return trained
     run_folder_or = "a run folder, or " if hasattr(args, "run_folder") else ""
     raise MindRestoreError(f"nothing says which network to use; give {run_folder_or}--model NAME and --weights FILE")
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
-from mindrestore.cli import aliases
-from mindrestore.cli.settings_json import SETTINGS_RECIPE, read_settings
 from mindrestore.cli.source import DEVICES, device
 from mindrestore.cloud.address import is_address
 from mindrestore.errors import MindRestoreError
@@ -19,11 +15,12 @@ _EXAMPLES = """examples:
   train.py --recipe quickstart data.root=data/quickstart
   train.py --recipe aecrnet/its data.root=/data/RESIDE train.batch_size=8 loss.terms.contrastive.vgg_weights=vgg19.npz
   train.py --run-dir runs/quickstart                    go on where that run stopped
-  train.py --dir_data /data --filename first --lr 1e-4 --neg_num 4 --contra_lambda 20      as published
-  train.py --model dehazeformer-b --dataset RESIDE-IN --exp indoor                         as published
-  train.py --data_path /data/RESIDE-6K --data_name RESIDE-6K --nEpochs 200                 as published
-  train.py --model dehazeformer-b --exp indoor --modelarts_mode --data_url obs://bucket/RESIDE --train_url obs://bucket/out
-  train.py --mode noise --train-dir /data --epoch-chg 398 702 925 1024 --epochs 1024       as published
+  train.py --recipe aecrnet/its --data_url obs://bucket/RESIDE --train_url obs://bucket/out    docs/cloud.md
+
+The flags of the published programs work, too (docs/published.md), as in
+  train.py --dir_data /data --filename first --lr 1e-4 --neg_num 4 --contra_lambda 20
+  train.py --model dehazeformer-b --dataset RESIDE-IN --exp indoor
+`mindrestore explain "python train.py ..."` says what each of them becomes.
 """
 
 
@@ -54,24 +51,6 @@ def add_parser(subparsers: Any) -> None:
         help="start anew; by default a run folder with a state is resumed",
     )
     parser.add_argument("--device", type=device, metavar="NAME", help=f"{DEVICES} (default: that of the recipe)")
-    parser.add_argument(
-        "--config-json",
-        type=Path,
-        metavar="FILE",
-        help="settings file of DehazeFormer or CrossDehaze, such as configs/nid/default.json",
-    )
-    cloud = parser.add_argument_group("ModelArts and OBS (docs/cloud.md)")
-    cloud.add_argument(
-        "--modelarts_mode",
-        "--modelArts_mode",
-        nargs="?",
-        const="true",
-        metavar="BOOL",
-        help="true makes sure that --data_url and --train_url are given",
-    )
-    cloud.add_argument("--data_url", metavar="URL", help="data: obs://BUCKET/FOLDER, or a folder (data.root)")
-    cloud.add_argument("--train_url", metavar="URL", help="results: obs://BUCKET/FOLDER, or a folder (output.root)")
-    aliases.add_flags(parser, "train")
     parser.set_defaults(run=run)
 
 
@@ -104,43 +83,15 @@ def choose_recipe(args: argparse.Namespace) -> tuple[str, list[str]]:
         args: Parsed arguments of `train`.
 
     Returns:
-        Name or path of the recipe, and `key=value` overrides: a settings file first, then published flags, so that
-        explicit keys win.
+        Name or path of the recipe, and `key=value` overrides.
 
     Raises:
-        MindRestoreError: Neither a recipe nor a run folder nor a published flag says what to train.
+        MindRestoreError: Neither a recipe nor a run folder says what to train.
     """
-    system, values = aliases.given_values(args, args.recipe)
-    for note in aliases.given_notes(system, values):
-        print(f"note: {note}", file=sys.stderr)
-    overrides = read_settings(args.config_json) if args.config_json else []
-    overrides += aliases.recipe_overrides(system, values) + _cloud_overrides(args)
-    if args.device:
-        overrides.append(f"train.device={args.device}")
+    overrides = [f"train.device={args.device}"] if args.device else []
     overrides += args.overrides
     if args.recipe:
         return args.recipe, overrides
     if args.run_dir and (args.run_dir / "recipe.yaml").is_file():
         return str(args.run_dir), overrides
-    if system:
-        return system.recipe_for(values), [*system.defaults, *overrides]
-    if args.config_json:
-        return SETTINGS_RECIPE, overrides
-    if args.data_url or args.train_url:
-        return aliases.systems()[0].recipe, overrides  # the published program whose flags these are
     raise MindRestoreError("nothing says what to train; give --recipe NAME (`mindrestore recipes` lists the names)")
-
-
-def _cloud_overrides(args: argparse.Namespace) -> list[str]:
-    """Turn the flags that ModelArts gives into overrides.
-
-    Raises:
-        MindRestoreError: --modelarts_mode is neither true nor false, or true without both places.
-    """
-    mode = aliases.Alias("--modelarts_mode", type="bool").value(args.modelarts_mode or "false")
-    if mode and not (args.data_url and args.train_url):
-        raise MindRestoreError(
-            "--modelarts_mode needs --data_url and --train_url: obs://BUCKET/FOLDER, or the folders that the job mounts"
-        )
-    places = {"data.root": args.data_url, "output.root": args.train_url}
-    return [f"{key}={json.dumps(place)}" for key, place in places.items() if place]

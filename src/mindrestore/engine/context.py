@@ -14,6 +14,7 @@ from mindspore import Parameter, Tensor, ops
 
 from mindrestore.engine.signals import SCRATCH
 from mindrestore.errors import MindRestoreError
+from mindrestore.launch.cuda import missing
 from mindrestore.models.cpu import prepare_cpu
 from mindrestore.models.layers import on_cpu
 
@@ -67,6 +68,21 @@ def available_devices() -> list[str]:
     """
     with muted_mindspore():  # a missing driver is an answer here, not five warnings
         return [name for name in _DEVICES if ms.hal.is_available(name)]
+
+
+def require_device(target: str) -> None:
+    """Refuse a device that MindSpore cannot use here.
+
+    Raises:
+        DeviceError: It is absent; the message says what is missing.
+    """
+    found = available_devices()
+    if target not in found:
+        reason = missing() if target == "GPU" else "install its driver and CANN" if target == "Ascend" else None
+        raise DeviceError(
+            f"device {target} is not available here, found: {', '.join(found)}; "
+            f"{reason or '`mindrestore doctor` says more'}"
+        )
 
 
 def current_device() -> str:
@@ -161,9 +177,7 @@ def _choose(device: str) -> str:
 
 
 def _select(target: str, device_id: int | None) -> None:
-    if target not in available_devices():
-        found = ", ".join(available_devices())
-        raise DeviceError(f"device {target} is not available here, found: {found}; choose one, or install its driver")
+    require_device(target)
     try:
         ms.set_device(target) if device_id is None else ms.set_device(target, device_id)
     except RuntimeError as error:  # the target can be set only before the first operator

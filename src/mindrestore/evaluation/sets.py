@@ -101,6 +101,15 @@ class TestSet:
         return self.dataset or data.val_dataset or data.dataset, root, self.split or data.val_split
 
 
+def found_in(test_set: TestSet) -> TestSet | None:
+    """Return the test set if its folder holds such a data set, None where it holds another one or several."""
+    try:
+        test_set.pairs()
+    except DatasetError:
+        return None
+    return test_set
+
+
 def recipe_sets(recipe: Recipe, root: PathLike | None = None, noise_seed: int | None = None) -> list[NamedSet]:
     """Find the test sets that a recipe lists under `validation.sets`.
 

@@ -67,6 +67,7 @@ def restore_files(
     out_dir: PathLike,
     *,
     png: bool = False,
+    name_suffix: str = "",
     overwrite: bool = False,
     progress: bool | None = None,
 ) -> RestoreSummary:
@@ -82,6 +83,7 @@ def restore_files(
         inputs: File, folder, or several of them.
         out_dir: Folder for the results; sub-folders of an input folder are kept below it.
         png: Write every result as NAME.png, 8-bit RGB, as the published demo of MPRNet does.
+        name_suffix: Text behind the name of every result: `_restoration` makes a_restoration.jpg of a.jpg.
         overwrite: Replace results that are there; otherwise they stay.
         progress: Show a bar; None shows it on a terminal only.
 
@@ -95,7 +97,8 @@ def restore_files(
     out = Path(out_dir)
     sources = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
     plans = [plan_jobs(Path(source), out, _png_name if png else _own_name) for source in sources]
-    jobs, problems, notes = ([item for part in plans for item in part[place]] for place in range(3))
+    found, problems, notes = ([item for part in plans for item in part[place]] for place in range(3))
+    jobs = [(source, target.with_name(f"{target.stem}{name_suffix}{target.suffix}")) for source, target in found]
     plan = Plan(jobs, problems, tuple(notes))
     if png:
 

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Callable, NamedTuple
 
@@ -13,9 +14,6 @@ from mindrestore.files import PathLike, natural_key
 from mindrestore.images.kinds import VIDEO_SUFFIXES, foreign_suffixes, left_out, readable_suffixes
 from mindrestore.images.read import list_images
 from mindrestore.inference.pixels import RestoreError
-
-# The published demo of MPRNet takes these, in this spelling; PaddleGAN's program takes .jpeg as well
-DEMO_SUFFIXES = (".jpg", ".JPG", ".png", ".PNG")
 
 REPORT_MARKER = ".mindrestore-report"  # a folder that holds this file holds copies, no photographs
 
@@ -62,12 +60,12 @@ def plan_jobs(source: Path, out: Path, result_name: Callable[[Path], str]) -> Pl
     return Plan(jobs, problems, notes)
 
 
-def published_photos(folder: PathLike, suffixes: Sequence[str] = DEMO_SUFFIXES) -> list[Path]:
-    """List what a published program restores of a folder: files of a few suffixes, no sub-folders, natural order.
+def matching_photos(folder: PathLike, patterns: Sequence[str]) -> list[Path]:
+    """List the images of a folder whose names match, without its sub-folders, in natural order.
 
     Args:
         folder: Folder of photographs.
-        suffixes: The suffixes it takes, as they are spelt.
+        patterns: Patterns of names such as "*.png"; capitals count.
 
     Returns:
         Paths, at least one.
@@ -78,9 +76,9 @@ def published_photos(folder: PathLike, suffixes: Sequence[str] = DEMO_SUFFIXES) 
     folder = Path(folder)
     if not folder.is_dir():
         raise RestoreError(f"{folder}: no such folder; check the path of the photographs")
-    photos = [path for path in list_images(folder) if path.suffix in suffixes]
+    photos = [path for path in list_images(folder) if any(fnmatchcase(path.name, pattern) for pattern in patterns)]
     if not photos:
-        raise RestoreError(f"{folder}: no image here ({', '.join(suffixes)}; sub-folders are left out); check the path")
+        raise RestoreError(f"{folder}: no image here ({', '.join(patterns)}; sub-folders are left out); check the path")
     return photos
 
 

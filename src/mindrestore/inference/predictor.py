@@ -14,11 +14,11 @@ from mindrestore.images.read import read_image
 from mindrestore.images.write import write_image
 from mindrestore.inference.files import RestoreSummary, restore_each
 from mindrestore.inference.pixels import RestoreError
-from mindrestore.inference.planning import DEMO_SUFFIXES, published_photos
+from mindrestore.inference.planning import matching_photos
 from mindrestore.inference.restorer import Restorer
-from mindrestore.inference.tasks import network_for, published_weights, published_word
+from mindrestore.inference.tasks import published_word, source_for
 
-PREDICTOR_SUFFIXES = (".jpeg", *DEMO_SUFFIXES)
+PATTERNS = ("*.jpeg", "*.jpg", "*.JPG", "*.png", "*.PNG")
 
 
 class UnrestoredError(RestoreError):
@@ -35,7 +35,8 @@ class MPRPredictor:
 
     Args:
         output_path: Folder for the results.
-        weight_path: Weight file; None looks for `<task>/pretrained_models/model_<task>` as the authors' demo does.
+        weight_path: Weight file; None looks for `<task>/pretrained_models/model_<task>` as the authors' demo does, then
+            takes the weights that come with MindRestore.
         seed: Taken for the sake of the tutorial's calls; nothing is drawn at random.
         task: "Deblurring", "Denoising" or "Deraining".
         max_side: Shrink photographs whose longer side has more pixels, 640 as published; None keeps their size.
@@ -72,8 +73,8 @@ class MPRPredictor:
             raise RestoreError(f"max_side {max_side}: give a number of pixels, such as 640, or None")
         self.folder = Path(output_path) / task
         self.max_side, self.truncate = max_side, truncate
-        weights = published_weights(task) if weight_path is None else weight_path
-        self.restorer = Restorer(network_for(task), weights=weights, device=device, tile=tile, hyper=hyper)
+        model, weights = source_for(task, weight_path)
+        self.restorer = Restorer(model, weights=weights, device=device, tile=tile, hyper=hyper)
 
     def run(self, images_path: PathLike) -> RestoreSummary:
         """Restore a photograph, or those of a folder without its sub-folders; earlier results are replaced.
@@ -96,7 +97,7 @@ class MPRPredictor:
             (PosixPath('output_dir/Deblurring/street.v2_restoration.png'),)
         """
         path = Path(images_path)
-        photos = [path] if path.is_file() else published_photos(path, PREDICTOR_SUFFIXES)
+        photos = [path] if path.is_file() else matching_photos(path, PATTERNS)
         jobs = [(photo, self.folder / f"{photo.stem}_restoration{photo.suffix}") for photo in photos]
         summary = restore_each(jobs, self._restore_one, self.folder, overwrite=True)
         if summary.failed:

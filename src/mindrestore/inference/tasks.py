@@ -116,41 +116,32 @@ def require_task(model: str, word: str) -> None:
         )
 
 
-def published_weights(word: str) -> Path:
+def published_weights(word: str) -> Path | None:
     """Find weights where the published program of a task keeps them, below the working directory.
 
     Args:
         word: A task in either spelling.
 
     Returns:
-        `Deraining/pretrained_models/model_deraining.ckpt`, `.pth` and the like: the first that is there.
-
-    Raises:
-        TaskError: There are none; the message names the places.
+        `Deraining/pretrained_models/model_deraining.ckpt`, `.pth` and the like: the first that is there; None when none
+        is.
     """
-    task = task_of(word)
-    published = PUBLISHED_WORDS[task]
-    if published not in MPRNET_TASKS:
-        raise TaskError(
-            f"nothing says which weights to use for {task}: none come with MindRestore; train "
-            f"{network_for(word)}, or see `mindrestore weights list`, and give the weight file"
-        )
-    stem = _published_stem(published)
-    found = _first_file(stem)
-    if found:
-        return found
-    own = f"--task {task} uses those that" if has_default(task) else "none"
-    raise TaskError(
-        f"no weights for {published}: looked for {stem}{{{','.join(READABLE)}}} in {Path.cwd()}; "
-        f"{own} come with MindRestore; give a weight file, or put one there; see `mindrestore weights list`"
-    )
+    published = PUBLISHED_WORDS[task_of(word)]
+    stem = Path(published, "pretrained_models", f"model_{published.lower()}")
+    places = map(stem.with_suffix, READABLE) if published in MPRNET_TASKS else ()
+    return next((path for path in places if path.is_file()), None)
+
+
+def is_published_word(word: str) -> bool:
+    """Return whether a task is spelt as the published programs of MPRNet do, which asks for their weights first."""
+    return word.capitalize() in MPRNET_TASKS
 
 
 def source_for(word: str, weights: PathLike | None = None, model: str | None = None) -> tuple[str, PathLike]:
     """Choose network and weights for a task.
 
-    Without weights those are taken that lie where the published program of the task keeps them, else those that come
-    with MindRestore; a published word such as `Deraining` asks for the published ones.
+    Without weights those are taken that come with MindRestore. A published word such as `Deraining` looks first where
+    the published program keeps its weights; other words never take a file of the working directory.
 
     Args:
         word: A task in either spelling.
@@ -173,18 +164,16 @@ def source_for(word: str, weights: PathLike | None = None, model: str | None = N
 
 
 def _usual_weights(word: str) -> PathLike:
+    found = published_weights(word) if is_published_word(word) else None
     task = task_of(word)
+    if found or has_default(task):
+        return found or DEFAULT
     published = PUBLISHED_WORDS[task]
-    found = _first_file(_published_stem(published)) if published in MPRNET_TASKS else None
-    as_published = published in MPRNET_TASKS and word.lower() == published.lower()
-    if found or as_published or not has_default(task):
-        return found or published_weights(word)
-    return DEFAULT
-
-
-def _published_stem(published: str) -> Path:
-    return Path(published, "pretrained_models", f"model_{published.lower()}")
-
-
-def _first_file(stem: Path) -> Path | None:
-    return next((path for path in map(stem.with_suffix, READABLE) if path.is_file()), None)
+    hint = f", or train {network_for(word)}"
+    if published in MPRNET_TASKS:
+        file = f"{published}/pretrained_models/model_{published.lower()}.pth"
+        asks = "put one at" if is_published_word(word) else f"--task {published} takes"
+        hint = f"; {asks} {file}, where its program keeps it"
+    raise TaskError(
+        f"no weights for {word}: none come with MindRestore; give a weight file{hint}; see `mindrestore weights list`"
+    )

@@ -14,12 +14,10 @@ from mindrestore.recipes.load import list_recipes, load_recipe
 from mindrestore.recipes.schema import Recipe
 from mindrestore.weights.create import shipped_source
 from mindrestore.weights.exchange import recorded_settings
+from mindrestore.weights.folder import RESULTS, weight_file
 from mindrestore.weights.shipped import Card, requested
 
 PathLike = Union[str, Path]
-
-# What a run folder offers as its result, the preferred first.
-RESULTS = ("best.ckpt", "ema.ckpt", "last.ckpt")
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,8 @@ class Trained:
 
         Args:
             model: Registered name.
-            weights: Weight file; or `default`, or a name of `mindrestore weights list`, for weights that ship.
+            weights: Weight file, or a folder that stands for one (`weights/folder.py`); or `default`, or a name of
+                `mindrestore weights list`, for weights that ship.
             hyper: Hyper-parameters to lay over these.
 
         Raises:
@@ -77,6 +76,7 @@ class Trained:
         card = requested(weights, network=model)
         if card:
             return cls(model, *shipped_source(card, hyper), card=card)
+        weights = weight_file(weights)
         network, recorded = recorded_settings(weights)
         return cls(model, weights, {**(recorded if network == model else {}), **(hyper or {})})
 
@@ -93,8 +93,8 @@ class Trained:
 
         Args:
             task: `derain` or `Deraining`, `deblur` or `Deblurring`, `denoise` or `Denoising`, `dehaze`, in any case.
-            weights: Weight file, or a name of weights that ship; by default the file where the published demo keeps
-                it, else the weights that come with MindRestore.
+            weights: Weight file, or a name of weights that ship; by default those that come with MindRestore, but after
+                a published word such as `Deraining` the file where its program keeps it, if it is there.
             model: Registered name; by default that of the shipped weights, else the network that specialises in the
                 task.
             hyper: Hyper-parameters that differ from the published ones.

@@ -8,10 +8,11 @@ import shutil
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mindrestore.errors import MindRestoreError
+from mindrestore.launch.cuda import gpu_environment
 from mindrestore.launch.rank_table import RankTable
 
 MSRUN = "msrun"
@@ -21,7 +22,7 @@ _LOCAL = "127.0.0.1"
 _CLUSTER_SECONDS = 300  # to wait for the processes of all nodes
 _NO_RANK = 1 << 20  # msrun shows the log of this rank, which there never is: the leader's is shown here
 _DEVICE_FILES = {"Ascend": "davinci", "GPU": "nvidia"}
-_VISIBLE = {"Ascend": "ASCEND_RT_VISIBLE_DEVICES", "GPU": "CUDA_VISIBLE_DEVICES"}
+VISIBLE = {"Ascend": "ASCEND_RT_VISIBLE_DEVICES", "GPU": "CUDA_VISIBLE_DEVICES"}
 
 
 class LaunchError(MindRestoreError):
@@ -37,7 +38,7 @@ class Cluster:
         per_node: processes on every node; None counts the visible devices, or takes 2 on CPU.
         visible: devices of this node to use; None leaves the choice to the driver.
         nodes: number of nodes.
-        node: rank of this node.
+        node: rank of this node; None: the only one.
         address: host of the scheduler, the same on every node.
         port: its port; None takes a free one on a single node, else 8118.
         table: start one process per entry of this rank table instead of a dynamic cluster.
@@ -48,7 +49,7 @@ class Cluster:
     per_node: int | None = None
     visible: tuple[int, ...] | None = None
     nodes: int = 1
-    node: int = 0
+    node: int | None = None
     address: str = _LOCAL
     port: int | None = None
     table: RankTable | None = None
@@ -112,6 +113,10 @@ def make_plan(cluster: Cluster, program: Sequence[str], logs: Path) -> Plan:
     """
     if cluster.table:
         return _table_plan(cluster, cluster.table, program, logs)
+    if cluster.node is None:
+        if cluster.nodes > 1:
+            raise LaunchError(f"{cluster.nodes} nodes: say which one this is with --node-rank, from 0")
+        cluster = replace(cluster, node=0)
     if not 0 <= cluster.node < cluster.nodes:
         raise LaunchError(f"node rank {cluster.node} is not one of 0 to {cluster.nodes - 1}; check --node-num")
     if cluster.nodes > 1 and cluster.address == _LOCAL:
@@ -157,8 +162,10 @@ def _environment(cluster: Cluster, local: int) -> dict[str, str]:
     environment = {"PATH": f"{_python().parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
     if cluster.nodes > 1:
         environment["NODE_NUM"] = str(cluster.nodes)
-    if cluster.visible and cluster.device in _VISIBLE:
-        environment[_VISIBLE[cluster.device]] = ",".join(map(str, cluster.visible))
+    if cluster.device == "GPU":
+        environment.update(gpu_environment())
+    if cluster.visible and cluster.device in VISIBLE:
+        environment[VISIBLE[cluster.device]] = ",".join(map(str, cluster.visible))
     if cluster.device == "CPU" and "OMP_NUM_THREADS" not in os.environ:
         environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // local))
     return environment
@@ -223,8 +230,15 @@ def _table_plan(cluster: Cluster, table: RankTable, program: Sequence[str], logs
         raise LaunchError(f"{table.path}: a rank table starts Ascend devices, not {cluster.device}; leave it out")
     if cluster.visible or cluster.mpi:
         raise LaunchError(f"{table.path}: the table chooses the devices; leave --visible-devices and --mpi out")
-    if cluster.nodes not in (1, len(table.servers)) or cluster.node >= len(table.servers):
-        raise LaunchError(f"{table.path}: lists {len(table.servers)} servers; --node-num or --node-rank says otherwise")
+    contradiction = f"{table.path}: lists {len(table.servers)} servers; --node-num or --node-rank says otherwise"
+    if cluster.nodes not in (1, len(table.servers)):
+        raise LaunchError(contradiction)
+    if cluster.node is None and len(table.servers) > 1:
+        listed = ", ".join(f"{rank} is {server.name}" for rank, server in enumerate(table.servers))
+        raise LaunchError(f"{table.path}: say which server this is with --node-rank (or NODE_RANK): {listed}")
+    cluster = replace(cluster, node=cluster.node or 0)
+    if cluster.node >= len(table.servers):
+        raise LaunchError(contradiction)
     devices = table.servers[cluster.node].devices
     if cluster.per_node not in (None, len(devices)):
         here = f"{len(devices)} devices for node {cluster.node}"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mindrestore.errors import did_you_mean
-from mindrestore.weights.download import cache_folder, fetch, is_address
+from mindrestore.files import cache_folder
+from mindrestore.weights.download import fetch, is_address
 from mindrestore.weights.errors import WeightError
 from mindrestore.weights.files import read_weights
 from mindrestore.weights.names import unwrapped, weights_of

@@ -9,8 +9,6 @@ from typing import Any
 
 from mindrestore.errors import MindRestoreError, did_you_mean
 
-SETTINGS_RECIPE = "crossdehaze/nid"  # what a settings file changes when no recipe is named
-
 _FLOOR = 100  # the rate falls to this part of its start
 _DECAY = {"adamw": 0.01, "adam": 0.0}  # PyTorch's default of each
 

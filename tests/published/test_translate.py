@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 
 import pytest
 
-from mindrestore.cli import aliases
-from mindrestore.cli.eval import take_published_flags
 from mindrestore.cli.main import build_parser, parse
 from mindrestore.cli.train import choose_recipe
+from mindrestore.published.flags import PublishedError
+from mindrestore.published.tables import systems
+from mindrestore.published.translate import published_flags
 from mindrestore.recipes.load import load_recipe
 from mindrestore.recipes.schema import RecipeError
 
 PUBLISHED = shlex.split("""
     --rgb_range --patch_size --batch_size --epochs --dir_data --data_test --filename --ckpt_path --ckpt_save_path --lr
-    --loss_scale --contra_lambda --neg_num --modelArts_mode --data_url --train_url --device_target
+    --loss_scale --contra_lambda --neg_num --modelArts_mode --data_url --train_url --device_target --data_train
+    --n_colors --epsilon --weight_decay --no_augment --seed --vgg_ckpt_path
+    --vgg_ckpt --ext --test_every --decay --init_loss_scale
+    --ckpt_save_interval --ckpt_save_max
 """)
 DSRIR = shlex.split("""
     --mode --session --train-dir --save-dir --epochs --patch-size --batch-size --epoch-chg --learning-rate --min-lr
@@ -31,13 +34,16 @@ MPILNET = shlex.split("""
 """)
 
 
+CLOUD = ("--modelarts_mode", "--modelArts_mode", "--data_url", "--train_url")
+
+
 def train_recipe(*words):
     """Return the recipe that `train.py WORDS` would run."""
     return load_recipe(*choose_recipe(parse(build_parser(), ["train", *words])))
 
 
 def test_every_published_flag_is_in_the_table():
-    assert set(PUBLISHED) == set(aliases.systems()[0].flags)
+    assert {*PUBLISHED, "--modelarts_mode"} == set(systems()[0].flags)
 
 
 def test_the_published_readme_command_gives_its_settings():
@@ -71,9 +77,9 @@ def test_the_published_command_of_dsrir_gives_its_settings():
     assert (recipe.output.root, recipe.output.name, recipe.train.device) == ("out", "mine", "auto")
     assert train_recipe("--train-dir", "/data").name == "dsrir/all_in_one"
     assert train_recipe("--mode", "rain").name == "dsrir/rain"
-    with pytest.raises(aliases.AliasError, match="--mode snow: give one of all_in_one, noise, rain, haze"):
+    with pytest.raises(PublishedError, match="--mode snow: give one of all_in_one, noise, rain, haze"):
         train_recipe("--mode", "snow")
-    with pytest.raises(aliases.AliasError, match="--batch-size many: give a whole number"):
+    with pytest.raises(PublishedError, match="--batch-size many: give a whole number"):
         train_recipe("--mode", "rain", "--batch-size", "16", "many")
     with pytest.raises(RecipeError, match=r"epoch_chg \[5, 8\], patch_sizes \[128, 160, 192, 256\]"):
         train_recipe("--mode", "rain", "--epoch-chg", "5", "8")
@@ -92,7 +98,8 @@ def test_the_published_command_of_mpilnet_gives_its_settings(capsys):
     name = recipe.output.best_name.format(epoch=7, psnr=20.12346)
     assert name == "NH-HAZE_epoch_7_PSNR_20.1235.ckpt"
     assert "note: -learning_rate: the published program reads this rate and trains with 1e-4" in capsys.readouterr().err
-    assert set(MPILNET) == set(next(system for system in aliases.systems() if system.name == "mpilnet").flags)
+    own = set(next(system for system in systems() if system.name == "mpilnet").flags)
+    assert own == {*MPILNET, *CLOUD}
 
 
 @pytest.mark.parametrize(
@@ -115,10 +122,10 @@ def test_both_spellings_of_mpilnet_name_the_data_set(name, recipe, capsys):
 
 
 def test_two_spellings_that_disagree_and_unknown_data_sets_are_refused():
-    with pytest.raises(aliases.AliasError, match="-name NTIRE21: --data_name says RESIDE-6K; give one of the two"):
+    with pytest.raises(PublishedError, match="-name NTIRE21: --data_name says RESIDE-6K; give one of the two"):
         train_recipe("--data_name", "RESIDE-6K", "-name", "NTIRE21")
     assert train_recipe("--data_name", "NTIRE21", "-name", "NTIRE21").name == "mpilnet/ntire21"
-    with pytest.raises(aliases.AliasError, match="--data_name SOTS: give one of RESIDE-6K, HazeCityscapes, Dense-Haze"):
+    with pytest.raises(PublishedError, match="--data_name SOTS: give one of RESIDE-6K, HazeCityscapes, Dense-Haze"):
         train_recipe("--data_name", "SOTS")
 
 
@@ -155,7 +162,7 @@ def test_an_empty_value_means_none_as_in_the_published_program():
     ],
 )
 def test_values_that_cannot_be_used_are_named(words, message):
-    with pytest.raises(aliases.AliasError, match=message):
+    with pytest.raises(PublishedError, match=message):
         train_recipe(*words)
 
 
@@ -168,33 +175,25 @@ def test_modelarts_with_local_paths_copies_nothing(on):
 def test_eval_takes_the_published_flags_and_names_those_that_change_nothing(capsys):
     words = shlex.split("eval --dir_data /data --data_test NHHaze --ckpt_path x.ckpt --lr 1e-4 --device_target CPU")
     args = parse(build_parser(), words)
-    take_published_flags(args)
-    assert (args.model, str(args.weights), str(args.data), args.dataset) == ("aecrnet", "x.ckpt", "/data", "nh_haze")
-    assert (args.device, args.protocol) == ("CPU", "aecr-zoo")
-    assert "--lr concern training" in capsys.readouterr().err
+    assert (args.recipe, str(args.weights), str(args.data), args.dataset) == (
+        "aecrnet/zoo_its",
+        "x.ckpt",
+        "/data",
+        "nh_haze",
+    )
+    assert args.device == "CPU"
+    assert "note: --lr changes nothing in `mindrestore eval`" in capsys.readouterr().err
 
 
-def test_flags_of_two_programs_do_not_mix(monkeypatch):
-    other = aliases.System("other", "elsewhere", ["train"], "quickstart", {"--other": aliases.Alias("--other")})
-    first = aliases.systems()[0]
-    monkeypatch.setattr(aliases, "systems", lambda: (first, other))
-    parser = argparse.ArgumentParser()
-    aliases.add_flags(parser, "train")
-    with pytest.raises(aliases.AliasError, match="different published programs"):
-        aliases.given_values(parser.parse_args(["--lr", "1e-4", "--other", "1"]), None)
+def test_flags_of_two_programs_do_not_mix():
+    with pytest.raises(PublishedError, match="--cropSize, --neg_num belong to different published programs"):
+        train_recipe("--neg_num", "4", "--cropSize", "128")
 
 
 def test_every_command_takes_its_own_programs_only():
-    taken = {}
-    for command in ("train", "eval", "restore"):
-        parser = argparse.ArgumentParser()
-        aliases.add_flags(parser, command)
-        taken[command] = {action.dest for action in parser._actions} - {"help"}
-    measured = {"alias_" + flag[2:] for flag in (*PUBLISHED, *DSRIR, *DEHAZEFORMER)}
-    assert taken["eval"] == measured
-    assert taken["train"] == measured | {"alias_" + flag.lstrip("-") for flag in MPILNET}
-    demo, paddlegan = (
-        {"input_dir", "result_dir", "dataset", "gpus"},
-        {"input_image", "output_path", "weight_path", "cpu"},
-    )
-    assert taken["restore"] == {f"alias_{name}" for name in demo | paddlegan}
+    paddle = {"-c", "--config-file", "--load", "--evaluate-only", "--resume", "--amp", "-o", "--opt"}
+    measured = {*PUBLISHED, *DSRIR, *DEHAZEFORMER, *MPILNET, *CLOUD, *paddle, "--config-json"}
+    assert published_flags("eval") == published_flags("train") == measured
+    demo = {"--input_dir", "--result_dir", "--dataset", "--gpus"}
+    paddlegan = {"--input_image", "--output_path", "--weight_path", "--cpu", "--task"}
+    assert published_flags("restore") == demo | paddlegan

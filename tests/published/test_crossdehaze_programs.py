@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mindrestore.cli.eval import take_published_flags
 from mindrestore.cli.main import build_parser, main, parse
 from mindrestore.cli.train import choose_recipe
 from mindrestore.errors import MindRestoreError
@@ -24,9 +23,7 @@ def train_recipe(words):
 
 
 def eval_arguments(words):
-    args = parse(build_parser(), ["eval", *shlex.split(words)])
-    take_published_flags(args)
-    return args
+    return parse(build_parser(), ["eval", *shlex.split(words)])
 
 
 @pytest.mark.parametrize(
@@ -142,7 +139,7 @@ def test_published_test_command(tmp_path, monkeypatch):
         (Path("saved_models") / name / "recipe.yaml").write_text("{}")
         args = eval_arguments("--exp nid --dataset Mine --data_dir /d")
         assert (args.run_folder, args.model, args.weights) == (Path("saved_models") / name, None, None)
-    assert (args.data, args.dataset) == (Path("/d/Mine"), None)
+    assert (args.data, args.dataset) == (Path("/d/Mine"), "auto")
 
 
 def test_results_file_as_published(golden_dir, tmp_path):

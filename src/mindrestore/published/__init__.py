@@ -1,0 +1,1 @@
+"""Command lines of the five published systems, translated into ours before they are parsed: tables and little code."""
