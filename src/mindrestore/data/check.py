@@ -11,6 +11,7 @@ from mindrestore.data.dnd import BOXES, PHOTOGRAPHS, cut_boxes, find_dnd, read_b
 from mindrestore.data.locate import joining
 from mindrestore.data.pairing import PairingError
 from mindrestore.data.texts import ListError
+from mindrestore.errors import shown
 from mindrestore.files import PathLike
 from mindrestore.images.errors import ImageError
 from mindrestore.images.read import read_image
@@ -43,7 +44,7 @@ class Report:
         lines += [f"  wrong: {problem}" for problem in self.problems]
         lines += [f"  note: {note}" for note in self.notes]
         lines.append("nothing wrong" if self.clean else f"{len(self.problems)} problem(s)")
-        return "\n".join(lines)
+        return "\n".join(map(shown, lines))
 
 
 def check_folder(root: PathLike, dataset: str = "auto", min_size: int = 8, progress: Progress = iter) -> Report:

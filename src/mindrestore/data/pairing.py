@@ -211,7 +211,7 @@ def _carries(path: Path, words: str) -> bool:
 
 def _key(path: Path, pattern: str, base: Path | None) -> str | None:
     """Return the key of an image; with a base, the sub-folder below it is part of the key."""
-    match = re.fullmatch(pattern, path.stem, re.IGNORECASE)
+    match = re.fullmatch(pattern, path.stem, re.IGNORECASE | re.DOTALL)  # a name may hold a line break
     if match is None or base is None:
         return match.group(1) if match else None
     return (path.parent.relative_to(base) / match.group(1)).as_posix()
@@ -222,6 +222,8 @@ def _match(inputs: list[Path], targets: list[Path], rule: PairRule, bases: tuple
     by_key: dict[str, Path] = {}
     for path in targets:
         key = _key(path, rule.target, target_base)
+        if key is None:
+            continue
         if key in by_key:
             raise PairingError(
                 f"{path.parent}: {by_key[key].name} and {path.name} both claim the key {key!r}; remove one of them"

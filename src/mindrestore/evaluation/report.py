@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mindrestore import __version__
+from mindrestore.errors import shown
 from mindrestore.evaluation.metrics import DECIMALS, LOWER_IS_BETTER, TITLES
 from mindrestore.evaluation.results import Evaluation, Failure, SetsEvaluation
 from mindrestore.files import PathLike, write_text
@@ -29,9 +30,11 @@ def format_table(evaluation: Evaluation, max_rows: int | None = 40) -> str:
         Several lines: protocol, one line per image, means, and the names of what was left out.
     """
     body = [["image", "size", *_titles(evaluation.protocol.names), "seconds"]]
-    shown = evaluation.rows[:max_rows]
-    for row in shown:
-        body.append([row.name, f"{row.height}x{row.width}", *_cells(row.input, row.restored), f"{row.seconds:.2f}"])
+    first = evaluation.rows[:max_rows]
+    for row in first:
+        body.append(
+            [shown(row.name), f"{row.height}x{row.width}", *_cells(row.input, row.restored), f"{row.seconds:.2f}"]
+        )
     count = f"mean of {len(evaluation.rows)}"
     means = _cells(evaluation.input_mean, evaluation.mean)
     body.append([count, "", *means, f"{evaluation.seconds:.2f}"])
@@ -40,8 +43,8 @@ def format_table(evaluation: Evaluation, max_rows: int | None = 40) -> str:
     lines += [f"input: {evaluation.noise}", ""] if evaluation.noise else [""]
     aligned = _align(body)
     lines += aligned[:-1]
-    if len(evaluation.rows) > len(shown):
-        lines.append(f"... {len(evaluation.rows) - len(shown)} more images")
+    if len(evaluation.rows) > len(first):
+        lines.append(f"... {len(evaluation.rows) - len(first)} more images")
     lines += ["-" * len(aligned[0]), aligned[-1], *_notes(evaluation)]
     return "\n".join(lines)
 
@@ -252,7 +255,7 @@ def _notes(evaluation: Evaluation) -> list[str]:
 def _failure_notes(failures: Sequence[Failure]) -> list[str]:
     if not failures:
         return []
-    return [f"not measured ({len(failures)}):", *(f"  {failure.name}: {failure.reason}" for failure in failures)]
+    return [f"not measured ({len(failures)}):", *(shown(f"  {failure.name}: {failure.reason}") for failure in failures)]
 
 
 def _write_document(document: Mapping[str, Any], path: PathLike) -> None:
