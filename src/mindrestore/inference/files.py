@@ -115,6 +115,7 @@ def restore_files(
         for group in _groups(jobs, account, bar, getattr(restorer, "batch", 1)):
             _restore_group(restorer, group, account)
             bar.update(len(group))
+            del group  # a large photograph must be gone before the next is read
     return account.summary()
 
 
@@ -248,6 +249,7 @@ def _groups(jobs: Sequence[Job], account: _Account, bar: tqdm, most: int) -> Ite
             yield group
             group = []
         group.append(_Read(source, target, photo, took))
+        del photo
     if group:
         yield group
 
