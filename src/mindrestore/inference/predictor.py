@@ -52,7 +52,7 @@ class MPRPredictor:
     Example:
         >>> predictor = MPRPredictor(output_path="output_dir", weight_path="rain.npz", task="Deraining")
         >>> predictor.run("photos").written
-        (PosixPath('output_dir/Deraining/street_restoration.png'),)
+        (PosixPath('output_dir/Deraining/a_restoration.png'), PosixPath('output_dir/Deraining/b_restoration.jpg'))
     """
 
     def __init__(
@@ -93,8 +93,8 @@ class MPRPredictor:
             UnrestoredError: Some photographs could not be restored; the message says which and why.
 
         Example:
-            >>> MPRPredictor(weight_path="blur.npz", task="Deblurring").run("street.v2.png").written
-            (PosixPath('output_dir/Deblurring/street.v2_restoration.png'),)
+            >>> MPRPredictor(weight_path="rain.npz", task="Deraining").run("photos/a.png").written
+            (PosixPath('output_dir/Deraining/a_restoration.png'),)
         """
         path = Path(images_path)
         photos = [path] if path.is_file() else matching_photos(path, PATTERNS)

@@ -59,7 +59,7 @@ class Restorer:
 
     Example:
         >>> restore = Restorer(task="dehaze")
-        >>> restore = Restorer("aecrnet", weights="best.ckpt", tile="auto")
+        >>> restore = Restorer("aecrnet", weights="runs/its/best.ckpt", tile="auto")
         >>> restore(photo).shape == photo.shape
         True
     """
@@ -139,7 +139,7 @@ class Restorer:
 
         Example:
             >>> [image.shape for image in restore.restore_batch([photo, photo])]
-            [(17, 23, 3), (17, 23, 3)]
+            [(40, 48, 3), (40, 48, 3)]
         """
         shape = np.shape(photos[0])
         joined = len(shape) == 3 and shape[2] == 3 and all(np.shape(photo) == shape for photo in photos)
