@@ -14,7 +14,7 @@ from mindrestore.evaluation.report import format_score
 from mindrestore.files import PathLike, replacing
 from mindrestore.pages.evaluation import score_cell, titled
 from mindrestore.pages.render import Cell, Layer, Picture, render, write_page
-from mindrestore.pages.scores import ImageScores, Report, ReportError, SetScores, read_report
+from mindrestore.pages.scores import ImageScores, ReportError, SetScores, WrittenReport, read_report
 from mindrestore.pages.sheet import draw_sheet
 
 _SAME = 1e-3  # scores of one input that differ by more were not measured on the same image
@@ -109,7 +109,7 @@ def _apart(entry: _Compared, image: str, metric: str) -> float:
     return max(scores) - min(scores) if scores else 0.0
 
 
-def _labels(reports: Sequence[Report]) -> list[str]:
+def _labels(reports: Sequence[WrittenReport]) -> list[str]:
     """Name the reports, each differently: by run, and by number where two runs have one name."""
     labels: list[str] = []
     for report in reports:
@@ -121,7 +121,7 @@ def _labels(reports: Sequence[Report]) -> list[str]:
     return labels
 
 
-def _match(reports: Sequence[Report], labels: Sequence[str]) -> list[_Compared]:
+def _match(reports: Sequence[WrittenReport], labels: Sequence[str]) -> list[_Compared]:
     """Find the sets that at least two reports have; reports of a single set are compared whatever its name."""
     if all(report.summary is None for report in reports):
         return [_Compared("", {label: report.sets[0] for label, report in zip(labels, reports)})]
@@ -248,7 +248,7 @@ def _notes(entry: _Compared, scores: Mapping[str, ImageScores], shown: Sequence[
     return ["; ".join(lines), *([] if all(label in shown for label in scores) else [absent])]
 
 
-def _settings(report: Report) -> dict[str, Any]:
+def _settings(report: WrittenReport) -> dict[str, Any]:
     document = report.summary or report.sets[0].document
     protocols = {f"protocol {entry.protocol['name']}": entry.protocol["description"] for entry in report.sets}
     return {"report": report.folder, **document.get("settings", {}), **protocols}

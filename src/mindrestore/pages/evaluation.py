@@ -12,7 +12,7 @@ from mindrestore.evaluation.report import format_score
 from mindrestore.files import PathLike
 from mindrestore.pages.charts import histogram
 from mindrestore.pages.render import Cell, Layer, Picture, render, write_page
-from mindrestore.pages.scores import ImageScores, Report, SetScores, read_report
+from mindrestore.pages.scores import ImageScores, SetScores, WrittenReport, read_report
 from mindrestore.pages.sheet import draw_sheet, worst_and_best
 from mindrestore.pages.training import draw_curves, read_curves
 
@@ -114,7 +114,7 @@ def _set_page(entry: SetScores, label: str, training: Mapping[str, Any]) -> str:
     )
 
 
-def _index_page(report: Report, training: Mapping[str, Any]) -> str:
+def _index_page(report: WrittenReport, training: Mapping[str, Any]) -> str:
     summary = report.summary or {}
     settings = summary.get("settings", {})
     metrics = tuple(summary["average"]["restored"])

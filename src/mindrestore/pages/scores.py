@@ -90,7 +90,7 @@ class SetScores:
 
 
 @dataclass(frozen=True)
-class Report:
+class WrittenReport:
     """A report of one set or several.
 
     Args:
@@ -106,7 +106,7 @@ class Report:
     summary: Mapping[str, Any] | None = None
 
 
-def read_report(folder: PathLike) -> Report:
+def read_report(folder: PathLike) -> WrittenReport:
     """Read the report of a run folder, or the folder of a report.
 
     Args:
@@ -128,13 +128,13 @@ def read_report(folder: PathLike) -> Report:
         raise ReportError(f"{folder}: holds no report; write one with `mindrestore eval {folder}`")
     label = place.resolve().parent.name if place.resolve().name == "report" else place.resolve().name
     if newest.name == "scores.json":
-        return Report(place, label, (_read_set("", place),))
+        return WrittenReport(place, label, (_read_set("", place),))
     summary = _read_json(newest)
     try:
         sets = tuple(_read_set(entry["set"], place / entry["set"]) for entry in summary["sets"])
     except (KeyError, TypeError) as error:
         raise ReportError(f"{newest}: {error} is missing, so this is not a report; evaluate again") from error
-    return Report(place, label, sets, summary)
+    return WrittenReport(place, label, sets, summary)
 
 
 def _newest(folder: Path) -> Path | None:
