@@ -133,8 +133,8 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path, monkeypat
     path = tmp_path / "a.png"
     path.write_bytes(lean[:8] + lean[33:])
     line = (
-        f"{path}: 20000x20000 are 400 megapixels, more than the limit of 250; set {VARIABLE}=401 to read it all the "
-        "same, or make it smaller"
+        f"{path}: 20000x20000 are 400 megapixels, more than the limit of 250; read it with {VARIABLE}=401 "
+        "(restore: --max-megapixels 401), or make it smaller"
     )
     for read in (read_image, read_photo):
         with pytest.raises(ImageError) as caught:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mindrestore.cli.arguments import positive_number
 from mindrestore.cli.source import add_source, read_hyper, read_source
 from mindrestore.errors import MindRestoreError, shown
+from mindrestore.images.limits import VARIABLE
 
 if TYPE_CHECKING:
     from mindrestore.api import Trained
@@ -53,6 +56,9 @@ def add_parser(subparsers: Any) -> None:
         "--save-images", "--save_images", action="store_true", help="of SIDD and DND, write PNG files beside the .mat"
     )
     parser.add_argument("--png", action="store_true", help="write every result as NAME.png, 8-bit RGB")
+    parser.add_argument(
+        "--max-megapixels", type=positive_number, metavar="N", help="largest picture that is read (default: 250)"
+    )
     parser.add_argument(
         "--only",
         metavar="PATTERNS",
@@ -132,6 +138,8 @@ def passing(args: argparse.Namespace) -> dict[str, Any]:
 
 def run(args: argparse.Namespace) -> int:
     """Restore, and name every file that could not be."""
+    if args.max_megapixels:
+        os.environ[VARIABLE] = str(args.max_megapixels)  # which the processes that this one starts see, too
     result = _restore(args)
     for path in result.kept:
         print(f"kept {shown(path)}; --overwrite replaces it")

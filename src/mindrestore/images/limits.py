@@ -37,7 +37,8 @@ def check_size(path: Path, width: int, height: int) -> None:
     """
     megapixels, limit = width * height / 1e6, max_megapixels()
     if megapixels > limit:
+        enough = int(megapixels) + 1
         raise ImageError(
-            f"{path}: {width}x{height} are {megapixels:.0f} megapixels, more than the limit of {limit:.0f}; "
-            f"set {VARIABLE}={int(megapixels) + 1} to read it all the same, or make it smaller"
+            f"{path}: {width}x{height} are {megapixels:.0f} megapixels, more than the limit of {limit:.0f}; read it "
+            f"with {VARIABLE}={enough} (restore: --max-megapixels {enough}), or make it smaller"
         )
