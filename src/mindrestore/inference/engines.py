@@ -213,7 +213,8 @@ def _values(graph: NetworkGraph, entries: Mapping[str, Any], label: str) -> dict
             f"{label}: {len(bad)} of {len(arrays)} tensors hold NaN or infinite values, such as {bad[0]}; the file is "
             "damaged, or training had diverged; take an earlier one"
         )
-    return {name: np.asarray(arrays[name], np.float32) for name in graph.reads}
+    parameters = graph.layout.names  # a tensor that is shared may stand in the graph under any of its names
+    return {name: np.asarray(arrays[parameters[name]], np.float32) for name in graph.reads}
 
 
 def _finite(images: np.ndarray, source: str) -> np.ndarray:
