@@ -1,4 +1,4 @@
-"""Make graphs without weights of the networks; this needs MindSpore and onnx."""
+"""Make graphs without weights of the networks; this needs MindSpore."""
 
 from __future__ import annotations
 
@@ -47,5 +47,4 @@ def build_graph(name: str, hyper: Mapping[str, Any] | None = None) -> NetworkGra
         raise EngineError(
             f"the graph of {name} cannot be made: {first_line(error)}; engine mindspore runs the network itself"
         ) from error
-    reads = [tensor.name for tensor in model.graph.initializer if tensor.external_data]
-    return NetworkGraph(model.SerializeToString(deterministic=True), layout, tuple(reads))
+    return NetworkGraph(model.content, layout, model.left_out)
