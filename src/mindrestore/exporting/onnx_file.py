@@ -32,14 +32,14 @@ class OnnxModel:
     left_out: tuple[str, ...]
 
 
-def to_onnx(mindir: bytes, properties: Mapping[str, str], *, weightless: bool = False) -> OnnxModel:
+def to_onnx(mindir: bytes, properties: Mapping[str, str], *, left_out: Mapping[str, str] | None = None) -> OnnxModel:
     """Translate a MINDIR file with one input and one output.
 
     Args:
         mindir: Content of the file; free sides stay free.
         properties: Text to keep in the file, such as the name of the network.
-        weightless: Leave the values of parameters out; they keep their names and shapes, as initializers whose values
-            whoever opens the session has to give. And clip the result to [0, 1]; what is not finite becomes NaN.
+        left_out: Name of a parameter in MindSpore -> its name in weight files: leave the values of all out, for whoever
+            opens a session to give; and clip the result to [0, 1], where what is not finite becomes NaN.
 
     Returns:
         The model.
@@ -54,15 +54,15 @@ def to_onnx(mindir: bytes, properties: Mapping[str, str], *, weightless: bool = 
     ((name, kind),) = source.inputs.items()
     graph = OnnxGraph()
     values: dict[str, Value] = {**source.values, name: Var("image", kind.dtype, kind.rank)}
-    if weightless:
-        values |= {key: _named(own, source.values[key]) for key, own in source.names.items()}
+    names = {key: left_out[own] for key, own in source.names.items()} if left_out else {}
+    values |= {key: _named(own, source.values[key]) for key, own in names.items()}
     for node in source.nodes:
         values[node.output] = _translated(graph, node, [values[given] for given in node.inputs])
     result = values[source.output]
-    graph.finish(_clipped(graph, result) if weightless else result, "restored")
-    left_out = {own: source.values[key] for key, own in source.names.items() if weightless and graph.reads(own)}
+    graph.finish(_clipped(graph, result) if left_out else result, "restored")
+    open_ones = {own: source.values[key] for key, own in names.items() if graph.reads(own)}
     sides = (_side("image", kind), _side("restored", kind))
-    return OnnxModel(model_bytes(graph, sides, properties, left_out), tuple(sorted(left_out)))
+    return OnnxModel(model_bytes(graph, sides, properties, open_ones), tuple(sorted(open_ones)))
 
 
 def _named(name: str, array: np.ndarray) -> Var:

@@ -96,7 +96,7 @@ class OnnxGraph:
         return self.add("Cast", [value], dtype, rank, to=np.dtype(dtype))
 
     def finish(self, value: Value, name: str) -> None:
-        """Give the result the name of the graph's output, and leave out what it does not depend on."""
+        """Call the result by the name of the output, and leave out what it does not depend on."""
         self.nodes.append(Operator("Identity", (self.name_of(value),), (name,)))
         needed, kept = {name}, []
         for node in reversed(self.nodes):

@@ -33,6 +33,8 @@ def build_graph(name: str, hyper: Mapping[str, Any] | None = None) -> NetworkGra
     """
     net = create_model(name, **dict(hyper or {}))
     layout = layout_of(net)
+    # A parameter that cells share may be called after another of them than the first
+    names = {parameter.name: own for own, parameter in net.parameters_and_names()}
     cell = exportable(net, model_spec(name), clips=False)
     try:
         with tempfile.TemporaryDirectory() as scratch:
@@ -40,7 +42,7 @@ def build_graph(name: str, hyper: Mapping[str, Any] | None = None) -> NetworkGra
             ms.export(
                 cell, ms.Tensor(shape=(1, 3, None, None), dtype=ms.float32), file_name=str(path), file_format="MINDIR"
             )
-            model = to_onnx(path.read_bytes(), {"model": name}, weightless=True)
+            model = to_onnx(path.read_bytes(), {"model": name}, left_out=names)
     except OSError as error:
         raise EngineError(f"the graph of {name} cannot be written ({error}); check TMPDIR and the disk") from error
     except (MindRestoreError, RuntimeError, ValueError, TypeError) as error:
