@@ -22,47 +22,36 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from mindrestore.engine.context import setup
-from mindrestore.models.activations import ScalarPReLU
-from mindrestore.models.conv3x3 import Conv3x3
-from mindrestore.models.layers import ChannelScale, channel_mean, conv
-from mindrestore.models.resize import BilinearResize
+from mindrestore.models.layers import (
+    ChannelAdd,
+    ChannelMean,
+    ChannelScale,
+    Conv1x1,
+    Conv3x3,
+    NarrowConv2d,
+    ReflectPad,
+    ScalarPReLU,
+    set_form,
+)
+
+LAYERS: dict[str, Callable[[int], nn.Cell]] = {
+    "convolution 1x1": lambda channels: Conv1x1(channels, channels, bias=False),
+    "convolution 3x3": lambda channels: Conv3x3(channels, channels, bias=False),
+    "convolution 7x7 to 3": lambda channels: NarrowConv2d(channels, 3, 7),
+    "factor per channel": lambda _: ChannelScale(),
+    "offset per channel": lambda _: ChannelAdd(),
+    "mean per channel": lambda _: ChannelMean(),
+    "PReLU, one slope": lambda _: ScalarPReLU(0.25),
+    "mirrored border": lambda _: ReflectPad(3),
+}
 
 
-class Broadcast(nn.Cell):
-    def construct(self, x: Tensor, gate: Tensor) -> Tensor:
-        return x * gate
-
-
-class PlainMean(nn.Cell):
-    def construct(self, x: Tensor) -> Tensor:
-        return x.mean((2, 3), keep_dims=True)
-
-
-class FlatMean(nn.Cell):
-    def construct(self, x: Tensor) -> Tensor:
-        return channel_mean(x)
-
-
-class PlainPReLU(nn.Cell):
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = ms.Parameter(Tensor([0.25], ms.float32))
-
-    def construct(self, x: Tensor) -> Tensor:
-        return ops.prelu(x, self.weight)
-
-
-def pairs() -> dict[str, tuple[nn.Cell, nn.Cell, bool]]:
-    """Return name -> (form in use, plain form, takes a gate)."""
-    slices = BilinearResize("double")
-    slices.exportable = True
-    return {
-        "convolution 3x3": (Conv3x3(56, 56, bias=False), conv(56, 56, 3, padding=1, bias=False), False),
-        "number per channel": (ChannelScale(), Broadcast(), True),
-        "mean per channel": (FlatMean(), PlainMean(), False),
-        "PReLU, one slope": (ScalarPReLU(0.25), PlainPReLU(), False),
-        "doubling (plain: slices)": (BilinearResize("double"), slices, False),
-    }
+def pair(make: Callable[[int], nn.Cell], channels: int) -> tuple[nn.Cell, nn.Cell]:
+    """Return a layer in the form for CPU and in the plain one."""
+    quick, plain = make(channels), make(channels)
+    set_form(quick, "cpu")
+    set_form(plain, "plain")
+    return quick, plain
 
 
 def runner(cell: nn.Cell, inputs: tuple[Tensor, ...], backward: bool) -> Callable[[], float]:
@@ -97,10 +86,12 @@ def main() -> None:
     shape = tuple(int(v) for v in args.size.split(","))
     rng = np.random.default_rng(0)
     x, gate = Tensor(rng.random(shape, np.float32)), Tensor(rng.random((*shape[:2], 1, 1), np.float32))
+    second = {ChannelScale: (gate,), ChannelAdd: (gate.reshape(shape[:2]),)}
     print(f"{'layer':26}{'pass':>18}{'in use ms':>12}{'plain ms':>12}{'ratio':>8}")
-    for name, (ours, plain, gated) in pairs().items():
+    for name, make in LAYERS.items():
+        ours, plain = pair(make, shape[1])
+        inputs = (x, *second.get(type(ours), ()))
         for backward in (False, True):
-            inputs = (x, gate) if gated else (x,)
             ours_run, plain_run = (runner(cell, inputs, backward) for cell in (ours, plain))
             times = [(ours_run(), plain_run()) for _ in range(args.runs)]
             ratio = statistics.median(b / a for a, b in times)

@@ -15,8 +15,7 @@ import numpy as np
 from mindspore import Tensor, ops
 
 from mindrestore.engine.context import setup
-from mindrestore.models.deform import DeformConv2d
-from mindrestore.models.layers import conv
+from mindrestore.models.layers import Conv2d, DeformConv2d
 from mindrestore.models.registry import create_model, model_spec
 
 
@@ -27,7 +26,7 @@ def build(case: str, model: str, shape: tuple[int, ...]) -> Callable[[], object]
     if case == "train":
         return training_step(model, x, Tensor(rng.random(shape, dtype=np.float32)))
     if case in ("forward", "conv"):
-        cell = create_model(model) if case == "forward" else conv(shape[1], shape[1], 3, padding=1)
+        cell = create_model(model) if case == "forward" else Conv2d(shape[1], shape[1], 3, padding=1)
         run = ms.jit(cell.construct)
         return lambda: first(run(x)).asnumpy()
     cell = DeformConv2d(shape[1], shape[1])

@@ -78,7 +78,7 @@ def load_start(net: nn.Cell, model: ModelConfig) -> list[str]:
         return []
     if model.encoder_weights:
         return [load_encoder(net, model.encoder_weights)]
-    return [f"warning: {untrained_encoder(net)}"] if hasattr(net, "encoder_cells") else []
+    return [f"warning: {untrained_encoder(net)}"] if net.encoder_cells() else []
 
 
 def check_start(recipe: Recipe) -> None:

@@ -19,7 +19,7 @@ from mindrestore.engine.trainer import Trainer
 from mindrestore.losses.adversarial import AdversarialLoss
 from mindrestore.losses.objective import Objective
 from mindrestore.losses.pixel import SmoothL1Loss
-from mindrestore.models.layers import batch_norm, conv
+from mindrestore.models.layers import Conv2d, batch_norm
 from mindrestore.recipes.schema import OptimConfig
 from mindrestore.weights.convert import load_weights
 
@@ -32,8 +32,8 @@ class TinyJudge(nn.Cell):
 
     def __init__(self, seed: int = 5) -> None:
         super().__init__()
-        self.first = conv(3, 4, 3, stride=2, padding=1, bias=False)  # the norm would leave its gradient to rounding
-        self.norm, self.last = batch_norm(4), conv(4, 1, 1)
+        self.first = Conv2d(3, 4, 3, stride=2, padding=1, bias=False)  # the norm would leave its gradient to rounding
+        self.norm, self.last = batch_norm(4), Conv2d(4, 1, 1)
         rng = np.random.default_rng(seed)
         for param in self.trainable_params():
             param.set_data(Tensor((0.5 * rng.standard_normal(param.shape)).astype(np.float32)))

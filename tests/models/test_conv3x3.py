@@ -8,8 +8,7 @@ import pytest
 from mindspore import ParameterTuple, Tensor, nn, ops
 
 from golden import error
-from mindrestore.models.conv3x3 import Conv3x3, conv_3x3
-from mindrestore.models.layers import conv
+from mindrestore.models.layers import Conv2d, Conv3x3, conv_3x3
 from mindrestore.weights.convert import load_weights
 
 RNG = np.random.default_rng(0)
@@ -43,7 +42,7 @@ class Gradients(nn.Cell):
     ],
 )
 def test_output_and_gradients_equal_those_of_the_ordinary_layer(channels, out_channels, shape, bias, graph):
-    ordinary, quick = conv(channels, out_channels, 3, padding=1, bias=bias), Conv3x3(channels, out_channels, bias)
+    ordinary, quick = Conv2d(channels, out_channels, 3, padding=1, bias=bias), Conv3x3(channels, out_channels, bias)
     load_weights(quick, {name: p.asnumpy() for name, p in ordinary.parameters_and_names()})
     n, h, w = shape
     x = Tensor(RNG.standard_normal((n, channels, h, w)).astype(np.float32))
@@ -78,7 +77,7 @@ def test_initial_weights_follow_the_rule_of_pytorch():
 
 def test_the_form_follows_the_number_of_channels():
     narrow, wide = conv_3x3(320, 128), conv_3x3(576, 256)
-    assert (type(narrow), type(wide)) == (Conv3x3, nn.Conv2d)
+    assert (type(narrow), type(wide)) == (Conv3x3, Conv2d)
     for layer, shape in ((narrow, (128, 320, 3, 3)), (wide, (256, 576, 3, 3))):
         assert {name: p.shape for name, p in layer.parameters_and_names()} == {"weight": shape, "bias": shape[:1]}
     x = Tensor(RNG.random((1, 576, 2, 3), np.float32))

@@ -10,11 +10,12 @@ import pytest
 from mindspore import Tensor, nn, ops
 
 from golden import assert_close, error, load_golden, section
-from mindrestore.errors import MindRestoreError
-from mindrestore.models.deform import PATHS, DeformConv2d, DeformSample, Window
+from mindrestore.models.layers import DeformConv2d, set_form
+from mindrestore.models.layers.deform import DeformSample, Window
 
 VARIANTS = ("s1p1d1", "s2p1d1", "s1p2d2", "s1p0d1", "s2_1p1_2d1_2", "zero_offset")
 STAND_ALONE = 1e-5
+FORMS = ("cpu", "gpu")  # elementary operators, and the one operator that cards have
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +49,15 @@ class Gradients(nn.Cell):
 
 
 @functools.cache  # two golden variants share one compilation
-def build(window: Window, path: str, graph: bool):
-    cell = Gradients(Product(DeformSample(window, path)))
+def build(window: Window, form: str, graph: bool):
+    cell = Gradients(Product(DeformSample(window)))
+    set_form(cell, form)
     return ms.jit(cell) if graph else cell
 
 
-def evaluate(window: Window, path: str, inputs: tuple, graph: bool) -> dict[str, np.ndarray]:
+def evaluate(window: Window, form: str, inputs: tuple, graph: bool) -> dict[str, np.ndarray]:
     """Return output and gradients for (x, dy, dx, mask, weight, bias, dout)."""
-    out, gradients = build(window, path, graph)(*(Tensor(np.ascontiguousarray(v)) for v in inputs))
+    out, gradients = build(window, form, graph)(*(Tensor(np.ascontiguousarray(v)) for v in inputs))
     d_x, d_dy, d_dx, d_mask, d_weight, d_bias = (g.asnumpy() for g in gradients)
     pairs = np.stack((d_dy, d_dx), 2)  # (N, taps, 2, Ho, Wo), the published order of channels
     d_offset = pairs.reshape(pairs.shape[0], -1, *pairs.shape[3:])
@@ -87,6 +89,12 @@ def reference(window: Window, x, dy, dx, mask, weight) -> np.ndarray:
     return out
 
 
+def sample(form: str) -> DeformSample:
+    layer = DeformSample(Window())
+    set_form(layer, form)
+    return layer
+
+
 def random_inputs(batch: int, spread: float, window: Window, seed: int = 0) -> tuple[np.ndarray, ...]:
     """Draw (x, dy, dx, mask, weight) for an image of 6 x 9 pixels, offsets within +-spread pixels."""
     rng = np.random.default_rng(seed)
@@ -102,23 +110,23 @@ def random_inputs(batch: int, spread: float, window: Window, seed: int = 0) -> t
 
 
 @pytest.mark.parametrize("graph", [False, True], ids=["pynative", "graph"])
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_golden_output_and_gradients(golden, variant, path, graph):
+def test_golden_output_and_gradients(golden, variant, form, graph):
     case = section(golden, f"{variant}/")
     cfg = [int(v) for v in case.pop("cfg")]
     window = Window((3, 3), (cfg[0], cfg[1]), (cfg[2], cfg[3]), (cfg[4], cfg[5]))
     offset, mask, dout = (case.pop(key) for key in ("offset", "mask", "dout"))
     inputs = (golden["x"], offset[:, 0::2], offset[:, 1::2], mask, golden["weight"], golden["bias"], dout)
     assert set(case) | {"d_offset"} == {"out", "d_x", "d_weight", "d_bias", "d_mask", "d_offset"}
-    assert_close(evaluate(window, path, inputs, graph), case, STAND_ALONE)
+    assert_close(evaluate(window, form, inputs, graph), case, STAND_ALONE)
 
 
 @pytest.mark.parametrize("graph", [False, True], ids=["pynative", "graph"])
-@pytest.mark.parametrize("path", PATHS)
-def test_golden_layer_with_interleaved_offsets(golden, path, graph):
+@pytest.mark.parametrize("form", FORMS)
+def test_golden_layer_with_interleaved_offsets(golden, form, graph):
     layer = load_golden(DeformConv2d(8, 6), prefix="dcn_block.dcn.")
-    layer.sample.use_path(path)
+    set_form(layer, form)
     out = (ms.jit(layer) if graph else layer)(Tensor(golden["x"]))
     assert error(out.asnumpy(), golden["layer/out"]) < STAND_ALONE
 
@@ -135,24 +143,24 @@ def test_both_forms_agree_in_output_and_gradients(batch, spread, window):
     x, dy, dx, mask, weight = random_inputs(batch, spread, window)
     dout = np.random.default_rng(1).standard_normal((batch, 5, *dy.shape[2:])).astype(np.float32)
     inputs = (x, dy, dx, mask, weight, np.zeros(5, np.float32), dout)
-    gather, operator = (evaluate(window, path, inputs, graph=False) for path in PATHS)
+    gather, operator = (evaluate(window, form, inputs, graph=False) for form in FORMS)
     assert_close(gather, operator, STAND_ALONE)
     assert error(gather["out"], reference(window, x, dy, dx, mask, weight)) < STAND_ALONE
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_exactly_integer_positions_up_to_and_beyond_the_border(path):
+@pytest.mark.parametrize("form", FORMS)
+def test_exactly_integer_positions_up_to_and_beyond_the_border(form):
     x, dy, dx, mask, weight = random_inputs(2, 12.0, Window())
     inputs = (x, np.rint(dy), np.rint(dx), mask, weight)
-    out = DeformSample(Window(), path)(*(Tensor(v) for v in inputs)).asnumpy()
+    out = sample(form)(*(Tensor(v) for v in inputs)).asnumpy()
     assert error(out, reference(Window(), *inputs)) < STAND_ALONE
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_very_distant_positions_read_zeros(path):
+@pytest.mark.parametrize("form", FORMS)
+def test_very_distant_positions_read_zeros(form):
     x, dy, dx, mask, weight = random_inputs(1, 1.0, Window())
     far = (x, np.full_like(dy, 1e6), dx, mask, weight)
-    assert not DeformSample(Window(), path)(*(Tensor(v) for v in far)).asnumpy().any()
+    assert not sample(form)(*(Tensor(v) for v in far)).asnumpy().any()
 
 
 def test_fresh_layer_is_half_an_ordinary_convolution():
@@ -160,8 +168,3 @@ def test_fresh_layer_is_half_an_ordinary_convolution():
     x = Tensor(np.random.default_rng(0).standard_normal((2, 4, 7, 6)).astype(np.float32))
     plain = ops.conv2d(x, layer.weight, pad_mode="pad", padding=1)
     assert error(2 * layer(x).asnumpy(), plain.asnumpy()) < STAND_ALONE
-
-
-def test_unknown_path_is_refused():
-    with pytest.raises(MindRestoreError, match=r"path 'fast' is not one of gather, operator"):
-        DeformSample(Window(), "fast")

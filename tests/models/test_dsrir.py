@@ -12,9 +12,9 @@ from mindspore import ParameterTuple, Tensor, nn, ops
 
 from golden import FORWARD, error, load_golden, section
 from mindrestore.engine.precision import cast_network
-from mindrestore.models.dsrir import DSRIR, GridGate, GridMean, PatchAttention
+from mindrestore.models.dsrir import DSRIR, PatchAttention
+from mindrestore.models.layers import BilinearResize, GridGate, GridMean, in_form
 from mindrestore.models.registry import model_spec
-from mindrestore.models.resize import BilinearResize
 from mindrestore.weights.convert import load_weights, save_weights
 
 OUTPUTS = ("img3", "img2", "img1", "var3", "var2", "var1")
@@ -90,11 +90,9 @@ def test_parameters_that_no_output_needs_are_kept_but_not_trained(golden, tmp_pa
     np.testing.assert_array_equal(other.usau_3.conv2.weight.asnumpy(), net.usau_3.conv2.weight.asnumpy())
 
 
-@pytest.mark.parametrize("exportable", [False, True])
 @pytest.mark.parametrize(("way", "key"), [("half", "op.bilinear_down"), ("double", "op.bilinear_up")])
-def test_golden_resizes(golden, way, key, exportable):
+def test_golden_resizes(golden, way, key):
     resize = BilinearResize(way)
-    resize.exportable = exportable
     assert error(resize(Tensor(golden["op.x"])).asnumpy(), golden[key]) < 1e-6
 
 
@@ -144,11 +142,10 @@ def test_golden_outputs_of_one_compilation(golden, compiled, name):
     assert_golden(compiled(x), expected)
 
 
-def test_golden_outputs_of_the_export_form(golden):
-    net = load_golden(DSRIR())
-    net.for_export()
+def test_golden_outputs_of_the_plain_form(golden, net):
     x, expected = case(golden, "C")
-    assert_golden(net(x), expected)
+    with in_form(net, "plain"):
+        assert_golden(net(x), expected)
 
 
 @pytest.mark.parametrize("graph", [False, True], ids=["pynative", "graph"])

@@ -155,8 +155,7 @@ def test_every_model_has_its_rows():
 @every_model
 def test_parameter_count_is_that_of_the_spec(name):
     net = create_model(name)
-    unused = net.unused_names() if hasattr(net, "unused_names") else ()  # in the published files, but never trained
-    counted = [p for key, p in net.parameters_and_names() if p.requires_grad or key in unused]
+    counted = [p for key, p in net.parameters_and_names() if p.requires_grad or key in net.unused_names()]
     assert sum(p.size for p in counted) == model_spec(name).parameters
 
 

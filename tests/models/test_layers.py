@@ -8,8 +8,7 @@ import pytest
 from mindspore import Tensor, ops
 
 from golden import error
-from mindrestore.models.layers import NarrowConv2d, conv, max_pool_2x2, on_cpu, upsample_conv
-from mindrestore.models.reflect_pad import ReflectPad
+from mindrestore.models.layers import Conv2d, NarrowConv2d, ReflectPad, in_form, max_pool_2x2, upsample_conv
 
 RNG = np.random.default_rng(0)
 
@@ -39,17 +38,13 @@ def test_shifted_sums_equal_the_direct_convolution_7x7(shape):
 def compare_narrow_forms(layer: NarrowConv2d, shape: tuple[int, ...]) -> None:
     x = Tensor(RNG.standard_normal(shape).astype(np.float32))
     found = {}
-    for layer.shifted in (True, False):
-        value, (grad_x, grads) = value_and_gradients(layer, x, weights=layer.trainable_params())
-        found[layer.shifted] = [value, grad_x.asnumpy(), *(g.asnumpy() for g in grads)]
+    for form in ("cpu", "plain"):
+        with in_form(layer, form):
+            value, (grad_x, grads) = value_and_gradients(layer, x, weights=layer.trainable_params())
+        found[form] = [value, grad_x.asnumpy(), *(g.asnumpy() for g in grads)]
     side = layer.kernel - 1
-    assert found[True][0].shape == (shape[0], 3, shape[2] - side, shape[3] - side)
-    assert max(error(a, b) for a, b in zip(found[True], found[False])) < 1e-5
-
-
-def test_the_form_follows_the_device():
-    assert on_cpu()
-    assert NarrowConv2d(4, 3, 3).shifted is True
+    assert found["cpu"][0].shape == (shape[0], 3, shape[2] - side, shape[3] - side)
+    assert max(error(a, b) for a, b in zip(found["cpu"], found["plain"])) < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -88,7 +83,7 @@ def test_upsampling_equals_a_transposed_convolution(size):
 
 @pytest.mark.parametrize(("kernel", "stride", "padding", "bias"), [(3, 1, 1, True), (3, 2, 1, False), (1, 1, 0, True)])
 def test_convolution_equals_numpy(kernel, stride, padding, bias):
-    layer = conv(4, 5, kernel, stride=stride, padding=padding, bias=bias)
+    layer = Conv2d(4, 5, kernel, stride=stride, padding=padding, bias=bias)
     x = RNG.standard_normal((2, 4, 8, 6)).astype(np.float32)
     padded = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding))).astype(np.float64)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), (2, 3))[:, :, ::stride, ::stride]
@@ -102,7 +97,7 @@ def test_convolution_equals_numpy(kernel, stride, padding, bias):
 @pytest.mark.parametrize(
     ("layer", "bound"),
     [
-        (conv(16, 32, 3), 1 / 12),
+        (Conv2d(16, 32, 3), 1 / 12),
         (NarrowConv2d(16, 8, 3), 1 / 12),
         (upsample_conv(32, 16), 1 / 12),  # PyTorch counts the output channels here
     ],

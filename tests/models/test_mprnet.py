@@ -13,7 +13,7 @@ from golden import DAMPING, assert_close, error, load_golden_mprnet, section
 from mindrestore.inference.restorer import Restorer
 from mindrestore.losses.objective import build_objective
 from mindrestore.models import mprnet
-from mindrestore.models.activations import ScalarPReLU
+from mindrestore.models.layers import ScalarPReLU
 from mindrestore.models.registry import create_model, model_spec
 from mindrestore.recipes.load import load_recipe
 from mindrestore.weights.convert import load_weights, save_weights

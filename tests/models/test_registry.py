@@ -13,23 +13,16 @@ from mindspore import Tensor, nn
 from mindrestore.models.aecrnet import AECRNet
 from mindrestore.models.registry import ModelError, create_model, list_models, model_spec
 from mindrestore.models.spec import ModelSpec
-from mindrestore.models.wrapper import ImageModel, exportable
+from mindrestore.models.wrapper import ImageModel
 
 X = np.random.default_rng(0).random((2, 3, 4, 4)).astype(np.float32)
 
 
 class Affine(nn.Cell):
-    """Provide (input, 3 * input, input) and remember whether it was made ready for export."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ready = False
+    """Provide (input, 3 * input, input)."""
 
     def construct(self, x):
         return x, 3 * x, x
-
-    def for_export(self):
-        self.ready = True
 
 
 def spec(**changes) -> ModelSpec:
@@ -88,9 +81,3 @@ def test_the_wrapper_keeps_parameter_names():
     net = create_model("aecrnet", channels=4)
     names = [name for name, _ in net.parameters_and_names()]
     assert [p.name for p in ImageModel(net, model_spec("aecrnet")).get_parameters()] == names
-
-
-def test_a_network_is_made_ready_for_export():
-    net = Affine().set_train(True)
-    cell = exportable(net, spec(output_index=0))
-    assert (net.ready, net.training, cell.training) == (True, False, False)

@@ -8,7 +8,8 @@ import pytest
 from mindspore import Tensor, ops
 
 from golden import error
-from mindrestore.models.windows import WindowAttention, from_windows, mirrored, to_windows, window_places
+from mindrestore.models.layers import WindowAttention, Windows, set_form
+from mindrestore.models.layers.mirror import MirrorExtend, mirrored
 
 RNG = np.random.default_rng(0)
 
@@ -23,18 +24,30 @@ def test_mirrored_places_are_those_of_numpy(length, wanted, before):
     np.testing.assert_array_equal(mirrored(length, wanted, before).asnumpy(), expected)
 
 
+@pytest.mark.parametrize("form", ["plain", "cpu"])
+@pytest.mark.parametrize("shape", [(1, 2, 8, 12), (2, 1, 9, 7), (1, 1, 2, 3)])
+def test_images_are_mirrored_to_a_multiple(shape, form):
+    layer, x = MirrorExtend(4, before=4), RNG.random(shape, np.float32)
+    set_form(layer, form)
+    border = [(4, -side % 4) for side in shape[2:]]
+    np.testing.assert_array_equal(layer(Tensor(x)).asnumpy(), np.pad(x, ((0, 0), (0, 0), *border), mode="reflect"))
+
+
+@pytest.mark.parametrize("form", ["plain", "cpu"])
 @pytest.mark.parametrize("shift", [0, 4])
 @pytest.mark.parametrize("shape", [(2, 3, 16, 21), (1, 2, 7, 9), (1, 3, 24, 40)])
-def test_windows_hold_the_mirrored_map_and_go_back(shape, shift):
+def test_windows_hold_the_mirrored_map_and_go_back(shape, shift, form):
     x = RNG.standard_normal(shape).astype(np.float32)
     n, c, h, w = shape
     rows, columns = -(-(h + shift) // 8), -(-(w + shift) // 8)
     border = ((0, 0), (0, 0), (shift, rows * 8 - h - shift), (shift, columns * 8 - w - shift))
     padded = np.pad(x, border, mode="reflect").reshape(n, c, rows, 8, columns, 8)
-    there, back = window_places(h, w, 8, shift)
-    windows = to_windows(Tensor(x), there, 8)
+    layer = Windows(8, shift)
+    set_form(layer, form)
+    places = layer.places(h, w)
+    windows = layer.cut(Tensor(x), places)
     np.testing.assert_array_equal(windows.asnumpy(), padded.transpose(2, 4, 0, 1, 3, 5).reshape(-1, c, 8, 8))
-    np.testing.assert_array_equal(from_windows(windows, back, shape).asnumpy(), x)
+    np.testing.assert_array_equal(layer.join(windows, places, shape).asnumpy(), x)
 
 
 @pytest.mark.parametrize("graph", [False, True], ids=["pynative", "graph"])

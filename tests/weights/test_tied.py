@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from mindspore import nn
 
-from mindrestore.models.activations import ScalarPReLU
+from mindrestore.models.layers import ScalarPReLU
+from mindrestore.models.network import RestorationNetwork
 from mindrestore.models.registry import create_model, list_models, model_spec
 from mindrestore.weights.convert import SUFFIXES, WeightError, load_weights, read_weights, save_weights
 from mindrestore.weights.names import published_names
@@ -31,7 +32,7 @@ class Block(nn.Cell):
         return self.act(x * self.scale)
 
 
-class Chain(nn.SequentialCell):
+class Chain(nn.SequentialCell, RestorationNetwork):
     """Three blocks that share one slope."""
 
     def __init__(self):

@@ -276,9 +276,9 @@ def time_convolution(rounds: int = 7) -> float:
     import numpy as np
     from mindspore import Tensor
 
-    from mindrestore.models.layers import conv
+    from mindrestore.models.layers import Conv2d
 
-    layer, image = conv(32, 32, 3, padding=1), Tensor(np.ones((1, 32, 128, 128), np.float32))
+    layer, image = Conv2d(32, 32, 3, padding=1), Tensor(np.ones((1, 32, 128, 128), np.float32))
     times = []
     for _ in range(rounds + 1):
         start = time.perf_counter()

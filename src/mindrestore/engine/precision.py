@@ -8,6 +8,7 @@ from mindspore import amp, nn
 from mindspore import dtype as mstype
 
 from mindrestore.engine.context import DeviceError
+from mindrestore.models.layers import Layer
 from mindrestore.recipes.schema import LossScaleConfig
 
 ScaleManager = Union[amp.FixedLossScaleManager, amp.DynamicLossScaleManager]
@@ -55,7 +56,7 @@ def restore_scale(manager: ScaleManager | None, state: dict[str, Any]) -> None:
 def cast_network(net: nn.Cell, level: str, device: str) -> nn.Cell:
     """Let the layers of a network compute in half precision; parameters stay float32.
 
-    Cells with a true attribute `keep_float32` (whitening statistics, for example) keep float32.
+    Layers that say `keep_float32` (whitening statistics, for example) keep float32.
 
     Args:
         net: the network; it is changed in place.
@@ -74,7 +75,7 @@ def cast_network(net: nn.Cell, level: str, device: str) -> nn.Cell:
         raise DeviceError(f"train.amp=bfloat16: MindSpore has no bfloat16 convolution on {device}; use O0 or float16")
     wrapped = amp.auto_mixed_precision(net, "O2", mstype.float16 if level == "float16" else mstype.bfloat16)
     for _, cell in net.cells_and_names():
-        if getattr(cell, "keep_float32", False):
+        if isinstance(cell, Layer) and cell.keep_float32:
             cell.to_float(mstype.float32)
     return wrapped
 

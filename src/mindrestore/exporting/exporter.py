@@ -16,12 +16,14 @@ from mindrestore.engine import context
 from mindrestore.errors import first_line
 from mindrestore.exporting.form import ExportError, ExportReport, Form, Size, size_text
 from mindrestore.exporting.onnx_file import to_onnx
+from mindrestore.exporting.onnx_graph import require
 from mindrestore.exporting.photo_model import PhotoModel
 from mindrestore.exporting.reload import EngineError, MindIREngine, OnnxEngine
 from mindrestore.files import PathLike, write_bytes
+from mindrestore.models.layers import in_form
 from mindrestore.models.registry import create_model, model_spec
 from mindrestore.models.spec import ModelSpec
-from mindrestore.models.wrapper import ImageModel, exportable
+from mindrestore.models.wrapper import ImageModel
 from mindrestore.weights.convert import load_weights
 
 _COMPARED_SIDE = 32  # pixels, at least: small, since two sizes through two networks must take seconds on a CPU
@@ -54,12 +56,10 @@ def export_model(
     """
     spec, form = model_spec(model), form or Form()
     _check_possible(form, spec)  # before minutes are spent on building the network
-    # Two networks of equal weights: making one exportable may replace its operators for good.
-    net, reference = (create_model(model, **dict(hyper or {})) for _ in range(2))
+    net = create_model(model, **dict(hyper or {}))
     if weights is not None:
         load_weights(net, weights)
-    load_weights(reference, dict(net.parameters_and_names()))
-    return export_cell(exportable(net, spec), spec, out, reference=ImageModel(reference, spec), form=form)
+    return export_cell(ImageModel(net, spec), spec, out, form=form)
 
 
 def export_cell(
@@ -73,11 +73,13 @@ def export_cell(
 ) -> ExportReport:
     """Write one cell, reload it and compare it with a reference at two sizes (one when the size is fixed).
 
+    The file holds the plain form of all layers; afterwards the cell has the form it had before.
+
     Args:
         cell: Maps (1, 3, H, W) in [0,1] to the same shape.
         spec: Gives the name, the size multiple and the smallest size.
         out: File to write, with the suffix of the format.
-        reference: What the file must compute; by default the cell itself.
+        reference: What the file must compute; by default the cell itself, in its own form.
         form: Format, size, type of the pixels; by default MINDIR of free size in [0,1].
         tolerance: Largest absolute difference accepted; of 8-bit photographs, one level is.
 
@@ -96,7 +98,8 @@ def export_cell(
     with tempfile.TemporaryDirectory() as scratch:  # MindSpore refuses blanks and accents in the path of its file
         temporary = Path(scratch) / f"model{path.suffix}"
         try:
-            _write(PhotoModel(cell, spec) if form.uint8 else cell, spec, form, temporary)
+            with in_form(cell, "plain"):
+                _write(PhotoModel(cell, spec) if form.uint8 else cell, spec, form, temporary)
         except OSError as error:
             raise ExportError(f"{path}: cannot be written ({error.strerror}); check the folder and the disk") from error
         except ExportError as error:
@@ -116,6 +119,8 @@ def _check_possible(form: Form, spec: ModelSpec) -> None:
     form.check_size(spec)
     if form.format == "AIR" and context.current_device() != "Ascend":
         raise ExportError("AIR can be written on Ascend only; export MINDIR here, which Ascend's converter reads, too")
+    if form.format == "ONNX":
+        require("onnx"), require("onnxruntime")
 
 
 def _write(cell: nn.Cell, spec: ModelSpec, form: Form, temporary: Path) -> None:
@@ -137,7 +142,7 @@ def _write(cell: nn.Cell, spec: ModelSpec, form: Form, temporary: Path) -> None:
         hint = "" if form.size else "; a fixed size may work, as in --size 480x640"
         raise ExportError(f"MindSpore cannot export this network ({first_line(error)}){hint}") from error
     if form.format == "ONNX":
-        temporary.write_bytes(to_onnx(graph.read_bytes(), {"model": spec.name}).content)
+        require("onnx").save(to_onnx(graph.read_bytes(), {"model": spec.name}), str(temporary))
 
 
 def _compare(temporary: Path, reference: nn.Cell, spec: ModelSpec, form: Form, path: Path) -> dict[Size, float]:

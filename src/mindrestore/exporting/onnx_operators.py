@@ -83,7 +83,9 @@ def _stack(graph: OnnxGraph, node: Node, parts: Sequence[Value], *_: Value) -> V
     return graph.add("Concat", raised, dtype, node.kind.rank, axis=axis)
 
 
-def _split(graph: OnnxGraph, node: Node, x: Var, axis: int, count: int) -> tuple[Var, ...]:
+def _split(graph: OnnxGraph, node: Node, x: Var | np.ndarray, axis: int, count: int) -> tuple[Value, ...]:
+    if isinstance(x, np.ndarray):
+        return tuple(np.split(x, count, axis))
     return graph.add_several("Split", [x], [(x.dtype, x.rank)] * count, axis=axis % x.rank)
 
 
@@ -178,6 +180,30 @@ def _max_pool(graph: OnnxGraph, node: Node, x: Value) -> Var:
     return graph.add("MaxPool", [x], node.kind.dtype, 4, **window)
 
 
+def _mirror_pad(graph: OnnxGraph, node: Node, x: Var, widths: Value) -> Var:
+    if str(node.attributes["mode"]) != "REFLECT" or not isinstance(widths, np.ndarray):
+        raise OnnxError("borders are mirrored without the edge, by widths that are known")
+    pads = widths.T.reshape(-1).astype(np.int64)  # ONNX wants all that come before, then all that come after
+    return graph.add("Pad", [x, pads], x.dtype, x.rank, mode="reflect")
+
+
+def _resize(graph: OnnxGraph, node: Node, x: Var, size: Value, align_corners: bool, half_pixels: bool) -> Var:
+    if align_corners or not half_pixels:
+        raise OnnxError("images are resized with half-pixel centres only")
+    nothing, whole = np.array([], np.float32), graph.add("Shape", [x], "int64", 1)
+    maps = graph.add("Slice", [whole, np.array([0]), np.array([2])], "int64", 1)
+    sizes = graph.add("Concat", [maps, graph.integers(size)], "int64", 1, axis=0)
+    how = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+    return graph.add("Resize", [x, nothing, nothing, sizes], x.dtype, x.rank, **how)
+
+
+def _prelu(graph: OnnxGraph, node: Node, x: Var, slope: Value) -> Var:
+    shape = np.array([-1, *[1] * (x.rank - 2)], np.int64)  # of a slope per channel
+    given = isinstance(slope, np.ndarray)
+    slope = slope.reshape(shape) if given else graph.add("Reshape", [slope, shape], x.dtype, x.rank - 1)
+    return graph.add("PRelu", [x, slope], x.dtype, x.rank)
+
+
 def _bias_add(graph: OnnxGraph, node: Node, x: Var, bias: Value, layout: int = _NCHW) -> Var:
     if layout != _NCHW:
         raise OnnxError("constants are added to channels in second place only")
@@ -203,7 +229,7 @@ def _softmax(graph: OnnxGraph, node: Node, x: Var, axes: Any) -> Var:
 
 
 def _cast(graph: OnnxGraph, node: Node, x: Value, _: Value) -> Value:
-    return graph.like(x, node.kind.dtype)
+    return graph.cast(x, node.kind.dtype)
 
 
 def _scalar_cast(graph: OnnxGraph, node: Node, x: Value, number: int) -> Value:
@@ -227,7 +253,10 @@ def _filled(number: int) -> Form:
         if min(kind.shape, default=0) >= 0:
             return np.full(kind.shape, number, kind.dtype)
         shape = graph.add("Shape", [x], "int64", 1)
-        return graph.add("ConstantOfShape", [shape], kind.dtype, kind.rank, value=np.array([number], kind.dtype))
+        value = graph.helper.make_tensor(
+            "value", graph.helper.np_dtype_to_tensor_dtype(np.dtype(kind.dtype)), [1], [number]
+        )
+        return graph.add("ConstantOfShape", [shape], kind.dtype, kind.rank, value=value)
 
     return form
 
@@ -274,9 +303,12 @@ OPERATORS: dict[str, Form] = {
     "Maximum": _binary("Max"),
     "MaxPool": _max_pool,
     "Minimum": _binary("Min"),
+    "MirrorPad": _mirror_pad,
     "Mul": _binary("Mul"),
+    "Muls": _binary("Mul"),
     "Neg": _unary("Neg"),
     "OnesLike": _filled(1),
+    "PReLU": _prelu,
     "Range": _range,
     "RealDiv": _binary("Div"),
     "ReduceMean": _mean,
@@ -284,6 +316,7 @@ OPERATORS: dict[str, Form] = {
     "ReLU": _unary("Relu"),
     "RemainderTensorScalar": _binary("Mod"),
     "Reshape": _reshape,
+    "ResizeBilinearV2": _resize,
     "Round": _unary("Round"),
     "ScalarAdd": _scalar("Add", operator.add),
     "ScalarCast": _scalar_cast,
@@ -300,6 +333,7 @@ OPERATORS: dict[str, Form] = {
     "Stack": _stack,
     "StridedSlice": _strided_slice,
     "Sub": _binary("Sub"),
+    "SumExt": _sum,
     "Tanh": _unary("Tanh"),
     "TensorToScalar": _tensor_to_scalar,
     "Tile": _tile,

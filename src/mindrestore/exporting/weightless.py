@@ -1,4 +1,4 @@
-"""Make graphs without weights of the networks; this needs MindSpore."""
+"""Make graphs without weights of the networks; this needs MindSpore and onnx."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from mindrestore.errors import MindRestoreError, first_line
 from mindrestore.exporting.graph_file import NetworkGraph
 from mindrestore.exporting.onnx_file import to_onnx
 from mindrestore.exporting.session import EngineError
+from mindrestore.models.layers import set_form
 from mindrestore.models.registry import create_model, model_spec
-from mindrestore.models.wrapper import exportable
+from mindrestore.models.wrapper import ImageModel
 from mindrestore.weights.layout import layout_of
 
 
@@ -33,20 +34,20 @@ def build_graph(name: str, hyper: Mapping[str, Any] | None = None) -> NetworkGra
     """
     net = create_model(name, **dict(hyper or {}))
     layout = layout_of(net)
-    # A parameter that cells share may be called after another of them than the first
-    names = {parameter.name: own for own, parameter in net.parameters_and_names()}
-    cell = exportable(net, model_spec(name), clips=False)
+    cell = ImageModel(net, model_spec(name), clips=False).set_train(False)
+    set_form(cell, "plain")
     try:
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch, "graph.mindir")
             ms.export(
                 cell, ms.Tensor(shape=(1, 3, None, None), dtype=ms.float32), file_name=str(path), file_format="MINDIR"
             )
-            model = to_onnx(path.read_bytes(), {"model": name}, left_out=names)
+            model = to_onnx(path.read_bytes(), {"model": name}, weightless=True)
     except OSError as error:
         raise EngineError(f"the graph of {name} cannot be written ({error}); check TMPDIR and the disk") from error
     except (MindRestoreError, RuntimeError, ValueError, TypeError) as error:
         raise EngineError(
             f"the graph of {name} cannot be made: {first_line(error)}; engine mindspore runs the network itself"
         ) from error
-    return NetworkGraph(model.content, layout, model.left_out)
+    reads = [tensor.name for tensor in model.graph.initializer if tensor.external_data]
+    return NetworkGraph(model.SerializeToString(deterministic=True), layout, tuple(reads))

@@ -14,12 +14,20 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import HeUniform, Uniform, initializer
 
-from mindrestore.models.deform import DeformConv2d
-from mindrestore.models.layers import ChannelMean, NarrowConv2d, conv, upsample_conv
-from mindrestore.models.reflect_pad import ReflectPad
+from mindrestore.models.layers import (
+    ChannelMean,
+    Conv2d,
+    Convolve,
+    DeformConv2d,
+    Layer,
+    NarrowConv2d,
+    ReflectPad,
+    upsample_conv,
+)
+from mindrestore.models.network import RestorationNetwork
 
 
-class FastDeconv(nn.Cell):
+class FastDeconv(Layer):
     """Whiten the image patches, then convolve 3x3 (network deconvolution, Ye et al., ICLR 2020).
 
     The inverse square root of the patch covariance is taken by five Newton-Schulz steps; that unconverged value is
@@ -45,7 +53,8 @@ class FastDeconv(nn.Cell):
         self.running_mean = _buffer(np.zeros(self.features), "running_mean")
         self.running_deconv = _buffer(np.eye(self.features), "running_deconv")
         self.identity = Tensor(np.eye(self.features, dtype=np.float32))
-        self.conv = ops.Conv2D(3, 3, mode=1, pad_mode="pad", pad=1, stride=1, dilation=1, group=1)
+        self.conv = Convolve(3, 3, padding=1)
+        self.conv.keep_float32 = True
 
     def construct(self, x: Tensor) -> Tensor:
         if self.training:
@@ -56,7 +65,7 @@ class FastDeconv(nn.Cell):
         flat = ops.matmul(self.weight.reshape(3, self.features), whiten)  # (3, 27)
         bias = self.bias - ops.matmul(flat, mean.reshape(self.features, 1)).reshape(3)
         weight = flat.reshape(3, 3, 3, 3).astype(x.dtype)
-        return self.conv(x, weight) + bias.reshape(1, 3, 1, 1).astype(x.dtype)
+        return self.conv(x, weight, bias.astype(x.dtype))
 
     def batch_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean (27,) and the whitening matrix (27, 27) of the batch, in float32."""
@@ -93,8 +102,8 @@ class FeatureAttentionBlock(nn.Cell):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv1 = conv(channels, channels, 3, padding=1)
-        self.conv2 = conv(channels, channels, 3, padding=1)
+        self.conv1 = Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = Conv2d(channels, channels, 3, padding=1)
         self.calayer = ChannelAttention(channels)
         self.palayer = PixelAttention(channels)
 
@@ -109,7 +118,7 @@ class ChannelAttention(nn.Cell):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.pool = ChannelMean()
-        self.ca = nn.SequentialCell(conv(channels, channels // 8, 1), nn.ReLU(), conv(channels // 8, channels, 1))
+        self.ca = nn.SequentialCell(Conv2d(channels, channels // 8, 1), nn.ReLU(), Conv2d(channels // 8, channels, 1))
 
     def construct(self, x: Tensor) -> Tensor:
         return x * ops.sigmoid(self.ca(self.pool(x)))  # gate (N, C, 1, 1)
@@ -120,7 +129,7 @@ class PixelAttention(nn.Cell):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.pa = nn.SequentialCell(conv(channels, channels // 8, 1), nn.ReLU(), conv(channels // 8, 1, 1))
+        self.pa = nn.SequentialCell(Conv2d(channels, channels // 8, 1), nn.ReLU(), Conv2d(channels // 8, 1, 1))
 
     def construct(self, x: Tensor) -> Tensor:
         return x * ops.sigmoid(self.pa(x))  # gate (N, 1, H, W)
@@ -149,7 +158,7 @@ class Mixup(nn.Cell):
         return early * share + late * (1 - share)
 
 
-class AECRNet(nn.Cell):
+class AECRNet(RestorationNetwork):
     """Remove haze with AECR-Net; six uses of one attention block and two of one deformable layer.
 
     Args:
@@ -171,9 +180,9 @@ class AECRNet(nn.Cell):
         c = channels
         self.blocks, self.deform_layers = blocks, deform_layers
         self.deconv = FastDeconv()
-        self.down1 = nn.SequentialCell(ReflectPad(3), conv(3, c, 7), nn.ReLU())
-        self.down2 = nn.SequentialCell(conv(c, 2 * c, 3, stride=2, padding=1), nn.ReLU())
-        self.down3 = nn.SequentialCell(conv(2 * c, 4 * c, 3, stride=2, padding=1), nn.ReLU())
+        self.down1 = nn.SequentialCell(ReflectPad(3), Conv2d(3, c, 7), nn.ReLU())
+        self.down2 = nn.SequentialCell(Conv2d(c, 2 * c, 3, stride=2, padding=1), nn.ReLU())
+        self.down3 = nn.SequentialCell(Conv2d(2 * c, 4 * c, 3, stride=2, padding=1), nn.ReLU())
         self.block = FeatureAttentionBlock(4 * c)
         self.dcn_block = DeformBlock(4 * c)
         self.mix1 = Mixup(-1.0)
@@ -195,11 +204,6 @@ class AECRNet(nn.Cell):
         y = self.up1(self.mix1(quarter, y))  # (N, 128, H/2, W/2)
         y = self.up2(self.mix2(half, y))  # (N, 64, H, W)
         return self.up3(y)  # (N, 3, H, W)
-
-    def for_export(self) -> None:
-        """Use operators that MINDIR with dynamic size can hold; the numbers stay the same."""
-        self.dcn_block.dcn.sample.use_path("gather")
-        self.up3[1].shifted = False
 
 
 def _buffer(value: np.ndarray, name: str) -> Parameter:

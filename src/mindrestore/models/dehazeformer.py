@@ -14,18 +14,27 @@ import mindspore as ms
 from mindspore import Tensor, nn, ops
 from mindspore.common.initializer import Normal, initializer
 
-from mindrestore.models.conv1x1 import ChannelAdd, Conv1x1
 from mindrestore.models.dehazeformer_blocks import WINDOW, Block
-from mindrestore.models.depthwise import Depthwise5x5
-from mindrestore.models.layers import ChannelMean, ChannelScale, NarrowConv2d, conv
-from mindrestore.models.reflect_pad import ReflectPad
-from mindrestore.models.windows import mirrored, window_places
+from mindrestore.models.layers import (
+    ChannelAdd,
+    ChannelMean,
+    ChannelScale,
+    Conv1x1,
+    Conv2d,
+    MirrorExtend,
+    NarrowConv2d,
+    Product1x1,
+    ReflectPad,
+    Windows,
+    like,
+)
+from mindrestore.models.network import RestorationNetwork
 
 _SHIFTS = (0, WINDOW // 2)  # of even and odd blocks
 _HEADS, _RATIOS = (2, 4, 6), (2, 4, 4, 2, 2)
 
 
-class Layer(nn.Cell):
+class Stage(nn.Cell):
     """One stage: blocks in a row, the last of them with attention, whose windows shift by half in every other block.
 
     Args:
@@ -46,14 +55,16 @@ class Layer(nn.Cell):
     def __init__(self, channels: int, depth: int, heads: int, ratio: int, share: float, mixer: str) -> None:
         super().__init__()
         self.attends = share > 0
-        blocks = (Block(channels, heads, ratio, i >= depth - share * depth, mixer) for i in range(depth))
-        self.blocks = nn.CellList(list(blocks))
+        first = depth - share * depth  # that attends
+        blocks = [Block(channels, heads, ratio, mixer, _SHIFTS[i % 2] if i >= first else None) for i in range(depth)]
+        self.blocks = nn.CellList(blocks)
+        self.windows = nn.CellList([Windows(WINDOW, shift) for shift in _SHIFTS])
         self.add = ChannelAdd()
 
     def construct(self, x: Tensor) -> Tensor:
         n, c, h, w = x.shape
         offset = ops.zeros((n, c), ms.float32)
-        places = tuple(window_places(h, w, WINDOW, shift) if self.attends else None for shift in _SHIFTS)
+        places = tuple(windows.places(h, w) if self.attends else () for windows in self.windows)
         for i, block in enumerate(self.blocks):
             x, offset = block(x, offset, places[i % 2])
         return self.add(x, offset)
@@ -65,7 +76,7 @@ class PatchEmbed(nn.Cell):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.pad = ReflectPad(1)
-        self.proj = conv(3, channels, 3)
+        self.proj = Conv2d(3, channels, 3)
 
     def construct(self, x: Tensor) -> Tensor:
         return self.proj(self.pad(x))  # (N, C, H, W)
@@ -76,7 +87,7 @@ class PatchMerge(nn.Cell):
 
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()
-        self.proj = conv(channels, out_channels, 2, stride=2)
+        self.proj = Conv2d(channels, out_channels, 2, stride=2)
 
     def construct(self, x: Tensor) -> Tensor:
         return self.proj(x)  # (N, out, H/2, W/2)
@@ -115,15 +126,16 @@ class SKFusion(nn.Cell):
         self.mlp = nn.SequentialCell(
             Conv1x1(channels, squeezed, bias=False), nn.ReLU(), Conv1x1(squeezed, 2 * channels, bias=False)
         )
+        self.difference = Product1x1(squeezed, channels)
         self.scale = ChannelScale()
 
     def construct(self, a: Tensor, b: Tensor) -> Tensor:
-        scores = self.mlp(self.pool(a + b))  # (N, 2C, 1, 1)
-        for_a, for_b = ops.split(scores, a.shape[1], 1)
-        return b + self.scale(a - b, ops.sigmoid(for_a - for_b))  # the softmax of two
+        squeezed = ops.relu(self.mlp[0](self.pool(a + b)))  # (N, C/8, 1, 1)
+        for_a, for_b = ops.split(self.mlp[2].weight, a.shape[1], 0)  # the scores; only their difference counts
+        return b + self.scale(a - b, ops.sigmoid(self.difference(squeezed, like(for_a - for_b, squeezed))))
 
 
-class DehazeFormer(nn.Cell):
+class DehazeFormer(RestorationNetwork):
     """Remove haze from images of any size; callers give at least 25 pixels a side, as the published network needs.
 
     The image is computed as K x - B + x from four maps of the network, K for all colours and B for each.
@@ -152,19 +164,19 @@ class DehazeFormer(nn.Cell):
         super().__init__()
         w1, w2, w3 = widths
         stages = zip((w1, w2, w3, w2, w1), depths, (*_HEADS, 1, 1), _RATIOS, (*attention, 0.0, 0.0))
-        self.layer1, self.layer2, self.layer3, self.layer4, self.layer5 = (Layer(*stage, mixer) for stage in stages)
+        self.layer1, self.layer2, self.layer3, self.layer4, self.layer5 = (Stage(*stage, mixer) for stage in stages)
         self.patch_embed = PatchEmbed(w1)
         self.patch_merge1, self.patch_merge2 = PatchMerge(w1, w2), PatchMerge(w2, w3)
         self.skip1, self.skip2 = Conv1x1(w1, w1), Conv1x1(w2, w2)
         self.patch_split1, self.patch_split2 = PatchSplit(w3, w2), PatchSplit(w2, w1)
         self.fusion1, self.fusion2 = SKFusion(w2), SKFusion(w1)
         self.patch_unembed = PatchUnembed(w1)
+        self.extend = MirrorExtend(4)
         _initialise(self, sum(depths))
 
     def construct(self, x: Tensor) -> Tensor:
         n, _, h, w = x.shape
-        x = ops.gather(x, mirrored(h, (h + 3) // 4 * 4), 2)
-        x = ops.gather(x, mirrored(w, (w + 3) // 4 * 4), 3)  # multiples of 4
+        x = self.extend(x)  # multiples of 4
         k1 = self.layer1(self.patch_embed(x))  # (N, C1, H, W)
         k2 = self.layer2(self.patch_merge1(k1))  # (N, C2, H/2, W/2)
         u = self.patch_split1(self.layer3(self.patch_merge2(k2)))  # (N, C2, H/2, W/2)
@@ -174,12 +186,6 @@ class DehazeFormer(nn.Cell):
         maps = self.patch_unembed(u)  # (N, 4, H, W)
         k, b = ops.split(maps, (1, 3), 1)
         return ops.slice(ops.concat((k, k, k), 1) * x - b + x, (0, 0, 0, 0), (n, 3, h, w))
-
-    def for_export(self) -> None:
-        """Use operators that MINDIR with dynamic size can hold; the numbers stay the same."""
-        for _, cell in self.cells_and_names():
-            if isinstance(cell, (ChannelScale, Depthwise5x5)):
-                cell.direct = True
 
 
 def _initialise(net: DehazeFormer, blocks: int) -> None:

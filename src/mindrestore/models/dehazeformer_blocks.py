@@ -6,23 +6,33 @@ to a map takes as long as a small convolution, while a constant passes 1x1 and m
 
 from __future__ import annotations
 
-import math
-
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
-from mindspore.common.initializer import HeUniform, initializer
+from mindspore.common.initializer import initializer
 
-from mindrestore.models.conv1x1 import ChannelAdd, Conv1x1, channel_sum, product_1x1
-from mindrestore.models.depthwise import Depthwise5x5
-from mindrestore.models.layers import ChannelScale, like, linear
-from mindrestore.models.reflect_pad import ReflectPad
-from mindrestore.models.windows import WindowAttention, from_windows, to_windows
+from mindrestore.models.layers import (
+    ChannelAdd,
+    ChannelScale,
+    Conv1x1,
+    Convolve,
+    Depthwise5x5,
+    Layer,
+    Product1x1,
+    ReflectPad,
+    WindowAttention,
+    Windows,
+    channel_sum,
+    chosen,
+    he_uniform,
+    like,
+    linear,
+)
 
 WINDOW = 8  # side, pixels
 
 
-class RLN(nn.Cell):
+class RLN(Layer):
     """Rescale layer norm: normalise each image over channels and pixels, and remember what that removed (section 3.2).
 
     `weight` and `bias` per channel are not applied here: 1x1 convolutions follow, which take them into their kernels.
@@ -57,7 +67,7 @@ def _moments(add: ChannelAdd, x: Tensor, offset: Tensor) -> tuple[Tensor, Tensor
     return mean, centred, ops.sqrt(channel_sum(centred * centred).sum(1, keepdims=True) / (c * h * w) + 1e-5)
 
 
-class _Normalise(nn.Cell):
+class _Normalise(Layer):
     """Provide (x + offset - mean) / deviation, mean and deviation (N, 1), and gradients of few whole-map operations."""
 
     def __init__(self) -> None:
@@ -84,7 +94,9 @@ class _Normalise(nn.Cell):
         return dx, sums / deviation + slope * channel_sum(normalised) + h * w * level
 
     def spread(self, values: Tensor, channels: int) -> Tensor:
-        """Return every channel the number of its image: (N, 1) -> (N, C, 1, 1)."""
+        """Return what multiplies every channel by the number of its image: (N, 1) -> (N, C, 1, 1) or (N, 1, 1, 1)."""
+        if chosen(self.form) != "cpu":
+            return values.reshape(-1, 1, 1, 1)
         return self.tile(values, (1, channels)).reshape(-1, channels, 1, 1)
 
 
@@ -93,11 +105,11 @@ class Mirrored3x3(nn.Cell):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        weight = initializer(HeUniform(negative_slope=math.sqrt(5)), (channels, channels, 3, 3))
+        weight = initializer(he_uniform(), (channels, channels, 3, 3))
         self.weight = Parameter(weight, name="weight")
         self.bias = Parameter(initializer("zeros", (channels,)), name="bias")
         self.pad = ReflectPad(1)
-        self.convolve = ops.Conv2D(channels, 3, mode=1, pad_mode="valid", pad=0, stride=1, dilation=1, group=1)
+        self.convolve = Convolve(channels, 3)
 
     def construct(self, x: Tensor) -> Tensor:
         return self.convolve(self.pad(x), like(self.weight, x))
@@ -171,15 +183,16 @@ class Attention(nn.Cell):
         x: (N, C, H, W) map.
         offset: (N or 1, C) constants on top of it.
         scale: (1, C, 1, 1) to multiply the map with before the offset, or None for 1.
-        places: of the windows, see `window_places`; unused without attention.
+        places: of the windows, see `Windows.places`; unused without attention.
 
     Returns:
         (N, C, H, W), and (N or 1, C) constants on top of it.
     """
 
-    def __init__(self, channels: int, heads: int, attends: bool, mixer: str) -> None:
+    def __init__(self, channels: int, heads: int, mixer: str, shift: int | None) -> None:
         super().__init__()
-        self.attends, self.projects = attends, attends or mixer == "depthwise"
+        attends = self.attends = shift is not None
+        self.projects = attends or mixer == "depthwise"
         self.conv = Depthwise5x5(channels) if mixer == "depthwise" else DoubleConv(channels)
         if self.projects:
             self.V, self.proj = Conv1x1(channels, channels), Conv1x1(channels, channels)
@@ -189,7 +202,8 @@ class Attention(nn.Cell):
             self.softness = Tensor(softness, ms.float32)
             self.QK = Conv1x1(channels, 2 * channels)
             self.attn = RelativeAttention(heads)
-            self.project = product_1x1(channels, 3 * channels)
+            self.project = Product1x1(channels, 3 * channels)
+            self.windows = Windows(WINDOW, shift)
             self.add = ops.BiasAdd()
 
     def construct(self, x: Tensor, offset: Tensor, scale: Tensor | None, places: tuple | None) -> tuple[Tensor, Tensor]:
@@ -207,11 +221,11 @@ class Attention(nn.Cell):
         """Attend within windows. The keys go without their bias, which the softmax does not see."""
         c = x.shape[1]
         kernel = ops.concat((self.QK.weight * scale * self.softness, value), 0)  # (3C, C, 1, 1)
-        windows = to_windows(x, places[0], WINDOW)  # (B, C, 8, 8)
+        windows = self.windows.cut(x, places)  # (B, C, 8, 8)
         q, k, v = ops.split(self.project(windows, like(kernel, windows)), c, 1)
         bias, _ = ops.split(self.QK.on_constants(offset).reshape(-1) * self.softness.reshape(-1), c, 0)
         mixed = self.attn(self.add(q, like(bias, q)), k, v)
-        return from_windows(mixed, places[1], x.shape)
+        return self.windows.join(mixed, places, x.shape)
 
 
 class Mlp(nn.Cell):
@@ -234,13 +248,13 @@ class Mlp(nn.Cell):
 class Block(nn.Cell):
     """Mix neighbours, then channels, each with a skip connection; only attention is normalised (section 3.2)."""
 
-    def __init__(self, channels: int, heads: int, ratio: int, attends: bool, mixer: str) -> None:
+    def __init__(self, channels: int, heads: int, ratio: int, mixer: str, shift: int | None) -> None:
         super().__init__()
-        self.attends = attends
-        if attends:
+        self.attends = shift is not None
+        if self.attends:
             self.norm1 = RLN(channels)
             self.scale = ChannelScale()
-        self.attn = Attention(channels, heads, attends, mixer)
+        self.attn = Attention(channels, heads, mixer, shift)
         self.mlp = Mlp(channels, ratio)
 
     def construct(self, x: Tensor, offset: Tensor, places: tuple | None) -> tuple[Tensor, Tensor]:

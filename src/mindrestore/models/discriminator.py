@@ -5,10 +5,8 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
-from mindrestore.models.activations import LeakyReLU
-from mindrestore.models.conv3x3 import conv_3x3
 from mindrestore.models.cpu import prepare_cpu
-from mindrestore.models.layers import batch_norm, channel_mean, conv
+from mindrestore.models.layers import ChannelMean, Conv2d, LeakyReLU, batch_norm, conv_3x3
 
 _CHANNELS = (64, 64, 128, 128, 256, 256, 512, 512)  # every second layer halves the map
 
@@ -30,19 +28,19 @@ class Discriminator(nn.Cell):
         super().__init__()
         self.convs = nn.CellList(
             [
-                conv(before, after, 3, stride=2, padding=1) if number % 2 else conv_3x3(before, after)
+                Conv2d(before, after, 3, stride=2, padding=1) if number % 2 else conv_3x3(before, after)
                 for number, (before, after) in enumerate(zip((3, *_CHANNELS), _CHANNELS))
             ]
         )
         self.norms = nn.CellList([batch_norm(channels) for channels in _CHANNELS[1:]])
-        self.leaky = LeakyReLU(0.2)
-        self.head = nn.SequentialCell(conv(_CHANNELS[-1], 1024, 1), self.leaky, conv(1024, 1, 1))
+        self.leaky, self.pool = LeakyReLU(0.2), ChannelMean()
+        self.head = nn.SequentialCell(Conv2d(_CHANNELS[-1], 1024, 1), self.leaky, Conv2d(1024, 1, 1))
 
     def construct(self, x: Tensor) -> Tensor:
         x = self.leaky(self.convs[0](x))
         for i in range(1, len(_CHANNELS)):
             x = self.leaky(self.norms[i - 1](self.convs[i](x)))
-        return ops.sigmoid(self.head(channel_mean(x)).reshape(-1).astype(ms.float32))
+        return ops.sigmoid(self.head(self.pool(x)).reshape(-1).astype(ms.float32))
 
 
 def discriminator() -> Discriminator:

@@ -6,92 +6,12 @@ Wang et al., "Dynamic spatial refinement learning for progressive all-in-one ima
 
 from __future__ import annotations
 
-import mindspore as ms
 from mindspore import Tensor, nn, ops
 
-from mindrestore.models.activations import LeakyReLU
-from mindrestore.models.conv3x3 import Conv3x3
-from mindrestore.models.layers import conv, like
-from mindrestore.models.resize import BilinearResize
+from mindrestore.models.layers import BilinearResize, Conv2d, Conv3x3, GridGate, GridMean, LeakyReLU
+from mindrestore.models.network import RestorationNetwork
 
 _REDUCTION = 8  # channels per channel of every squeezed description
-
-
-class Spread(nn.Cell):
-    """Repeat the value of each grid cell over its pixels: (N, C, rows, columns) -> (N, C, H, W).
-
-    A whole map, since a product that broadcasts over 5 axes takes more time and memory on CPU.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tile = ops.Tile()  # the function `ops.tile` cannot be compiled inside a backward pass
-
-    def construct(self, values: Tensor, h: int, w: int) -> Tensor:
-        n, c, p, q = values.shape
-        lines = self.tile(values.reshape(n * c * p * q, 1), (1, w // q)).reshape(n * c * p, 1, w)
-        return self.tile(lines, (1, h // p, 1)).reshape(n, c, h, w)
-
-
-class GridMean(nn.Cell):
-    """Average each cell of a grid over the whole map.
-
-    Args:
-        rows, columns: cells of the grid.
-
-    Inputs:
-        x: (N, C, H, W); H and W multiples of `rows` and `columns`.
-
-    Returns:
-        (N, C, rows, columns).
-    """
-
-    def __init__(self, rows: int, columns: int) -> None:
-        super().__init__()
-        self.grid = rows, columns
-        self.spread = Spread()
-
-    def construct(self, x: Tensor) -> Tensor:
-        return _cell_means(x, self.grid)
-
-    def bprop(self, x: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor]:
-        h, w = x.shape[2:]
-        p, q = self.grid
-        return (self.spread(dout * (p * q / (h * w)), h, w),)
-
-
-class GridGate(nn.Cell):
-    """Multiply each cell of a grid over the whole map by its own gate per channel.
-
-    Inputs:
-        x: (N, C, H, W).
-        gate: (N, C, rows, columns); H and W multiples of `rows` and `columns`.
-
-    Returns:
-        (N, C, H, W).
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.spread = Spread()
-
-    def construct(self, x: Tensor, gate: Tensor) -> Tensor:
-        h, w = x.shape[2:]
-        return x * self.spread(gate, h, w)
-
-    def bprop(self, x: Tensor, gate: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
-        h, w = x.shape[2:]
-        p, q = gate.shape[2:]
-        x, gate = like(x, dout), like(ops.depend(gate, dout), dout)  # depend: else the forward pass's map is kept
-        return dout * self.spread(gate, h, w), _cell_means(dout * x, (p, q)) * (h * w / (p * q))
-
-
-def _cell_means(x: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Average each cell, in float32, and in two steps: one mean over both axes is many times slower on CPU."""
-    n, c, h, w = x.shape
-    p, q = grid
-    lines = x.reshape(n * c * h * q, w // q).astype(ms.float32).mean(1)
-    return lines.reshape(n * c * p, h // p, q).mean(1).reshape(n, c, p, q).astype(x.dtype)
 
 
 class PatchAttention(nn.Cell):
@@ -112,7 +32,7 @@ class PatchAttention(nn.Cell):
         super().__init__()
         squeezed = channels // _REDUCTION
         self.pool = GridMean(*grid)
-        self.conv_du = nn.SequentialCell(conv(channels, squeezed, 1), nn.ReLU(), conv(squeezed, channels, 1))
+        self.conv_du = nn.SequentialCell(Conv2d(channels, squeezed, 1), nn.ReLU(), Conv2d(squeezed, channels, 1))
         self.scale = GridGate()
 
     def construct(self, x: Tensor) -> Tensor:
@@ -150,7 +70,7 @@ class Down(nn.Cell):
 
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()
-        self.down = nn.SequentialCell(BilinearResize("half"), conv(channels, out_channels, 1, bias=False))
+        self.down = nn.SequentialCell(BilinearResize("half"), Conv2d(channels, out_channels, 1, bias=False))
 
     def construct(self, x: Tensor) -> Tensor:
         return self.down(x)  # (N, out, H/2, W/2)
@@ -161,7 +81,7 @@ class Up(nn.Cell):
 
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()
-        self.up = nn.SequentialCell(BilinearResize("double"), conv(channels, out_channels, 1, bias=False))
+        self.up = nn.SequentialCell(BilinearResize("double"), Conv2d(channels, out_channels, 1, bias=False))
 
     def construct(self, x: Tensor) -> Tensor:
         return self.up[0](self.up[1](x))  # (N, out, 2H, 2W)
@@ -257,11 +177,11 @@ class USAU(nn.Cell):
         super().__init__()
         self.last = last
         self.conv_in = Conv3x3(3, channels, bias=False)
-        self.conv1, self.conv2 = (conv(channels, channels, 1, bias=False) for _ in range(2))
+        self.conv1, self.conv2 = (Conv2d(channels, channels, 1, bias=False) for _ in range(2))
         self.conv_out = Conv3x3(channels, 3, bias=False)
         self.var_est = nn.SequentialCell(Conv3x3(channels, channels), LeakyReLU(0.1))
         self.var_map = nn.SequentialCell(Conv3x3(channels, 3), LeakyReLU(0.1))
-        self.att_map = nn.SequentialCell(conv(channels, channels, 1), nn.Sigmoid())
+        self.att_map = nn.SequentialCell(Conv2d(channels, channels, 1), nn.Sigmoid())
         if last:
             for parameter in (*self.conv2.get_parameters(), *self.att_map.get_parameters()):
                 parameter.requires_grad = False
@@ -276,7 +196,7 @@ class USAU(nn.Cell):
         return x, image, uncertainty
 
 
-class DSRIR(nn.Cell):
+class DSRIR(RestorationNetwork):
     """Remove noise, rain or haze without being told which; each stage sees new features and the stage before.
 
     Args:
@@ -302,8 +222,8 @@ class DSRIR(nn.Cell):
         self.SN3 = SubNet3(c3, groups)
         self.PRU1, self.PRU2, self.PRU3 = PRU(c1), PRU(c2), PRU(c3)
         self.usau_1, self.usau_2, self.usau_3 = USAU(c1), USAU(c2), USAU(c3, last=True)
-        self.channel_comp1 = conv(c1 + c2, c2, 1, bias=False)
-        self.channel_comp2 = conv(c2 + c3, c3, 1, bias=False)
+        self.channel_comp1 = Conv2d(c1 + c2, c2, 1, bias=False)
+        self.channel_comp2 = Conv2d(c2 + c3, c3, 1, bias=False)
 
     def construct(self, x: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
         x1, x2, x3 = ops.split(self.ebd(x), self.widths, 1)
@@ -318,12 +238,6 @@ class DSRIR(nn.Cell):
     def unused_names(self) -> tuple[str, ...]:
         """Name the parameters that stand in the weight files although no output depends on them."""
         return (*self.usau_3.conv2.parameters_dict(), *self.usau_3.att_map.parameters_dict())
-
-    def for_export(self) -> None:
-        """Use operators that MINDIR with dynamic size can hold; the numbers stay the same."""
-        for _, cell in self.cells_and_names():
-            if isinstance(cell, BilinearResize):
-                cell.exportable = True
 
 
 def _blocks(channels: int, grid: int, count: int) -> nn.SequentialCell:

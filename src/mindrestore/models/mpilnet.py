@@ -9,6 +9,7 @@ from __future__ import annotations
 from mindspore import Tensor, nn
 
 from mindrestore.errors import MindRestoreError
+from mindrestore.models.layers import is_free
 from mindrestore.models.mpilnet_blocks import (
     TAPS,
     Decoder,
@@ -21,11 +22,12 @@ from mindrestore.models.mpilnet_blocks import (
     split_width,
     zero_head,
 )
+from mindrestore.models.network import RestorationNetwork
 from mindrestore.models.specs.mpilnet import MULTIPLE
 from mindrestore.models.vgg import VGGFeatures
 
 
-class MPILNet(nn.Cell):
+class MPILNet(RestorationNetwork):
     """Dehaze quarters, then halves, then the whole image; each level starts from what the one before found.
 
     Every level has a VGG encoder and a decoder that joins deep and shallow features of the same patch, and from the
@@ -65,11 +67,10 @@ class MPILNet(nn.Cell):
         self.decoders = nn.CellList([Decoder(crossing, width) for crossing in (False, True, True)])
         self.heads = nn.CellList([zero_head(channels), zero_head(channels)])
         self.output = Output(channels)
-        self.checks_size = True
 
     def construct(self, hazy: Tensor) -> Tensor:
         h, w = hazy.shape[2:]
-        if self.checks_size and (h % MULTIPLE != 0 or w % MULTIPLE != 0):
+        if not is_free(hazy) and (h % MULTIPLE != 0 or w % MULTIPLE != 0):
             raise ValueError(
                 f"mpilnet takes heights and widths that are multiples of {MULTIPLE}, not {h}x{w}: pad the image at "
                 "the bottom and right and cut the result, as mindrestore.Restorer does"
@@ -90,10 +91,6 @@ class MPILNet(nn.Cell):
             One cell when the levels share it, else that of each level.
         """
         return tuple(encoder.vgg for encoder in self.encoders)
-
-    def for_export(self) -> None:
-        """Leave out what MINDIR with dynamic size cannot hold: the message about sizes."""
-        self.checks_size = False
 
 
 def _widths_merged(maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

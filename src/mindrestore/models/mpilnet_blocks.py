@@ -5,11 +5,18 @@ from __future__ import annotations
 from mindspore import Tensor, nn, ops
 from mindspore.common.initializer import HeNormal, Zero, initializer
 
-from mindrestore.models.activations import LeakyReLU
-from mindrestore.models.conv1x1 import Conv1x1
-from mindrestore.models.conv3x3 import Conv3x3, conv_3x3
-from mindrestore.models.layers import ChannelMean, ChannelScale, NarrowConv2d, average_pool_2x2, conv
-from mindrestore.models.reflect_pad import ReflectPad
+from mindrestore.models.layers import (
+    ChannelMean,
+    ChannelScale,
+    Conv1x1,
+    Conv2d,
+    Conv3x3,
+    LeakyReLU,
+    NarrowConv2d,
+    ReflectPad,
+    average_pool_2x2,
+    conv_3x3,
+)
 from mindrestore.models.vgg import VGGFeatures, stage_channels
 
 TAPS = {  # the last ReLU of every stage
@@ -91,7 +98,7 @@ class DehazeBlock(nn.Cell):
         hidden = max(channels // 8, 8)
         self.conv1, self.conv2 = conv_3x3(channels, channels), conv_3x3(channels, channels)
         self.pool = ChannelMean()
-        self.channel_gate = nn.SequentialCell(conv(channels, hidden, 1), nn.ReLU(), conv(hidden, channels, 1))
+        self.channel_gate = nn.SequentialCell(Conv2d(channels, hidden, 1), nn.ReLU(), Conv2d(hidden, channels, 1))
         self.pixel_gate = nn.SequentialCell(Conv1x1(channels, hidden), nn.ReLU(), Conv1x1(hidden, 1))
         for gate in (self.channel_gate, self.pixel_gate):
             gate[0].bias.set_data(gate[0].bias.abs())
@@ -203,7 +210,7 @@ class Output(nn.Cell):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.refine1, self.refine2 = Conv3x3(channels, 20), Conv3x3(20, 20)
-        self.contexts = nn.CellList([conv(20, 1, 1) for _ in range(4)])
+        self.contexts = nn.CellList([Conv2d(20, 1, 1) for _ in range(4)])
         self.refine3 = Conv3x3(24, channels)
         self.tail = NarrowConv2d(channels, 3, 7)
         self.leaky, self.pool, self.pad = LeakyReLU(0.2), average_pool_2x2(), ReflectPad(3)

@@ -9,10 +9,16 @@ from __future__ import annotations
 
 from mindspore import Tensor, nn, ops
 
-from mindrestore.models.activations import ScalarPReLU
-from mindrestore.models.conv3x3 import Conv3x3
-from mindrestore.models.layers import ChannelMean, ChannelScale, conv, fill_normal
-from mindrestore.models.resize import BilinearResize
+from mindrestore.models.layers import (
+    BilinearResize,
+    ChannelMean,
+    ChannelScale,
+    Conv2d,
+    Conv3x3,
+    ScalarPReLU,
+    fill_normal,
+)
+from mindrestore.models.network import RestorationNetwork
 
 
 class ChannelAttention(nn.Cell):
@@ -23,7 +29,10 @@ class ChannelAttention(nn.Cell):
         squeezed = channels // reduction
         self.pool = ChannelMean()
         self.conv_du = nn.SequentialCell(
-            conv(channels, squeezed, 1, bias=False), nn.ReLU(), conv(squeezed, channels, 1, bias=False), nn.Sigmoid()
+            Conv2d(channels, squeezed, 1, bias=False),
+            nn.ReLU(),
+            Conv2d(squeezed, channels, 1, bias=False),
+            nn.Sigmoid(),
         )
 
         self.scale = ChannelScale()
@@ -58,7 +67,7 @@ class DownSample(nn.Cell):
 
     def __init__(self, channels: int, more: int) -> None:
         super().__init__()
-        self.down = nn.SequentialCell(BilinearResize("half"), conv(channels, channels + more, 1, bias=False))
+        self.down = nn.SequentialCell(BilinearResize("half"), Conv2d(channels, channels + more, 1, bias=False))
 
     def construct(self, x: Tensor) -> Tensor:
         return self.down(x)  # (N, C + more, H/2, W/2)
@@ -69,7 +78,7 @@ class UpSample(nn.Cell):
 
     def __init__(self, channels: int, more: int) -> None:
         super().__init__()
-        self.up = nn.SequentialCell(BilinearResize("double"), conv(channels + more, channels, 1, bias=False))
+        self.up = nn.SequentialCell(BilinearResize("double"), Conv2d(channels + more, channels, 1, bias=False))
 
     def construct(self, x: Tensor) -> Tensor:
         return self.up[0](self.up[1](x))  # (N, C, 2H, 2W)
@@ -80,9 +89,9 @@ class SAM(nn.Cell):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv1 = conv(channels, channels, 1, bias=False)
-        self.conv2 = conv(channels, 3, 1, bias=False)
-        self.conv3 = conv(3, channels, 1, bias=False)
+        self.conv1 = Conv2d(channels, channels, 1, bias=False)
+        self.conv2 = Conv2d(channels, 3, 1, bias=False)
+        self.conv3 = Conv2d(3, channels, 1, bias=False)
 
     def construct(self, features: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         image = self.conv2(features) + x  # (N, 3, H, W)
@@ -102,9 +111,9 @@ class Encoder(nn.Cell):
         self.down23 = DownSample(c2, c3 - c2)
         self.fuse = fuse
         if fuse:
-            self.csff_enc1, self.csff_dec1 = (conv(c1, c1, 1, bias=False) for _ in range(2))
-            self.csff_enc2, self.csff_dec2 = (conv(c2, c2, 1, bias=False) for _ in range(2))
-            self.csff_enc3, self.csff_dec3 = (conv(c3, c3, 1, bias=False) for _ in range(2))
+            self.csff_enc1, self.csff_dec1 = (Conv2d(c1, c1, 1, bias=False) for _ in range(2))
+            self.csff_enc2, self.csff_dec2 = (Conv2d(c2, c2, 1, bias=False) for _ in range(2))
+            self.csff_enc3, self.csff_dec3 = (Conv2d(c3, c3, 1, bias=False) for _ in range(2))
 
     def construct(self, x: Tensor, encoded: tuple = (), decoded: tuple = ()) -> tuple[Tensor, Tensor, Tensor]:
         e1 = self.encoder_level1(x)  # (N, C1, H, W)
@@ -163,8 +172,8 @@ class ORSNet(nn.Cell):
         self.orb1, self.orb2, self.orb3 = (ORB(channels, num_cab, reduction, act) for _ in range(3))
         self.up_enc1, self.up_dec1 = (UpSample(c1, c2 - c1) for _ in range(2))
         self.up_enc2, self.up_dec2 = (nn.SequentialCell(UpSample(c2, c3 - c2), UpSample(c1, c2 - c1)) for _ in range(2))
-        self.conv_enc1, self.conv_enc2, self.conv_enc3 = (conv(c1, channels, 1, bias=False) for _ in range(3))
-        self.conv_dec1, self.conv_dec2, self.conv_dec3 = (conv(c1, channels, 1, bias=False) for _ in range(3))
+        self.conv_enc1, self.conv_enc2, self.conv_enc3 = (Conv2d(c1, channels, 1, bias=False) for _ in range(3))
+        self.conv_dec1, self.conv_dec2, self.conv_dec3 = (Conv2d(c1, channels, 1, bias=False) for _ in range(3))
 
     def construct(self, x: Tensor, encoded: tuple, decoded: tuple) -> Tensor:
         x = self.orb1(x)  # (N, Co, H, W)
@@ -183,7 +192,7 @@ def _wait(features: tuple, x: Tensor) -> tuple:
     return ops.depend(features[0], x), ops.depend(features[1], x), ops.depend(features[2], x)
 
 
-class MPRNet(nn.Cell):
+class MPRNet(RestorationNetwork):
     """Remove blur, noise or rain with MPRNet: quarters, then halves, then the whole image at full resolution.
 
     Args:
@@ -256,14 +265,6 @@ class MPRNet(nn.Cell):
         own = dict(self.parameters_and_names())
         slope = next(name for name in names if name in own)
         return {name: slope for name in names if name != slope}
-
-    def for_export(self) -> None:
-        """Use operators that MINDIR with dynamic size can hold; the numbers stay the same."""
-        for _, cell in self.cells_and_names():
-            if isinstance(cell, BilinearResize):
-                cell.exportable = True
-            if isinstance(cell, ChannelScale):
-                cell.direct = True
 
 
 def _blocks(channels: int, count: int, reduction: int, act: ScalarPReLU) -> nn.SequentialCell:

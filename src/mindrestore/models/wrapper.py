@@ -75,21 +75,3 @@ def in_unit_range(net: nn.Cell, spec: ModelSpec) -> nn.Cell:
         The network itself or a `UnitRange` of it.
     """
     return net if tuple(spec.value_range) == (0.0, 1.0) else UnitRange(net, *spec.value_range)
-
-
-def exportable(net: nn.Cell, spec: ModelSpec, *, clips: bool = True) -> ImageModel:
-    """Return the wrapped network in the form that MINDIR with dynamic size needs.
-
-    Args:
-        net: a registered network; it is switched to inference mode. One that has a `for_export` method is told
-            to replace operators that cannot be exported by pure forms with equal numbers.
-        spec: its description.
-        clips: as for `ImageModel`.
-
-    Returns:
-        The cell to export, (N, 3, H, W) in [0, 1] to the same.
-    """
-    net.set_train(False)
-    if hasattr(net, "for_export"):
-        net.for_export()
-    return ImageModel(net, spec, clips=clips).set_train(False)

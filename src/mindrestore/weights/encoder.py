@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from mindspore import nn
 
+from mindrestore.models.network import RestorationNetwork
 from mindrestore.models.specs.vgg import recognise
 from mindrestore.models.vgg import VGGFeatures
 from mindrestore.weights.convert import load_weights
@@ -22,7 +23,7 @@ def load_encoder(net: nn.Cell, path: PathLike) -> str:
     Nothing changes unless everything fits. A file without biases stands for biases of zero.
 
     Args:
-        net: Network with a method `encoder_cells`, such as `mpilnet`.
+        net: Network with `encoder_cells`, such as `mpilnet`.
         path: Any file that `read_weights` reads, with torchvision's names (`features.0.weight`); layers of a classifier
             are left out.
 
@@ -66,7 +67,7 @@ def untrained_encoder(net: nn.Cell) -> str:
     """Word the warning for training without `load_encoder`.
 
     Args:
-        net: Network with a method `encoder_cells`.
+        net: Network with `encoder_cells`.
 
     Returns:
         A line for the log.
@@ -96,12 +97,13 @@ def encoders_of(net: nn.Cell) -> tuple[VGGFeatures, ...]:
     Raises:
         WeightError: It has none.
     """
-    if not hasattr(net, "encoder_cells"):
+    cells = net.encoder_cells() if isinstance(net, RestorationNetwork) else ()
+    if not cells:
         raise WeightError(
             f"{type(net).__name__} has no VGG encoder to load weights into; mpilnet has one. Weights of the whole "
             "network are given as model.weights"
         )
-    return net.encoder_cells()
+    return cells
 
 
 def _vgg_arrays(path: PathLike, layout: str) -> tuple[dict[str, Any], dict[str, Any]]:

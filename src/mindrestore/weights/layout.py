@@ -52,9 +52,6 @@ Described = Union["nn.Cell", WeightLayout]
 def layout_of(net: Described) -> WeightLayout:
     """Describe the parameters of a network.
 
-    A network whose published files list one tensor under several names has a method `tied_names()` that returns the
-    additional ones.
-
     Args:
         net: A network; a layout is returned as it is.
 
@@ -63,11 +60,13 @@ def layout_of(net: Described) -> WeightLayout:
     """
     if isinstance(net, WeightLayout):
         return net
+    from mindrestore.models.network import RestorationNetwork
+
     return WeightLayout(
         network=type(net).__name__,
         shapes={name: tuple(parameter.shape) for name, parameter in net.parameters_and_names()},
         learnt=sum(parameter.size for parameter in net.trainable_params()),
-        tied=net.tied_names() if hasattr(net, "tied_names") else {},
+        tied=net.tied_names() if isinstance(net, RestorationNetwork) else {},
         official=_official_norm_names(net),
     )
 

@@ -1,23 +1,22 @@
-"""Modulated deformable convolution (DCNv2) in two forms with equal numbers.
+"""Modulated deformable convolution (DCNv2).
 
-`operator` calls MindSpore's DeformableOffsets, made for Ascend and GPU. `gather` is written in elementary operators:
-it is several times faster on CPU, exports to MINDIR with dynamic size, and has the same gradients.
+On cards MindSpore's DeformableOffsets samples the map. The form in elementary operators is several times faster on CPU,
+has the same gradients, and is what files hold: DeformableOffsets cannot be compiled for images of any size.
+Positions are computed in float32 whatever the type of the map: in half precision their error grows with the map.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
-from mindspore.common.initializer import HeUniform, initializer
+from mindspore.common.initializer import initializer
 
-from mindrestore.errors import MindRestoreError
-from mindrestore.models.layers import conv, on_cpu
-
-PATHS = ("gather", "operator")
+from mindrestore.models.layers.convolve import Conv2d
+from mindrestore.models.layers.form import Layer, chosen, is_free, like
+from mindrestore.models.layers.initial import he_uniform
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Window:
         )
 
 
-class DeformSample(nn.Cell):
+class DeformSample(Layer):
     """Convolve at displaced positions: the DCNv2 sum for given offsets, mask and weights.
 
     For output (r, q): sum over channels c and taps t of weight[o, c, t] * mask[t, r, q] * B(x[c], position + offset),
@@ -51,7 +50,6 @@ class DeformSample(nn.Cell):
 
     Args:
         window: kernel, stride, padding and dilation.
-        path: `gather`, `operator`, or None for the faster one on this device.
 
     Inputs:
         x: (N, C, H, W).
@@ -61,12 +59,9 @@ class DeformSample(nn.Cell):
 
     Returns:
         (N, O, Ho, Wo), without bias.
-
-    Raises:
-        MindRestoreError: the path has another name.
     """
 
-    def __init__(self, window: Window, path: str | None = None) -> None:
+    def __init__(self, window: Window) -> None:
         super().__init__()
         self.window = window
         self.tap_y, self.tap_x = (Tensor(v.reshape(1, -1, 1, 1)) for v in window.tap_offsets())
@@ -77,22 +72,19 @@ class DeformSample(nn.Cell):
         )
         self.taps, self.stride = window.taps, window.stride
         self.sampled_matmul = SampledMatMul(taps_at_once=window.kernel[1])
-        self.use_path(path)
-
-    def use_path(self, path: str | None) -> None:
-        """Choose the form: `gather`, `operator`, or None for the faster one on this device."""
-        if path is not None and path not in PATHS:
-            raise MindRestoreError(f"deformable convolution path {path!r} is not one of {', '.join(PATHS)}")
-        self.path = path or ("gather" if on_cpu() else "operator")
 
     def construct(self, x: Tensor, dy: Tensor, dx: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
-        if self.path == "operator":
-            columns = self.sample(x, ops.concat((dx, dy, mask), 1))  # (N, C, Ho*kh, Wo*kw)
-            return ops.conv2d(columns, weight, stride=self.window.kernel, pad_mode="valid")
+        weight = like(weight, x)
+        dy, dx = dy.astype(ms.float32), dx.astype(ms.float32)
+        form = chosen(self.form)
+        if (form == "gpu" or form == "ascend") and not is_free(x):
+            offsets = ops.concat((dx, dy, mask.astype(ms.float32)), 1)
+            columns = self.sample(x.astype(ms.float32), offsets)  # (N, C, Ho*kh, Wo*kw)
+            return ops.conv2d(columns.astype(x.dtype), weight, stride=self.window.kernel, pad_mode="valid")
         n, c = x.shape[:2]
         outputs = weight.shape[0]
         index, fy, fx = self.positions(x, dy, dx)
-        corners = _corner_weights(fy, fx, mask).reshape(-1, self.taps, 4)
+        corners = like(_corner_weights(fy, fx, mask.astype(ms.float32)), x).reshape(-1, self.taps, 4)
         rows = ops.transpose(weight.reshape(outputs, c, -1), (2, 1, 0)).reshape(-1, outputs)
         out = self.sampled_matmul(_corner_table(x), index.reshape(-1, self.taps), corners, rows)  # (N*Ho*Wo, O)
         out = ops.transpose(out.reshape(n, -1, outputs), (0, 2, 1))
@@ -189,10 +181,9 @@ class DeformConv2d(nn.Cell):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        init = HeUniform(negative_slope=math.sqrt(5))
-        self.weight = Parameter(initializer(init, (out_channels, in_channels, 3, 3)), name="weight")
+        self.weight = Parameter(initializer(he_uniform(), (out_channels, in_channels, 3, 3)), name="weight")
         self.bias = Parameter(initializer("zeros", (out_channels,)), name="bias")
-        self.conv_offset_mask = conv(in_channels, 27, 3, padding=1)
+        self.conv_offset_mask = Conv2d(in_channels, 27, 3, padding=1)
         for parameter in self.conv_offset_mask.get_parameters():
             parameter.set_data(initializer("zeros", parameter.shape, parameter.dtype))
         self.sample = DeformSample(Window())
@@ -203,7 +194,7 @@ class DeformConv2d(nn.Cell):
         pairs = ops.transpose(om[:, :18].reshape(n, 9, 2, -1), (0, 2, 1, 3))  # published order: dy0, dx0, dy1, ...
         dy, dx = (pairs[:, k].reshape(n, 9, h, w) for k in (0, 1))
         y = self.sample(x, dy, dx, ops.sigmoid(om[:, 18:]), self.weight)
-        return y + self.bias.reshape(1, -1, 1, 1)
+        return y + like(self.bias, y).reshape(1, -1, 1, 1)
 
 
 def _taps_last(x: Tensor) -> Tensor:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from functools import cache
 
 import mindspore as ms
 import numpy as np
-from mindspore import Parameter, Tensor, nn, ops
-from mindspore.common.initializer import HeUniform, Uniform, initializer
+from mindspore import Parameter, Tensor, ops
+from mindspore.common.initializer import Uniform, initializer
 
-from mindrestore.models.layers import like, on_cpu
-from mindrestore.models.reflect_pad import ReflectPad
+from mindrestore.models.layers.convolve import Convolve
+from mindrestore.models.layers.form import Layer, chosen, like
+from mindrestore.models.layers.initial import he_uniform
+from mindrestore.models.layers.mirror import ReflectPad
 
 _ROWS, _COLUMNS = 8, 4  # of the output that one product makes
 
 
-class Depthwise5x5(nn.Cell):
+class Depthwise5x5(Layer):
     """Convolve every channel with its own 5x5 kernel; the border mirrors the map, and the size stays.
 
     On CPU the operator for one channel per group multiplies matrices of one row: slow, and its gradients up to a
@@ -38,14 +39,13 @@ class Depthwise5x5(nn.Cell):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        weight = initializer(HeUniform(negative_slope=math.sqrt(5)), (channels, 1, 5, 5))
+        weight = initializer(he_uniform(), (channels, 1, 5, 5))
         self.weight = Parameter(weight, name="weight")
         self.bias = Parameter(initializer(Uniform(1 / 5), (channels,)), name="bias")
         self.pad = ReflectPad(2)
-        self.direct = not on_cpu()
         self.shift = _shifted_kernels()
         self.part = ops.StridedSlice(0b0011, 0b0011)
-        self.convolve = ops.Conv2D(channels, 5, mode=1, pad_mode="valid", pad=0, stride=1, dilation=1, group=channels)
+        self.convolve = Convolve(channels, 5, group=channels)
         self.convolve_blocks = ops.Conv2D(
             _ROWS * _COLUMNS * channels,
             (_ROWS + 4, _COLUMNS + 4),
@@ -59,7 +59,8 @@ class Depthwise5x5(nn.Cell):
 
     def construct(self, x: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
         weight, padded = like(self.weight, x), self.pad(x)
-        y = self.convolve(padded, weight) if self.direct else self.by_blocks(padded, weight, x.shape)
+        quick = chosen(self.form) == "cpu"
+        y = self.by_blocks(padded, weight, x.shape) if quick else self.convolve(padded, weight)
         return y, offset * self.weight.reshape(-1, 25).sum(1) + self.bias  # mirrored borders keep constants
 
     def by_blocks(self, padded: Tensor, weight: Tensor, shape: tuple[int, int, int, int]) -> Tensor:

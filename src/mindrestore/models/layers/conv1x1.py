@@ -1,4 +1,4 @@
-"""1x1 convolutions and offsets per channel, with gradients that are fast on CPU.
+"""The 1x1 convolution, with gradients that are fast on CPU.
 
 Operators as objects, not functions, where a backward pass uses them, as in `conv3x3`.
 """
@@ -9,15 +9,17 @@ import math
 
 import mindspore as ms
 from mindspore import Parameter, Tensor, nn, ops
-from mindspore.common.initializer import HeUniform, Uniform, initializer
+from mindspore.common.initializer import Uniform, initializer
 
-from mindrestore.models.layers import like, on_cpu
+from mindrestore.models.layers.convolve import Convolve, classic_conv
+from mindrestore.models.layers.form import Layer, chosen, like
+from mindrestore.models.layers.initial import he_uniform
 
 
-class Conv1x1(nn.Cell):
+class Conv1x1(Layer):
     """Mix the channels of every pixel. Initialised as PyTorch does (uniform in +-1/sqrt(fan_in)).
 
-    Equals `layers.conv(in_channels, out_channels, 1)`; `product` is the same without the bias and with any kernel.
+    Equals `conv(in_channels, out_channels, 1)`; `product` is the same without the bias and with any kernel.
 
     Args:
         in_channels: channels of the input.
@@ -34,28 +36,50 @@ class Conv1x1(nn.Cell):
     def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
         super().__init__()
         shape = (out_channels, in_channels, 1, 1)
-        self.weight = Parameter(initializer(HeUniform(negative_slope=math.sqrt(5)), shape), name="weight")
+        self.weight = Parameter(initializer(he_uniform(), shape), name="weight")
         self.bias = None
         if bias:
             self.bias = Parameter(initializer(Uniform(1 / math.sqrt(in_channels)), (out_channels,)), name="bias")
-        self.add = ops.BiasAdd()
-        self.product = product_1x1(in_channels, out_channels)
+        self.product = Product1x1(in_channels, out_channels)
         self.of_constants = ops.MatMul()  # the gradient of the function turns both matrices round
 
     def construct(self, x: Tensor) -> Tensor:
-        y = self.product(x, like(self.weight, x))
-        return y if self.bias is None else self.add(y, like(self.bias, x))
+        return self.product(x, like(self.weight, x), None if self.bias is None else like(self.bias, x))
 
     def on_constants(self, values: Tensor) -> Tensor:
         """Return what the layer makes of constant maps: (N, in_channels) -> (N, out_channels), in float32."""
         o, c = self.weight.shape[:2]
         weight = self.weight.reshape(o, c).T.astype(ms.float32)  # mixed precision may have cast it
-        return self.add(self.of_constants(values.astype(ms.float32), weight), self.bias.astype(ms.float32))
+        return self.of_constants(values.astype(ms.float32), weight) + self.bias.astype(ms.float32)
 
 
-def product_1x1(in_channels: int, out_channels: int) -> nn.Cell | ops.Conv2D:
-    """Make the convolution of a map (N, in_channels, H, W) with a kernel (out_channels, in_channels, 1, 1)."""
-    return _QuickGradient(in_channels, out_channels) if on_cpu() else _direct(out_channels)
+class Product1x1(Layer):
+    """Mix the channels of every pixel by a given kernel.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+
+    Inputs:
+        x: (N, in_channels, H, W).
+        weight: (out_channels, in_channels, 1, 1), of the same type.
+        bias: (out_channels,) of the same type, or None.
+
+    Returns:
+        (N, out_channels, H, W).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.quick = _QuickGradient(in_channels, out_channels)
+        self.convolve = Convolve(out_channels, 1)
+        self.add = ops.BiasAdd()
+
+    def construct(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        if chosen(self.form) != "cpu":
+            return self.convolve(x, weight, bias)
+        y = self.quick(x, weight)
+        return y if bias is None else self.add(y, bias)
 
 
 class _QuickGradient(nn.Cell):
@@ -66,8 +90,8 @@ class _QuickGradient(nn.Cell):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.forward = _direct(out_channels)
-        self.backward = _direct(in_channels)
+        self.forward = classic_conv(out_channels, 1)
+        self.backward = classic_conv(in_channels, 1)
         self.products = ChannelProducts(out_channels, in_channels)
 
     def construct(self, x: Tensor, weight: Tensor) -> Tensor:
@@ -105,54 +129,3 @@ class ChannelProducts(nn.Cell):
 
     def construct(self, a: Tensor, b: Tensor) -> Tensor:
         return self.product(b, a).sum(0).T if self.swapped else self.product(a, b).sum(0)
-
-
-class ChannelAdd(nn.Cell):
-    """Add a number of its own to every channel of every image.
-
-    Inputs:
-        x: (N, C, H, W).
-        offset: (N, C), any floating type.
-
-    Returns:
-        (N, C, H, W) x + offset.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add = _Add()
-
-    def construct(self, x: Tensor, offset: Tensor) -> Tensor:
-        return self.add(x, like(offset, x))
-
-
-class _Add(nn.Cell):
-    """Add, with a gradient of the offset that is summed over the flat image."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add = ops.BiasAdd()  # twice as fast as a sum that broadcasts
-
-    def construct(self, x: Tensor, offset: Tensor) -> Tensor:
-        n, c, h, w = x.shape
-        return self.add(x.reshape(1, n * c, h, w), offset.reshape(n * c)).reshape(n, c, h, w)
-
-    def bprop(self, x: Tensor, offset: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
-        return dout, channel_sum(dout).astype(dout.dtype)
-
-
-def channel_sum(x: Tensor) -> Tensor:
-    """Sum every channel over the image, in float32.
-
-    Args:
-        x: (N, C, H, W).
-
-    Returns:
-        (N, C) float32.
-    """
-    n, c, h, w = x.shape
-    return x.reshape(n * c, h * w).astype(ms.float32).sum(1).reshape(n, c)
-
-
-def _direct(out_channels: int) -> ops.Conv2D:
-    return ops.Conv2D(out_channels, 1, mode=1, pad_mode="valid", pad=0, stride=1, dilation=1, group=1)

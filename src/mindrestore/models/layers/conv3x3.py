@@ -10,19 +10,21 @@ import math
 
 import mindspore as ms
 from mindspore import Parameter, Tensor, nn, ops
-from mindspore.common.initializer import HeUniform, Uniform, initializer
+from mindspore.common.initializer import Uniform, initializer
 
-from mindrestore.models.conv1x1 import ChannelProducts
-from mindrestore.models.layers import conv, like, on_cpu
+from mindrestore.models.layers.conv1x1 import ChannelProducts
+from mindrestore.models.layers.convolve import Conv2d, Convolve, classic_conv
+from mindrestore.models.layers.form import Layer, chosen, like
+from mindrestore.models.layers.initial import he_uniform
 
 _WIDE = 256  # channels
 _ALIGNED = 16  # numbers in a vector register
 
 
-class Conv3x3(nn.Cell):
+class Conv3x3(Layer):
     """Convolve 3x3 with a border of zeros; the size stays. Initialised as PyTorch does (uniform in +-1/sqrt(fan_in)).
 
-    Equals `layers.conv(in_channels, out_channels, 3, padding=1)`. On CPU the backward pass is spelled out, since the
+    Equals `conv(in_channels, out_channels, 3, padding=1)`. On CPU the backward pass is spelled out, since the
     operators for it take twice the time of the forward pass each: the gradient of the input is a convolution with the
     mirrored kernel, that of the kernel one matrix product of shifted maps. Convolutions to few channels are computed
     as sums of shifted maps there, three to six times faster.
@@ -42,17 +44,21 @@ class Conv3x3(nn.Cell):
     def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
         super().__init__()
         shape = (out_channels, in_channels, 3, 3)
-        self.weight = Parameter(initializer(HeUniform(negative_slope=math.sqrt(5)), shape), name="weight")
+        self.weight = Parameter(initializer(he_uniform(), shape), name="weight")
         self.bias = None
         if bias:
             bound = Uniform(1 / math.sqrt(in_channels * 9))
             self.bias = Parameter(initializer(bound, (out_channels,)), name="bias")
         self.add = ops.BiasAdd()
-        self.convolve = _QuickGradient(in_channels, out_channels) if on_cpu() else _direct(out_channels)
+        self.quick = _QuickGradient(in_channels, out_channels)
+        self.convolve = Convolve(out_channels, 3, padding=1)
 
     def construct(self, x: Tensor) -> Tensor:
-        y = self.convolve(x, like(self.weight, x))
-        return y if self.bias is None else self.add(y, like(self.bias, x))
+        weight, bias = like(self.weight, x), None if self.bias is None else like(self.bias, x)
+        if chosen(self.form) != "cpu":
+            return self.convolve(x, weight, bias)
+        y = self.quick(x, weight)
+        return y if bias is None else self.add(y, bias)
 
 
 def conv_3x3(in_channels: int, out_channels: int) -> nn.Cell:
@@ -68,7 +74,7 @@ def conv_3x3(in_channels: int, out_channels: int) -> nn.Cell:
         The layer; parameters `weight` (out, in, 3, 3) and `bias` (out).
     """
     wide = min(in_channels, out_channels) >= _WIDE
-    return conv(in_channels, out_channels, 3, padding=1) if wide else Conv3x3(in_channels, out_channels)
+    return Conv2d(in_channels, out_channels, 3, padding=1) if wide else Conv3x3(in_channels, out_channels)
 
 
 class _QuickGradient(nn.Cell):
@@ -129,7 +135,7 @@ class _ShiftedSum(nn.Cell):
     def __init__(self, out_channels: int) -> None:
         super().__init__()
         self.out_channels = out_channels
-        self.project = ops.Conv2D(9 * out_channels, 1, mode=1, pad_mode="valid", pad=0, stride=1, dilation=1, group=1)
+        self.project = classic_conv(9 * out_channels, 1)
         self.in_three = ops.Split(1, 3)
         self.zeros = ops.ZerosLike()
 
@@ -145,8 +151,4 @@ class _ShiftedSum(nn.Cell):
 
 
 def _quick(in_channels: int, out_channels: int) -> nn.Cell | ops.Conv2D:
-    return _ShiftedSum(out_channels) if 4 * out_channels <= in_channels else _direct(out_channels)
-
-
-def _direct(out_channels: int) -> ops.Conv2D:
-    return ops.Conv2D(out_channels, 3, mode=1, pad_mode="pad", pad=1, stride=1, dilation=1, group=1)
+    return _ShiftedSum(out_channels) if 4 * out_channels <= in_channels else classic_conv(out_channels, 3, padding=1)

@@ -5,32 +5,36 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import Parameter, Tensor, nn, ops
 
-from mindrestore.models.layers import like
+from mindrestore.models.layers.form import Layer, chosen, like
 
 
-class LeakyReLU(nn.Cell):
-    """Multiply negative values by a slope; the gradient of MindSpore's own operator is ten times slower on CPU.
+class LeakyReLU(Layer):
+    """Multiply negative values by a slope; on CPU the gradient of MindSpore's own operator is ten times slower.
 
     Args:
         slope: factor of negative values.
 
     Inputs:
-        x: tensor of any shape.
+        x: (N, C, H, W).
 
     Returns:
-        The same shape: x where it is positive, slope * x elsewhere.
+        (N, C, H, W): x where it is positive, slope * x elsewhere.
     """
 
     def __init__(self, slope: float) -> None:
         super().__init__()
         self.slope = slope
+        self.slopes = Tensor([slope], ms.float32)
+        self.prelu = ops.PReLU()
 
     def construct(self, x: Tensor) -> Tensor:
+        if chosen(self.form) != "cpu":
+            return self.prelu(x, like(self.slopes, x))
         positive = ops.relu(x)
         return positive + self.slope * (x - positive)
 
 
-class ScalarPReLU(nn.Cell):
+class ScalarPReLU(Layer):
     """Leaky ReLU whose slope is one learnt number, often shared by many layers.
 
     Args:
@@ -46,10 +50,12 @@ class ScalarPReLU(nn.Cell):
     def __init__(self, start: float) -> None:
         super().__init__()
         self.weight = Parameter(Tensor([start], ms.float32), name="weight")
-        self.leaky = _Leaky()
+        self.quick = _Leaky()
+        self.prelu = ops.PReLU()
 
     def construct(self, x: Tensor) -> Tensor:
-        return self.leaky(x, like(self.weight, x))
+        slope = like(self.weight, x)
+        return self.quick(x, slope) if chosen(self.form) == "cpu" else self.prelu(x, slope)
 
 
 class _Leaky(nn.Cell):

@@ -1,0 +1,58 @@
+"""The layers of all networks: the only place with operators whose form depends on the device."""
+
+from mindrestore.models.layers.activations import LeakyReLU, ScalarPReLU
+from mindrestore.models.layers.basic import average_pool_2x2, batch_norm, linear, max_pool_2x2, upsample_conv
+from mindrestore.models.layers.channels import ChannelAdd, ChannelMean, ChannelScale, channel_sum
+from mindrestore.models.layers.conv1x1 import Conv1x1, Product1x1
+from mindrestore.models.layers.conv3x3 import Conv3x3, conv_3x3
+from mindrestore.models.layers.convolve import Conv2d, Convolve
+from mindrestore.models.layers.deform import DeformConv2d
+from mindrestore.models.layers.depthwise import Depthwise5x5
+from mindrestore.models.layers.form import FORMS, Layer, chosen, in_form, is_free, layers_of, like, on_cpu, set_form
+from mindrestore.models.layers.grid import GridGate, GridMean
+from mindrestore.models.layers.initial import fill_normal, he_uniform
+from mindrestore.models.layers.mirror import MirrorExtend, ReflectPad
+from mindrestore.models.layers.narrow import NarrowConv2d
+from mindrestore.models.layers.resize import BilinearResize
+from mindrestore.models.layers.windows import WindowAttention, Windows
+
+__all__ = [
+    "FORMS",
+    "BilinearResize",
+    "ChannelAdd",
+    "ChannelMean",
+    "ChannelScale",
+    "Conv1x1",
+    "Conv2d",
+    "Conv3x3",
+    "Convolve",
+    "DeformConv2d",
+    "Depthwise5x5",
+    "GridGate",
+    "GridMean",
+    "Layer",
+    "LeakyReLU",
+    "MirrorExtend",
+    "NarrowConv2d",
+    "Product1x1",
+    "ReflectPad",
+    "ScalarPReLU",
+    "WindowAttention",
+    "Windows",
+    "average_pool_2x2",
+    "batch_norm",
+    "channel_sum",
+    "chosen",
+    "conv_3x3",
+    "fill_normal",
+    "he_uniform",
+    "in_form",
+    "is_free",
+    "layers_of",
+    "like",
+    "linear",
+    "max_pool_2x2",
+    "on_cpu",
+    "set_form",
+    "upsample_conv",
+]
