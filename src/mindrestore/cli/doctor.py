@@ -155,9 +155,7 @@ def cache_finding(folder: Path) -> Finding:
 def engine_finding() -> Finding:
     """Name what runs exported networks."""
     if find_spec("onnxruntime") is None:
-        return Finding(
-            "note", "onnxruntime is absent: photographs go through MindSpore; pip install 'mindrestore[onnx]'"
-        )
+        return Finding("warning", "onnxruntime is absent: restoring on CPU needs it; pip install onnxruntime")
     import onnxruntime
 
     known = {"CPUExecutionProvider": "CPU", "CUDAExecutionProvider": "GPU", "CANNExecutionProvider": "Ascend"}

@@ -10,7 +10,7 @@ from mindrestore.cli.source import add_source, read_source
 
 _EXAMPLES = """examples:
   export.py runs/quickstart                             MINDIR for any height and width, into the run folder
-  export.py runs/quickstart --format onnx               ONNX likewise; needs pip install 'mindrestore[onnx]'
+  export.py runs/quickstart --format onnx               ONNX likewise
   export.py runs/quickstart --uint8 --out photos.onnx   8-bit photographs in and out, padded and rounded inside
   export.py --model aecrnet --weights x.ckpt --out x.mindir --size 480x640
   export.py runs/quickstart --key-file model.key        encrypted; openssl rand -hex 16 > model.key
