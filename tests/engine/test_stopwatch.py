@@ -47,6 +47,8 @@ def test_one_process_has_no_share_of_communication(clock):
     times = watch.lap("epoch")
     assert times == {"images_per_second": 3.0, "data_share": 0.0, "seconds": 1.0}
     assert describe_times(times) == "3.0 images/s, waiting for data 0%"
+    slow = describe_times({**times, "images_per_second": 0.0123})  # a large image on a CPU
+    assert slow == "0.012 images/s, waiting for data 0%"
 
 
 def fail_after(clock, watch, seconds):

@@ -94,6 +94,12 @@ def test_all_in_one_gives_the_five_columns_and_their_average(data, run, tmp_path
     assert (tmp_path / "SOTS/pictures/0001_0.8_0.2.png").is_file()
 
 
+def test_our_own_words_say_the_same(data, run, tmp_path):
+    ours = evaluate(tmp_path / "ours", run, "--recipe", "dsrir/rain", "--root", f"derain={data}/Rain100L/test/")
+    theirs = evaluate(tmp_path / "theirs", run, "--mode", "rain", *paths(data)[2:4])
+    assert ours["sets"][0]["means"] == theirs["sets"][0]["means"]
+
+
 def test_single_modes_need_their_own_folder_only(data, run, tmp_path):
     rain = evaluate(tmp_path / "rain", run, "--mode", "rain", *paths(data)[2:4])
     assert [entry["set"] for entry in rain["sets"]] == ["Rain100L"]

@@ -37,6 +37,14 @@ MPILNET = shlex.split("""
 CLOUD = ("--modelarts_mode", "--modelArts_mode", "--data_url", "--train_url")
 
 
+@pytest.fixture(autouse=True)
+def no_chosen_cards(monkeypatch):
+    """Card numbers on a command line go to the environment; no test leaves them there."""
+    for name in ("CUDA_VISIBLE_DEVICES", "ASCEND_RT_VISIBLE_DEVICES"):
+        monkeypatch.setenv(name, "")  # so that the environment is as before when the test ends
+        monkeypatch.delenv(name)
+
+
 def train_recipe(*words):
     """Return the recipe that `train.py WORDS` would run."""
     return load_recipe(*choose_recipe(parse(build_parser(), ["train", *words])))

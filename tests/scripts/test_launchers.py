@@ -29,7 +29,10 @@ def launch(name, *arguments, cwd, **settings):
 def echo_python(tmp_path):
     """Return a stand-in for Python that answers the checks with yes and prints the command line of the program."""
     script = tmp_path / "echo-python"
-    script.write_text('#!/bin/sh\ncase "$1" in\n-c) ;;\n-) cat >/dev/null ;;\n*) shift; printf "%s\\n" "$@" ;;\nesac\n')
+    script.write_text(
+        '#!/bin/sh\ncase "$*" in\n-c*) ;;\n"- "*) cat >/dev/null ;;\n"-m mindrestore.launch.cuda") ;;\n'
+        '*) shift; printf "%s\\n" "$@" ;;\nesac\n'
+    )
     script.chmod(0o755)
     return str(script)
 
@@ -147,7 +150,7 @@ def test_evaluation_arguments_keep_the_published_order(device, tmp_path, echo_py
     (tmp_path / "data").mkdir()
     (tmp_path / "x.ckpt").touch()
     done = launch(f"run_eval_{device}.sh", "data", "x.ckpt", "--", "--split", "val", cwd=tmp_path, PYTHON=echo_python)
-    words = ["--model", "aecrnet", "--weights", "x.ckpt", "--data", "data", "--device", DEVICES[device]]
+    words = ["--recipe", "aecrnet/zoo_its", "--weights", "x.ckpt", "--data", "data", "--device", DEVICES[device]]
     assert (done.returncode, done.stdout.splitlines()) == (0, [*words, "--split", "val"])
 
 
@@ -160,20 +163,22 @@ def test_defaults(tmp_path, echo_python):
     trained = launch("run_standalone_train_ascend.sh", cwd=tmp_path, **settings).stdout.split()
     assert trained == ["--recipe", "aecrnet/its", "--device", "CPU", "--dir_data", "data", "--filename", "aecrnet_its"]
     evaluated = launch("run_eval_gpu.sh", cwd=tmp_path, **settings).stdout.split()
-    assert evaluated[:4] == ["--model", "aecrnet", "--weights", "runs/aecrnet_its/best.ckpt"]
+    assert evaluated[:4] == ["--recipe", "aecrnet/its", "--weights", "runs/aecrnet_its/best.ckpt"]
     exported = launch("run_export.sh", cwd=tmp_path, **settings).stdout.split()
     assert exported[4:6] == ["--out", "runs/aecrnet_its/best.mindir"]
 
 
-@pytest.mark.parametrize("device", ["ascend", "gpu"])
-def test_an_absent_device_ends_with_one_line(device, tmp_path):
+@pytest.mark.parametrize(("kind", "device"), [("standalone", "ascend"), ("standalone", "gpu"), ("distribute", "gpu")])
+def test_an_absent_device_ends_with_one_line(kind, device, tmp_path):
     from mindrestore.engine.context import available_devices
 
     if DEVICES[device] in available_devices():
         pytest.skip(f"{DEVICES[device]} is here")
     (tmp_path / "data").mkdir()
-    done = launch(f"run_standalone_train_{device}.sh", "data", cwd=tmp_path)
+    flags = ["--device-num", "8"] if kind == "distribute" else []
+    done = launch(f"run_{kind}_train_{device}.sh", "data", *flags, cwd=tmp_path)
     assert done.returncode != 0
+    assert not (tmp_path / "runs").exists()  # no logs of eight processes
     errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert len(errors) == 1
     assert f"device {DEVICES[device]} is not available here" in errors[0]

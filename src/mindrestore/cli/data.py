@@ -6,10 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from mindrestore.cli import data_duplicates, data_lists
 from mindrestore.cli.arguments import lean, positive, positive_number, seed, share, size, span, unit_span
+from mindrestore.cli.progress import bar
 
 HAZE_OPTIONS = ("beta", "airlight", "nonhomogeneous", "depth", "disparity_scale")
 RAIN_OPTIONS = ("angle", "length", "width", "density", "brightness", "veil", "veiled")
@@ -171,7 +170,7 @@ def _add_transfer(verbs: Any) -> None:
 def _check(args: argparse.Namespace) -> int:
     from mindrestore.data.check import check_folder
 
-    report = check_folder(args.folder, args.dataset, args.min_size, lambda pairs: tqdm(pairs, "checking", disable=None))
+    report = check_folder(args.folder, args.dataset, args.min_size, lambda pairs: bar(pairs, "checking", disable=None))
     print(report.format())
     return 0 if report.clean else 1
 
@@ -180,7 +179,7 @@ def _synth(args: argparse.Namespace) -> int:
     from mindrestore.data.synth import SynthOptions, synthesize
 
     options = SynthOptions(_ranges(args), args.per_image, args.depth, args.disparity_scale, args.seed, args.overwrite)
-    count = sum(1 for _ in tqdm(synthesize(args.clear_dir, args.out, options), args.kind, unit="image", disable=None))
+    count = sum(1 for _ in bar(synthesize(args.clear_dir, args.out, options), args.kind, unit="image", disable=None))
     places = options.places
     print(f"{count} images in {args.out / places.inputs}, their parameters in {args.out / places.log}")
     return 0
@@ -217,7 +216,7 @@ def _scenes(args: argparse.Namespace) -> int:
     else:
         written = write_scenes(*sized, overwrite=args.overwrite)
         places, total = f"{args.out / 'clear'} and {args.out / 'depth'}", args.count
-    count = sum(1 for _ in tqdm(written, "scenes", total=total, unit="scene", disable=None))
+    count = sum(1 for _ in bar(written, "scenes", total=total, unit="scene", disable=None))
     print(f"{count} scenes in {places}")
     return 0
 
@@ -229,7 +228,7 @@ def _sidd_patches(args: argparse.Namespace) -> int:
     options = PatchOptions(args.patch, args.per_image, args.seed, args.overwrite)
     pairs = find_pairs("sidd_medium", args.folder, "train")
     done = cut_patches(pairs, args.out, options)
-    count = sum(1 for _ in tqdm(done, "patches", total=len(pairs), unit="pair", disable=None))
+    count = sum(1 for _ in bar(done, "patches", total=len(pairs), unit="pair", disable=None))
     print(f"{count * args.per_image} patches in {args.out / 'input'} and {args.out / 'target'}")
     return 0
 
@@ -238,6 +237,6 @@ def _transfer(args: argparse.Namespace) -> int:
     from mindrestore.data.transfer import RSID_TO_NID, transfer_folder
 
     written = transfer_folder(args.hazy_dir, args.out, args.gamma or RSID_TO_NID)
-    count = sum(1 for _ in tqdm(written, "transfer", unit="image", disable=None))
+    count = sum(1 for _ in bar(written, "transfer", unit="image", disable=None))
     print(f"{count} images in {args.out}")
     return 0

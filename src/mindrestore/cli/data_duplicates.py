@@ -8,9 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from mindrestore.cli.arguments import positive
+from mindrestore.cli.progress import bar
 
 
 def add_verb(verbs: Any) -> None:
@@ -40,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
     limits = Limits(args.distance, args.keypoints)
     found = find_duplicates(
-        args.train_dir, args.test_dirs, limits, lambda paths: tqdm(paths, "reading", unit="image", disable=None)
+        args.train_dir, args.test_dirs, limits, lambda paths: bar(paths, "reading", unit="image", disable=None)
     )
     for pair in found:
         print(pair)

@@ -6,9 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from mindrestore.cli.arguments import positive, positive_number, seed
+from mindrestore.cli.progress import bar
 
 if TYPE_CHECKING:
     from mindrestore.data.make_lists import Listing
@@ -141,7 +140,7 @@ def _list(args: argparse.Namespace) -> int:
     rows, notes = _MAKERS[args.kind](args)
     problems = []
     if args.check:
-        problems = check_rows(args.root, rows, args.min_size, lambda rows: tqdm(rows, "checking", disable=None))
+        problems = check_rows(args.root, rows, args.min_size, lambda rows: bar(rows, "checking", disable=None))
     for line in [*(f"wrong: {problem}" for problem in problems), *(f"note: {note}" for note in notes)]:
         print(line)
     if problems:
@@ -221,7 +220,7 @@ def _noise(args: argparse.Namespace) -> int:
 
 
 def _count(written: Any, title: str, out: Path) -> int:
-    count = sum(1 for _ in tqdm(written, title, unit="image", disable=None))
+    count = sum(1 for _ in bar(written, title, unit="image", disable=None))
     print(f"{count} images in {out}")
     return 0
 

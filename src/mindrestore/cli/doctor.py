@@ -7,21 +7,15 @@ import json
 import os
 import platform
 import shutil
-import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from mindrestore import __version__
 from mindrestore.files import cache_folder
-from mindrestore.launch.cuda import missing
-from mindrestore.launch.plan import visible_devices
 
 _CODES = "Exit code 0: all that is needed works; 1: something is broken."
 
@@ -109,7 +103,7 @@ def this_machine(versions: dict[str, str | None]) -> ThisMachine:
         processor(),
         os.cpu_count() or 1,
         next((name for name in ("avx512f", "avx2", "avx") if name in flags), "no AVX"),
-        round(psutil.virtual_memory().available / 1e9, 2),
+        round(free_memory() / 1e9, 2),
         round(shutil.disk_usage(Path.cwd()).free / 1e9, 2),
     )
 
@@ -125,12 +119,19 @@ def examine(versions: dict[str, str | None], isa: str | None) -> Iterator[Findin
         Each finding as soon as it is known.
     """
     yield from package_findings(versions)
-    yield from room_findings(psutil.virtual_memory().available, shutil.disk_usage(Path.cwd()).free)
+    yield from room_findings(free_memory(), shutil.disk_usage(Path.cwd()).free)
     yield cache_finding(cache_folder())
     yield engine_finding()
     yield from convolution_setting(versions["mindspore"], cpu_flags(), isa)
     if versions["mindspore"]:
         yield from machine_findings()
+
+
+def free_memory() -> int:
+    """Return the bytes that programs can still have."""
+    import psutil
+
+    return psutil.virtual_memory().available
 
 
 def room_findings(memory: int, disk: int) -> list[Finding]:
@@ -165,6 +166,8 @@ def engine_finding() -> Finding:
 
 def installed(package: str) -> str | None:
     """Look a package's version up without importing it."""
+    from importlib import metadata  # takes a third of the time of a whole command line
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -235,6 +238,8 @@ def convolution_setting(mindspore: str | None, flags: frozenset[str], isa: str |
 def machine_findings() -> Iterator[Finding]:
     """Import MindSpore, list the devices and time a convolution."""
     from mindrestore.engine import context
+    from mindrestore.launch.cuda import missing
+    from mindrestore.launch.plan import visible_devices
 
     devices = context.available_devices()
     yield Finding("ok", f"MindSpore finds {', '.join(devices)}")
@@ -271,6 +276,8 @@ def judge_convolution(seconds: float, load: float = 0.0) -> Finding:
 
 def time_convolution(rounds: int = 7) -> float:
     """Return the median time in seconds of one 3x3 convolution, 32 to 32 channels, on a 128x128 image."""
+    import statistics
+
     import numpy as np
     from mindspore import Tensor
 

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from mindrestore.cli.source import add_source, read_source
 from mindrestore.errors import MindRestoreError
-from mindrestore.recipes.load import load_recipe
-from mindrestore.recipes.schema import Recipe
 
 if TYPE_CHECKING:
     from mindrestore.evaluation.sets import NamedSet, TestSet
+    from mindrestore.recipes.schema import Recipe
 
 _COLUMNS = "dsrir-y-columns"
 _EXAMPLES = """examples:
@@ -88,6 +87,8 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         0 when every pair was measured, 1 when some were left out; the table names them.
     """
+    from mindrestore.recipes.load import load_recipe
+
     recipe = load_recipe(args.recipe) if args.recipe else None
     if recipe and not args.run_folder:
         args.model = args.model or recipe.model.name

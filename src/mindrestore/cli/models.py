@@ -29,11 +29,12 @@ def run(args: argparse.Namespace) -> int:
     )
     rows, shipped = [head], list_shipped()
     for name in list_models():
-        spec = model_spec(name)
-        size = f"multiples of {spec.size_multiple}, at least {spec.min_size}"
-        own = ", ".join(card.name for card in shipped if card.network == name) or "-"
-        facts = f"{spec.parameters:,}", own, size, spec.tiling, spec.licence, spec.paper
-        rows.append((name, ", ".join(spec.tasks), *facts))
+        spec, cards = model_spec(name), [card for card in shipped if card.network == name]
+        extra = dict.fromkeys(task for card in cards for task in card.tasks if task not in spec.tasks)
+        tasks = ", ".join([*spec.tasks, *(f"{task} (weights that ship)" for task in extra)])
+        own = ", ".join(f"{card.name} ({card.size})" for card in cards) or "-"
+        size = f"any; padded to multiples of {spec.size_multiple}, at least {spec.min_size}"
+        rows.append((name, tasks, f"{spec.parameters:,}", own, size, spec.tiling, spec.licence, spec.paper))
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())

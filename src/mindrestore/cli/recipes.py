@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mindrestore.recipes.load import list_recipes, load_recipe, recipe_to_yaml
-from mindrestore.recipes.schema import Recipe
+if TYPE_CHECKING:
+    from mindrestore.recipes.schema import Recipe
 
 
 def add_parser(subparsers: Any) -> None:
@@ -19,6 +19,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print."""
+    from mindrestore.recipes.load import list_recipes, load_recipe, recipe_to_yaml
+
     if args.name:
         print(recipe_to_yaml(load_recipe(args.name, args.overrides)), end="")
         return 0
@@ -36,7 +38,18 @@ def _summary(recipe: Recipe) -> str:
         for name, term in recipe.loss.terms.items()
         if term.weight
     )
-    return (
-        f"{recipe.model.name} on {recipe.data.dataset}, {length}, batch {recipe.train.batch_size}, "
-        f"patch {recipe.data.patch_size}, {terms}"
-    )
+    batch, patch = str(recipe.train.batch_size), str(recipe.data.patch_size)
+    stages = recipe.train.progressive
+    if stages:  # grows from stage to stage; the plain keys count no more
+        batch, patch = ("/".join(map(str, sizes)) for sizes in (stages.batch_sizes, stages.patch_sizes))
+    then = ", then a second stage" if recipe.then else ""
+    return f"{recipe.model.name} on {_data(recipe)}, {length}, batch {batch}, patch {patch}, {terms}{then}"
+
+
+def _data(recipe: Recipe) -> str:
+    """Name what is trained on: the list, the mix, or the data set."""
+    data = recipe.data
+    if data.train_list:
+        return data.train_list
+    names = dict.fromkeys(str(part.dataset) for part in data.mix) or {data.dataset: None}
+    return " + ".join("pairs of your own" if name == "auto" else name for name in names)

@@ -8,8 +8,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mindrestore.errors import MindRestoreError
 
 DEVICES = "auto, CPU, GPU or Ascend, or the number of a card"
@@ -109,6 +107,8 @@ def read_hyper(args: argparse.Namespace) -> dict[str, Any]:
     Raises:
         MindRestoreError: One is not of this form.
     """
+    import yaml
+
     hyper = {}
     for text in args.hyper:
         key, equals, value = text.partition("=")

@@ -9,7 +9,6 @@ from typing import Any
 from mindrestore.cli.source import DEVICES, device
 from mindrestore.cloud.address import is_address
 from mindrestore.errors import MindRestoreError
-from mindrestore.recipes.load import load_recipe, run_folder
 
 _EXAMPLES = """examples:
   train.py --recipe quickstart data.root=data/quickstart
@@ -56,6 +55,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train and say where the results are."""
+    from mindrestore.recipes.load import load_recipe, run_folder
+
     name, overrides = choose_recipe(args)
     recipe = load_recipe(name, overrides)  # before MindSpore is imported: a misspelt key is reported at once
     print(f"{recipe.name}: starting MindSpore", flush=True)  # importing it takes seconds

@@ -102,7 +102,8 @@ class Copied:
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        speed = f" in {self.seconds:.1f} s ({self.size / 1e6 / self.seconds:.1f} MB/s)" if self.seconds > 0 else ""
+        # below half a second the clock says more about the start than about the line
+        speed = f" in {self.seconds:.1f} s ({self.size / 1e6 / self.seconds:.1f} MB/s)" if self.seconds > 0.5 else ""
         there = f", {self.kept} were there" if self.kept else ""
         loose = f"; {self.unchecked} compared by size only" if self.unchecked else ""
         return f"{len(self.names)} files, {self.size / 1e6:.1f} MB{speed}{there}{loose}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mindrestore.data.catalog import CATALOG, SPLITS, DatasetError, Found, dataset_name, find_parts
 from mindrestore.data.dnd import BOXES, PHOTOGRAPHS, cut_boxes, find_dnd, read_boxes, read_photograph
-from mindrestore.data.locate import joining
+from mindrestore.data.locate import SeveralDatasetsError, joining, recognise
 from mindrestore.data.pairing import PairingError
 from mindrestore.data.texts import ListError
 from mindrestore.errors import shown
@@ -68,7 +68,7 @@ def check_folder(root: PathLike, dataset: str = "auto", min_size: int = 8, progr
     if base:
         _check_dnd(base, dataset != "auto", progress, report)
         return report
-    sections = _find_sections(root, dataset, report)
+    sections = _all_sections(root, dataset, report)
     for splits, found in sections:
         pairing = found.pairing
         report.sections.append(
@@ -81,6 +81,26 @@ def check_folder(root: PathLike, dataset: str = "auto", min_size: int = 8, progr
         _check_images(found, min_size, progress, report)
     _check_totals([found for _, found in sections], named=dataset != "auto", report=report)
     return report
+
+
+def _all_sections(root: PathLike, dataset: str, report: Report) -> list[tuple[list[str], Found]]:
+    """Find the splits of a data set, and of every one where several lie side by side, as in the model zoo's tree."""
+    names = dict.fromkeys(name for split in SPLITS for name in _side_by_side(root, split)) if dataset == "auto" else {}
+    try:
+        sections = _find_sections(root, dataset, report)
+    except DatasetError:
+        if not names:
+            raise
+        sections = []  # nothing but those
+    return [*sections, *(entry for name in names for entry in _find_sections(root, name, report))]
+
+
+def _side_by_side(root: PathLike, split: str) -> list[str]:
+    try:
+        recognise(Path(root), split)
+    except SeveralDatasetsError as error:
+        return error.names
+    return []
 
 
 def _find_sections(root: PathLike, dataset: str, report: Report) -> list[tuple[list[str], Found]]:

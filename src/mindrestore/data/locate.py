@@ -54,6 +54,17 @@ def locate(spec: DatasetSpec, root: Path, split: str, *, inside: bool = False) -
     return None
 
 
+class SeveralDatasetsError(DatasetError):
+    """Report a folder that holds several data sets, of which one has to be named."""
+
+    def __init__(self, root: Path, split: str, names: list[str]) -> None:
+        super().__init__(
+            f"{root}: holds several data sets for {split!r} ({', '.join(names)}); name the one to use, with --dataset "
+            f"{names[0]} on the command line or data.dataset={names[0]} in a recipe"
+        )
+        self.names = names
+
+
 def recognise(root: Path, split: str, listed: bool = False) -> str:
     """Name the data set of a folder by its folders and file names.
 
@@ -88,8 +99,7 @@ def recognise(root: Path, split: str, listed: bool = False) -> str:
     if len(names) > 1:
         joined = joining(split, names)
         if joined is None:
-            listing = ", ".join(by_folder.values())
-            raise DatasetError(f"{root}: holds several data sets for {split!r} ({listing}); name the one to use")
+            raise SeveralDatasetsError(root, split, list(by_folder.values()))
         return joined
     return next(iter(names), "folders")
 

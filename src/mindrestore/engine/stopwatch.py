@@ -66,4 +66,6 @@ class Stopwatch:
 def describe_times(times: Mapping[str, float]) -> str:
     """Word what `Stopwatch.lap` gives."""
     shared = f", communication {times['communication_share']:.0%}" if "communication_share" in times else ""
-    return f"{times['images_per_second']:.1f} images/s, waiting for data {times['data_share']:.0%}{shared}"
+    speed = times["images_per_second"]
+    shown = f"{speed:.1f}" if speed >= 1 else f"{speed:.2g}"  # a large image on a CPU takes many seconds
+    return f"{shown} images/s, waiting for data {times['data_share']:.0%}{shared}"

@@ -11,7 +11,8 @@ from typing import Any
 from mindrestore.errors import closest, did_you_mean
 from mindrestore.published.flags import PublishedError
 from mindrestore.published.tables import Script, System, systems
-from mindrestore.published.translate import Translation, is_value, translate
+from mindrestore.published.translate import Translation, translate
+from mindrestore.published.words import is_value
 
 OwnFlags = Mapping[str, Mapping[str, Any]]  # command of ours -> flag -> number of its values
 

@@ -8,8 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mindrestore.published.flags import Flag
 
 TABLES = Path(__file__).with_name("tables")
@@ -17,7 +15,6 @@ COMMANDS = ("train", "eval", "restore", "export", "data")
 # The order in which a command line that fits several programs is looked up
 ORDER = ("aecrnet", "dsrir", "crossdehaze", "mpilnet", "mprnet", "paddlegan", "paddlegan_main", "launchers")
 _EVERYWHERE = "modelarts"  # flags that go with those of every program
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -129,7 +126,10 @@ def systems() -> tuple[System, ...]:
 
 
 def _read(name: str) -> dict[str, Any]:
-    return yaml.load((TABLES / f"{name}.yaml").read_text(encoding="utf-8"), Loader=_Loader)  # a safe one
+    import yaml  # only where a command line may be a published one
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the quicker one where PyYAML was built with it
+    return yaml.load((TABLES / f"{name}.yaml").read_text(encoding="utf-8"), Loader=loader)
 
 
 def _system(

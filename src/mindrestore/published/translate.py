@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +10,10 @@ from typing import Any
 from mindrestore.published.flags import Flag, PublishedError, Text, fill
 from mindrestore.published.settings_json import read_settings
 from mindrestore.published.tables import Lookup, Script, System, Use, systems
-from mindrestore.recipes.load import list_recipes
+from mindrestore.published.words import RUN, Words, is_value, take_apart
 
-RUN = "RUN"  # what tables call the positional argument
 _COMMANDS = ("train", "eval", "restore", "export")  # of ours, that take published flags
 _WEIGHTS = (".pth", ".ckpt", ".safetensors", ".npz")
-_NUMBER = re.compile(r"-[0-9.]")
 
 
 @dataclass
@@ -38,25 +35,6 @@ class Translation:
     notes: list[str] = field(default_factory=list)
     kept: list[tuple[str, str]] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Words:
-    """A command line taken apart.
-
-    Attributes:
-        given: Published flags with their texts.
-        own: Flags of ours with their values, and overrides.
-        said: Our flags with their value, and RUN where there is a positional argument.
-        positionals: Positional arguments.
-        after: `--` and what follows it.
-    """
-
-    given: Mapping[str, Text]
-    own: Sequence[str]
-    said: Mapping[str, str]
-    positionals: Sequence[str]
-    after: Sequence[str]
 
 
 def translate(
@@ -91,7 +69,7 @@ def translate(
         system = _find(command, words, own)
     if system is None:
         return Translation(argv)
-    taken = _take_apart(words, system.flags, own)
+    taken = take_apart(words, system.flags, own)
     made = _Builder(command, system, script, taken, lenient).build()
     made.kept = [(flag, value) for flag, value in taken.said.items() if flag != RUN]
     foreign = (word for word in taken.own if not is_value(word))
@@ -101,7 +79,8 @@ def translate(
 
 def published_flags(command: str) -> set[str]:
     """Return the flags of published programs that a command of ours takes."""
-    return {flag for system in systems() if command in system.uses for flag in system.flags}
+    able = [system for system in systems() if command in system.uses] if command in _COMMANDS else []
+    return {flag for system in able for flag in system.flags}
 
 
 def _may_be_published(argv: Sequence[str], own: Mapping[str, Any]) -> bool:
@@ -109,14 +88,14 @@ def _may_be_published(argv: Sequence[str], own: Mapping[str, Any]) -> bool:
     if not argv or argv[0] not in _COMMANDS or {"-h", "--help"} & {*argv}:
         return False
     foreign = [word for word in argv[1:] if word.startswith("-") and word.partition("=")[0] not in own]
-    return bool(foreign) or (argv[0] == "restore" and RUN not in _take_apart(argv[1:], {}, own).said)
+    return bool(foreign) or (argv[0] == "restore" and RUN not in take_apart(argv[1:], {}, own).said)
 
 
 def _find(command: str, words: Sequence[str], own: Mapping[str, Any]) -> System | None:
     """Find the program by flags that are not ours, too."""
     able = [system for system in systems() if command in system.uses]
     every = {flag: line for system in able for flag, line in system.flags.items() if flag not in own}
-    taken = _take_apart(words, every, own)
+    taken = take_apart(words, every, own)
     if not taken.given:
         return next((s for s in able if s.uses[command].bare and RUN not in taken.said), None)
     fitting = [system for system in able if taken.given.keys() <= system.flags.keys()]
@@ -129,77 +108,21 @@ def _find(command: str, words: Sequence[str], own: Mapping[str, Any]) -> System 
     return next((system for system in fitting if system.name == preferred), fitting[0])
 
 
-def _take_apart(words: Sequence[str], flags: Mapping[str, Flag], own: Mapping[str, Any]) -> _Words:
-    given: dict[str, Text] = {}
-    kept: list[str] = []
-    said: dict[str, str] = {}
-    positionals: list[str] = []
-    end = words.index("--") if "--" in words else len(words)
-    left = list(words[:end])
-    while left:
-        word = left.pop(0)
-        name, equals, value = word.partition("=")
-        if name in flags:
-            text = value if equals else _values_of(flags[name], left)
-            given[name] = [text] if flags[name].type == "ints" and isinstance(text, str) else text
-        elif name in own:
-            values = [value] if equals else _own_values(own[name], left)
-            kept += [word] if equals else [word, *values]
-            said[name] = " ".join(values)
-        else:
-            (kept if word.startswith("-") or equals else positionals).append(word)
-    if positionals:
-        said[RUN] = positionals[0]
-    given = {flag: text for flag, text in given.items() if text}  # '' is how published programs say "none"
-    return _Words(given, kept, said, positionals, words[end:])
-
-
-def is_value(word: str) -> bool:
-    """Return whether a word can be the value of a flag; negative numbers can."""
-    return not word.startswith("-") or bool(_NUMBER.match(word))
-
-
-def _values_of(flag: Flag, left: list[str]) -> Text:
-    """Take the values of a published flag off the words behind it."""
-    if flag.type == "switch":
-        return "true"
-    if flag.type == "bool":
-        return left.pop(0) if left and left[0].lower() in ("true", "false", "yes", "no", "1", "0") else "true"
-    if flag.type == "ints":
-        texts = []
-        while left and is_value(left[0]) and "=" not in left[0]:
-            texts.append(left.pop(0))
-        left_out = not texts
-    else:
-        left_out = not left or not is_value(left[0])
-        texts = "" if left_out else left.pop(0)
-    if left_out:
-        raise PublishedError(f"{flag.name} needs a value")
-    return texts
-
-
-def _own_values(count: Any, left: list[str]) -> list[str]:
-    least, most = {None: (1, 1), "?": (0, 1), "*": (0, len(left)), "+": (1, len(left))}.get(count, (count, count))
-    values: list[str] = []
-    while left and len(values) < most and (len(values) < least or is_value(left[0])):
-        values.append(left.pop(0))
-    return values
-
-
 class _Builder:
     """Put the command line of ours together."""
 
-    def __init__(self, command: str, system: System, script: Script | None, words: _Words, lenient: bool) -> None:
+    def __init__(self, command: str, system: System, script: Script | None, words: Words, lenient: bool) -> None:
         self.lenient = lenient
         self.command, self.system, self.script, self.words = command, system, script, words
         self.said = words.said
         self.given = self._one_spelling()
         self.use = system.use(command, script, self.given)
         # A recipe or run folder that is named brings its own settings; flags change only what they say
-        run = words.said.get("--run-dir")
-        named = "--recipe" in words.said or (run is not None and (Path(run) / "recipe.yaml").is_file())
+        recipe, run = words.said.get("--recipe"), words.said.get("--run-dir")
+        named = recipe is not None or (run is not None and (Path(run) / "recipe.yaml").is_file())
         if command == "train" and named:
-            self.use = Use()
+            own = str(recipe).startswith(f"{system.name}/")  # finds its files as without that name
+            self.use = Use(places=self.use.places, defaults=self._silent(self.use.defaults)) if own else Use()
         absent = {flag: text for flag, text in self.use.defaults.items() if flag not in self.given}
         self.texts = {**self.given, **absent}
         self.values = self._values()
@@ -225,6 +148,11 @@ class _Builder:
         after = words.after[1:] if tail else words.after
         self.made.argv = [self.command, *made, *words.own, *positionals, *tail, *after]
         return self.made
+
+    def _silent(self, defaults: Mapping[str, str]) -> dict[str, str]:
+        """Return the defaults that become no words, but say where files lie."""
+        flags = self.system.flags
+        return {flag: text for flag, text in defaults.items() if not flags[flag].words.get(self.command)}
 
     def _one_spelling(self) -> dict[str, Text]:
         """Put flags that are another spelling under the flag they stand for."""
@@ -263,6 +191,8 @@ class _Builder:
         named = self.values.get(self.use.recipe_flag or "")
         if not named:
             return self.use.recipe
+        from mindrestore.recipes.load import list_recipes
+
         base = named if "/" in named else f"{self.system.name}/{named}"
         variant, known = str(self.values.get(self.use.variant_flag or "", "")).rpartition("_")[2], list_recipes()
         names = (f"{base}{ending}", f"{base}_{variant}", base)
@@ -312,7 +242,8 @@ class _Builder:
         elif place.missing:
             looked = [*files, *folders, *runs]
             if self.lenient:
-                self._add("", fill(place.words, str(looked[0]), self.fields))
+                suffix = "" if folders or looked[0].suffix in _WEIGHTS else _WEIGHTS[0]
+                self._add("", fill(place.words, f"{looked[0]}{suffix}", self.fields))
                 return False
             raise PublishedError(place.missing.format(first=looked[0], last=looked[-1], **self.fields))
         return found is None and run is not None

@@ -1,0 +1,157 @@
+"""Every row of docs/published.md: `explain` prints it, our parser takes it, and what is quick runs on tiny data."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mindrestore.cli.main import build_parser, main, parse
+from mindrestore.cli.train import choose_recipe
+from mindrestore.errors import MindRestoreError
+from mindrestore.images.read import read_image
+from mindrestore.images.write import write_image
+from mindrestore.published.explain import explain
+from mindrestore.published.flags import PublishedError
+from mindrestore.published.tables import systems
+from mindrestore.recipes.load import load_recipe
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "published.md"
+ROWS = re.findall(r"^\| `((?:python|bash) [^`]*)` \| `mindrestore ([^`]*)` \|$", PAGE.read_text(encoding="utf-8"), re.M)
+OWN = build_parser().commands["explain"].get_default("flags")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Work in an empty folder: what lies there decides which weights are found."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("CUDA_VISIBLE_DEVICES", "ASCEND_RT_VISIBLE_DEVICES"):
+        monkeypatch.setenv(name, "")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("published", "ours"), ROWS, ids=[row[0][:70] for row in ROWS])
+def test_the_page_says_what_explain_prints_and_the_parser_takes_it(published, ours, capsys):
+    assert main(["explain", published]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == f"mindrestore {ours}"
+    words = shlex.split(ours)
+    args = parse(build_parser(), words)  # or it raises
+    if words[0] == "train":
+        recipe = load_recipe(*choose_recipe(args))  # every override is a key of the recipe
+        assert recipe.name == words[words.index("--recipe") + 1]
+
+
+def test_every_program_has_a_row():
+    named = {word for published, _ in ROWS for word in published.split() if word.endswith((".py", ".sh"))}
+    scripts = {script.path: system.name for system in systems() for script in system.scripts}
+    # two spellings of one program: the second is for those who have the older README
+    absent = {path for path in scripts if not any(name.endswith(path) for name in named)} - {
+        "trainct.py",
+        "trainssl.py",
+    }
+    assert absent == set()
+
+
+def test_a_flag_nobody_knows_is_named_and_the_rest_is_translated(capsys):
+    line = "CUDA_VISIBLE_DEVICES=0 python -u train_ct.py --model dehazeformer-t --exp nid --num_worker 4 optim.lr=2e-4"
+    assert main(["explain", line]) == 1
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first == (
+        "mindrestore train --recipe crossdehaze/nid_stage1 'data.mix=[]' model.name=dehazeformer_t data.root=./data/ "
+        "output.root=./saved_models/ --num_worker optim.lr=2e-4 4"
+    )
+    assert "#   --model dehazeformer-t  model.name=dehazeformer_t" in rest
+    assert "# unknown: --num_worker; did you mean '--num_workers'?" in rest
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "python tran_ct.py --exp nid",
+            r"tran_ct\.py is not a program .*; did you mean 'train_ct\.py'\?",
+        ),
+        ("--exp nid", "names no program"),
+        ('python train.py "--lr', "cannot be read as a command line"),
+        ("python tools/main.py -c configs/mprnet_deraining.yaml -o a=b", "-o a=b: write the recipe's own key=value"),
+        ("mindrestore fly --high", "mindrestore fly: there is no such command"),
+    ],
+)
+def test_what_cannot_be_explained(line, message):
+    with pytest.raises(PublishedError, match=message):
+        explain(line, OWN)
+
+
+def run(line):
+    """Run what a published line is here."""
+    assert main(explain(line, OWN).argv) == 0
+
+
+def image(path, side=24):
+    rng = np.random.default_rng(len(str(path)))
+    write_image(Path(path), rng.integers(0, 256, (side, side, 3), np.uint8))
+
+
+def test_ct_brings_hazy_images_to_the_other_tone(elsewhere):
+    image("data/RSID/train/hazy/1.png")
+    run("python ct.py")
+    levels = read_image("data/RSID/train/hazy/1.png")
+    table = np.stack([(np.arange(256) / 255) ** (1 / gamma) * 255 for gamma in (1.90, 1.91, 1.91)], 1).astype(np.uint8)
+    expected = np.stack([table[levels[..., channel], channel] for channel in range(3)], -1)
+    np.testing.assert_array_equal(read_image("data/RSID_as_NID/train/hazy/1.png"), expected)
+
+
+def test_the_lists_of_dsrir_are_made_and_then_found(elsewhere, capsys):
+    for name in ("BSD400/a.jpg", "WED/gt/b.bmp", "Rain100L/train/gt/norain-1.png", "Rain100L/train/rainy/rain-1.png"):
+        image(name)
+    for name in ("Reside/train/gt/0025.jpg", "Reside/train/hazy/0025_0.8_0.1.jpg"):
+        image(name)
+    Path("datasets/train").mkdir(parents=True)
+    words = explain("python utils/generate_dataset.py", OWN).argv
+    assert main(["." if word == "DATA_ROOT" else word for word in words]) == 0
+    rows = Path("datasets/train/train_all_in_one.csv").read_text().splitlines()
+    assert len(rows) == 2 + 25 + 1  # noise, rain 25 times, haze
+    recipe = load_recipe(*choose_recipe(parse(build_parser(), ["train", "--mode", "all_in_one", "--train-dir", "."])))
+    assert recipe.data.train_list == "datasets/train/train_all_in_one.csv"
+
+
+def test_epochs_crops_and_noise_of_dsrir(elsewhere, capsys):
+    run("python utils/get_epoch_chg.py")
+    assert "--epoch-chg 135 238 314 347" in capsys.readouterr().out
+    image("FOLDER/a.png", side=27)
+    run("python utils/crop2even.py")
+    assert read_image("OUT/a.png").shape == (24, 24, 3)
+
+
+def test_files_are_found_where_the_programs_keep_them(elsewhere):
+    def argv(line):
+        return explain(line, OWN).argv
+
+    Path("vgg19_ImageNet.ckpt").touch()
+    vgg = "loss.terms.contrastive.vgg_weights=vgg19_ImageNet.ckpt"
+    assert vgg in argv("python train.py --dir_data /data --lr 1e-4")
+    assert vgg in argv("mindrestore train --recipe aecrnet/zoo_its --dir_data /data")  # as the launchers have it
+    assert vgg not in argv("mindrestore train --recipe quickstart --dir_data /data")
+    Path("vgg19-dcbb9e9d.pth").touch()
+    assert "loss.terms.pocl.vgg_weights=vgg19-dcbb9e9d.pth" in argv("python train.py --mode rain --train-dir /d")
+    Path("vgg16-397923af.pth").touch()
+    assert "model.encoder_weights=vgg16-397923af.pth" in argv("python main.py --data_path /d --data_name NTIRE21")
+    weights = Path("save_models/nid/scaleupdehazing.pth")
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    assert str(weights) in argv("python test.py --model scaleupdehazing --dataset NID --exp nid")
+    with pytest.raises(PublishedError, match=r"no weights at saved_models/rsid/scaleupdehazing\.pth, and no"):
+        parse(build_parser(), ["eval", "--exp", "rsid"])
+
+
+def test_a_card_is_chosen_by_its_number(elsewhere, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    args = parse(build_parser(), ["eval", "--model", "dsrir", "--weights", "w", "--device", "1"])
+    assert (args.device, os.environ["CUDA_VISIBLE_DEVICES"]) == ("auto", "6")
+    monkeypatch.setenv("ASCEND_RT_VISIBLE_DEVICES", "")
+    with pytest.raises(MindRestoreError, match=r"--device 3: 1 GPU card\(s\) are visible here; count from 0"):
+        parse(build_parser(), ["eval", "--model", "dsrir", "--weights", "w", "--device", "3"])
