@@ -57,7 +57,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def restorer(run):
-    return api.Trained.of_run(run).restorer("CPU")
+    return api.Trained.of_run(run).restorer("CPU", engine="mindspore")
 
 
 @pytest.fixture(autouse=True)
