@@ -7,7 +7,8 @@
 # that overflows; two cards where there are two; export; restoring with what was trained. A step that fails does not stop
 # the others; the exit code is 1 then.
 # Environment: MINDRESTORE_DEVICE (Ascend, GPU or CPU; default: the best there is), VERIFY_STEPS (default 50),
-#   VERIFY_NETWORKS (default: all), VERIFY_CARDS (processes of the step with two cards; default 2, on one card 0), PYTHON
+#   VERIFY_NETWORKS (default: all), VERIFY_CARDS (processes of the step with two cards; default 2, on one card 0),
+#   VERIFY_PATIENCE (each step may take so many times as long; default 1), PYTHON
 # Example: MINDRESTORE_DEVICE=GPU bash scripts/verify_card.sh /tmp/verify
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -34,7 +35,7 @@ step() {
   log="$OUT/logs/${name// /_}.log"
   say "$name"
   begin="$SECONDS"
-  if timeout "$limit" "$@" >"$log" 2>&1; then result=ok; else result="failed ($?)" FAILED=1; fi
+  if timeout "$((limit * ${VERIFY_PATIENCE:-1}))" "$@" >"$log" 2>&1; then result=ok; else result="failed ($?)" FAILED=1; fi
   last="$(tr '\r' '\n' <"$log" | grep -v '^ *$' | tail -n 1 | cut -c 1-160 | tr '|' '/')" || true
   printf '| %s | %s | %s s | %s |\n' "$name" "$result" "$((SECONDS - begin))" "$last" >>"$REPORT"
   echo "   $result: $last"

@@ -15,6 +15,7 @@ from mindrestore.losses.contrastive import (
     TAPS,
     ContrastiveRegularisation,
     build_contrastive,
+    load_features,
 )
 from mindrestore.losses.objective import Objective
 from mindrestore.losses.pixel import L1Loss
@@ -256,3 +257,13 @@ def test_a_file_that_is_no_weight_file_is_refused(tmp_path):
     (tmp_path / "vgg19.npz").write_text("not an archive")
     with pytest.raises(WeightError, match=r"vgg19\.npz: damaged or no \.npz file"):
         build_contrastive(**{"vgg": "vgg19", "vgg_weights": str(tmp_path / "vgg19.npz")})
+
+
+def test_the_file_of_the_model_zoo_is_read_by_its_names(vgg_without_bias, tmp_path):
+    """`vgg19_ImageNet.ckpt` has `layers` where torchvision has `features`, and no biases."""
+    entries = {name: parameter.asnumpy() for name, parameter in vgg_without_bias.parameters_and_names()}
+    assert "features.0.weight" in entries
+    np.savez(tmp_path / "zoo.npz", **{name.replace("features.", "layers."): value for name, value in entries.items()})
+    loaded = load_features("contrastive", "vgg19", str(tmp_path / "zoo.npz"), bias=False)
+    for name, parameter in loaded.parameters_and_names():
+        np.testing.assert_array_equal(parameter.asnumpy(), entries[name])

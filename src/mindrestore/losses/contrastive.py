@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from mindspore import Tensor, nn, ops
 from mindrestore.errors import MindRestoreError
 from mindrestore.models.vgg import VGGFeatures
 from mindrestore.weights.convert import load_weights
+from mindrestore.weights.files import read_weights
 
 TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 TAP_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
@@ -139,10 +141,20 @@ def load_features(term: str, layout: str, path: str | None, bias: bool) -> VGGFe
             f"loss.terms.{term}.vgg_weights=FILE, or switch the term off: loss.terms.{term}.weight=0"
         )
     vgg = VGGFeatures(layout, TAPS, bias=bias)
-    report = load_weights(vgg, path, strict=False)  # the file also holds deeper layers and a classifier
+    report = load_weights(
+        vgg, _torchvision_names(path), strict=False
+    )  # the file also holds deeper layers and a classifier
     if report.missing:
         raise MindRestoreError(
             f"{path}: no {layout} features, {', '.join(report.missing[:4])} missing; set loss.terms.{term}.vgg to "
             "the layout of the file, or vgg_bias=false for a file without biases"
         )
     return vgg
+
+
+def _torchvision_names(path: str) -> str | dict[str, Any]:
+    """Return the file, or its entries where they are named as in MindSpore's model zoo: `layers.0.weight`."""
+    entries = read_weights(path)
+    if "layers.0.weight" not in entries:
+        return path
+    return {re.sub(r"^layers\.", "features.", name): value for name, value in entries.items()}

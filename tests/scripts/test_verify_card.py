@@ -1,0 +1,66 @@
+"""The check of a card, on the CPU: a failing step is said and does not stop the others; slow: all steps, small."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import verify_parity  # noqa: E402
+
+
+def verify(out, **settings):
+    own = {"PYTHON": sys.executable, "VIRTUAL_ENV": sys.prefix, "MINDRESTORE_DEVICE": "CPU", "VERIFY_PATIENCE": "4"}
+    command = ["bash", str(ROOT / "scripts" / "verify_card.sh"), str(out)]
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=out.parent, env={**os.environ, **own, **settings}
+    )
+
+
+def test_help(tmp_path):
+    done = subprocess.run(["bash", str(ROOT / "scripts" / "verify_card.sh"), "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stdout.startswith("Check a card: what to run first where there is one, ten minutes, unattended.")
+
+
+def test_every_network_with_a_golden_file_is_compared():
+    stems = {path.stem for path in (ROOT / "tests" / "golden").glob("*.npz")}
+    assert {file for file, _, _ in verify_parity.CASES.values()} <= stems
+    for file, image, target in verify_parity.CASES.values():
+        with np.load(ROOT / "tests" / "golden" / f"{file}.npz") as golden:
+            assert golden[target].ndim == 4
+            assert image is None or golden[image].ndim == 4
+
+
+@pytest.mark.parametrize(("difference", "code"), [(1e-6, 0), (0.1, 1), (float("nan"), 1)])
+def test_a_difference_above_the_limit_is_a_failure(difference, code, monkeypatch, capsys):
+    row = {"network": "dsrir", "difference": difference, "first_s": 1, "second_s": 1}
+    monkeypatch.setattr(verify_parity, "measure", lambda name: row)
+    monkeypatch.setattr(sys, "argv", ["verify_parity.py", "--device", "CPU", "--network", "dsrir"])
+    assert verify_parity.main() == code
+    assert "on CPU, limit 5e-03" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_all_steps_on_the_cpu(tmp_path):
+    done = verify(
+        tmp_path / "verify", VERIFY_STEPS="4", VERIFY_NETWORKS="dehazeformer_t mprnet_deraining", VERIFY_CARDS="2"
+    )
+    page = (tmp_path / "verify" / "report.md").read_text(encoding="utf-8")
+    assert done.returncode == 0, page
+    results = dict(re.findall(r"^\| ([a-z ]+) \| (ok|failed[^|]*) \|", page, re.M))
+    names = ("golden parity", "scenes", "haze", "train plain", "train overflow", "two cards", "export", "restore")
+    assert results == dict.fromkeys(names, "ok")
+    rows = [json.loads(line) for line in (tmp_path / "verify" / "parity.jsonl").read_text().splitlines()]
+    assert [row["network"] for row in rows] == ["dehazeformer_t", "mprnet_deraining"]
+    assert max(row["difference"] for row in rows) < 1e-3
+    assert len(list((tmp_path / "verify" / "restored").glob("*.png"))) == 8
