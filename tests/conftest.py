@@ -35,8 +35,10 @@ def bounded_memory():
 
 @pytest.fixture(scope="session", autouse=True)
 def graph_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Keep graphs that tests make for the whole run, and apart from those of the user."""
-    folder = tmp_path_factory.mktemp("cache")
+    """Keep graphs that tests make for the whole run and all its processes, and apart from those of the user."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MINDRESTORE_CACHE", str(folder))
         yield folder

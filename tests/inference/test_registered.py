@@ -22,9 +22,8 @@ FORMS = [
     Form(size=(64, 96)),
     Form("ONNX", size=(64, 96)),
 ]
-# Every export compiles the whole network anew, and an ONNX file is made from the same graph as a MINDIR file.
+# Every export compiles the whole network anew; the graphs that `restore` runs are made from the same form.
 QUICK = [("aecrnet", Form()), *(("aecrnet", form) for form in FORMS if form.format == "ONNX" and not form.size)]
-QUICK += [("dehazeformer_t", Form("ONNX")), ("dsrir", Form("ONNX"))]
 EXPORTS = [
     (name, form) if (name, form) in QUICK else pytest.param(name, form, marks=pytest.mark.slow)
     for name in NAMES
