@@ -57,7 +57,7 @@ def train(recipe: Recipe | PathLike, *, resume: bool | str = "auto", run_dir: Pa
     Raises:
         MindRestoreError: Anything that the recipe, the data or the device lacks, by name.
 
-    Example:
+    Examples:
         >>> train(load_recipe("quickstart", ["train.max_steps=2", "data.patch_size=32"])).run_dir
         PosixPath('runs/quickstart')
     """
@@ -111,7 +111,7 @@ def evaluate(
     Raises:
         MindRestoreError: Run folder, weights, pairs or protocol cannot be used.
 
-    Example:
+    Examples:
         >>> report = evaluate("runs/quickstart")
         >>> list(report.evaluation.mean), report.folder
         (['psnr', 'ssim'], PosixPath('runs/quickstart/report'))
@@ -166,7 +166,7 @@ def export(
     Raises:
         MindRestoreError: The weights cannot be used, the form is not possible, or the reloaded file differs.
 
-    Example:
+    Examples:
         >>> export("runs/quickstart").path
         PosixPath('runs/quickstart/model.mindir')
     """
@@ -215,7 +215,7 @@ def restore(
         MindRestoreError: There is nothing to restore, the results would replace the photographs, or the weights
             cannot be used.
 
-    Example:
+    Examples:
         >>> restore("runs/quickstart", "photos", "clean").written
         (PosixPath('clean/a.png'), PosixPath('clean/b.jpg'))
     """

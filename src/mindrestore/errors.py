@@ -16,7 +16,7 @@ class MindRestoreError(Exception):
     Every error that bad input can cause derives from this class, so that the command line prints one clear line
     and ends with exit code 2 instead of a traceback.
 
-    Example:
+    Examples:
         >>> raise MindRestoreError("photo.png: the file is empty; copy it again")
         Traceback (most recent call last):
         mindrestore.errors.MindRestoreError: photo.png: the file is empty; copy it again

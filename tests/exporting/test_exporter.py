@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from mindspore import nn, ops
 
-from mindrestore.errors import MindRestoreError
 from mindrestore.exporting.exporter import export_cell, export_model
 from mindrestore.exporting.form import ExportError, Form
 from mindrestore.inference import exporter
@@ -98,8 +97,7 @@ def test_impossible_sizes_are_named(net, spec_of, tmp_path, size, words):
 def test_wrong_requests_are_named(net, spec_of, tmp_path):
     with pytest.raises(ExportError, match=r"name it tiny\.mindir"):
         export_cell(net, spec_of(), tmp_path / "tiny.onnx")
-    onnx_or_its_absence = r"name it tiny\.onnx|onnx is not installed; pip install"
-    with pytest.raises(MindRestoreError, match=onnx_or_its_absence):
+    with pytest.raises(ExportError, match=r"name it tiny\.onnx"):
         export_cell(net, spec_of(), tmp_path / "tiny.mindir", form=Form("ONNX"))
     with pytest.raises(ExportError, match="format 'PNG' is not one of MINDIR, ONNX, AIR"):
         Form("PNG")

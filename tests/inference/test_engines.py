@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import logging
 
 import mindspore as ms
@@ -13,7 +12,6 @@ from mindspore import nn, ops
 from mindrestore.errors import MindRestoreError
 from mindrestore.exporting.exporter import export_cell
 from mindrestore.exporting.form import KEY_VARIABLE, ExportError, Form, read_key
-from mindrestore.exporting.onnx_graph import OnnxError
 from mindrestore.exporting.photo_model import PhotoModel
 from mindrestore.exporting.reload import EngineError, MindIREngine, OnnxEngine
 from mindrestore.inference import devices
@@ -53,8 +51,6 @@ def photo():
 @pytest.fixture(params=["mindir", "onnx"])
 def export(request, net, spec_of, tmp_path):
     """Return a function that exports in one format."""
-    if request.param == "onnx":
-        pytest.importorskip("onnxruntime")
 
     def write(**form):
         path = tmp_path / f"my é net.{request.param}"
@@ -136,7 +132,6 @@ def test_images_of_a_batch_go_through_one_by_one(export, net, spec_of, photo):
 
 
 def test_broken_and_missing_files_have_one_line(tmp_path, capfd):
-    pytest.importorskip("onnxruntime")
     for engine, suffix in ((MindIREngine, "mindir"), (OnnxEngine, "onnx")):
         path = tmp_path / f"x.{suffix}"
         with pytest.raises(EngineError, match="no such file"):
@@ -149,7 +144,6 @@ def test_broken_and_missing_files_have_one_line(tmp_path, capfd):
 
 
 def test_another_network_in_the_file_is_named(net, spec_of, tmp_path):
-    pytest.importorskip("onnxruntime")
     export_cell(net, spec_of(name="one"), tmp_path / "x.onnx", form=Form("ONNX", size=(8, 8)))
     with pytest.raises(EngineError, match="holds one, not toy; give that name"):
         Restorer(spec_of(), weights=tmp_path / "x.onnx")
@@ -188,19 +182,6 @@ def test_an_absent_device_is_named(export, spec_of):
     if path.suffix == ".onnx":
         with pytest.raises(EngineError, match="has no CUDAExecutionProvider"):
             Restorer(spec_of(), weights=path, device="GPU")
-
-
-def test_without_the_extra_one_line_says_what_to_install(net, spec_of, tmp_path, monkeypatch):
-    real = builtins.__import__
-
-    def absent(name, *rest):
-        if name.startswith("onnx"):
-            raise ImportError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr("importlib.import_module", lambda name: absent(name))
-    with pytest.raises(OnnxError, match=r"onnx is not installed; pip install 'mindrestore\[onnx\]'"):
-        export_cell(net, spec_of(), tmp_path / "x.onnx", form=Form("ONNX"))
 
 
 def test_an_encrypted_file_needs_its_key(net, spec_of, tmp_path, photo, capfd, caplog):
@@ -257,7 +238,6 @@ class Rounded(nn.Cell):
 
 
 def test_whole_numbers_and_sizes_are_translated(spec_of, tmp_path):
-    pytest.importorskip("onnxruntime")
     assert export_cell(Rounded(), spec_of(), tmp_path / "x.onnx", form=Form("ONNX")).difference < 1e-6
 
 

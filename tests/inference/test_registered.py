@@ -58,9 +58,6 @@ def test_one_compilation_for_all_sizes_equals_running_operator_by_operator(resto
 
 @pytest.mark.parametrize(("name", "form"), EXPORTS, ids=str)
 def test_every_form_of_export_computes_what_the_network_does(name, form, tmp_path):
-    if form.format == "ONNX":
-        pytest.importorskip("onnx")
-        pytest.importorskip("onnxruntime")
     weights, path = tmp_path / "w.safetensors", tmp_path / f"m{FORMATS[form.format]}"
     save_weights(small(name), weights)
     report = export_model(name, weights, path, form=form, hyper=SMALL[name])

@@ -16,7 +16,6 @@ from mindrestore.engine import context
 from mindrestore.errors import first_line
 from mindrestore.exporting.form import ExportError, ExportReport, Form, Size, size_text
 from mindrestore.exporting.onnx_file import to_onnx
-from mindrestore.exporting.onnx_graph import require
 from mindrestore.exporting.photo_model import PhotoModel
 from mindrestore.exporting.reload import EngineError, MindIREngine, OnnxEngine
 from mindrestore.files import PathLike, write_bytes
@@ -119,8 +118,6 @@ def _check_possible(form: Form, spec: ModelSpec) -> None:
     form.check_size(spec)
     if form.format == "AIR" and context.current_device() != "Ascend":
         raise ExportError("AIR can be written on Ascend only; export MINDIR here, which Ascend's converter reads, too")
-    if form.format == "ONNX":
-        require("onnx"), require("onnxruntime")
 
 
 def _write(cell: nn.Cell, spec: ModelSpec, form: Form, temporary: Path) -> None:
@@ -142,7 +139,7 @@ def _write(cell: nn.Cell, spec: ModelSpec, form: Form, temporary: Path) -> None:
         hint = "" if form.size else "; a fixed size may work, as in --size 480x640"
         raise ExportError(f"MindSpore cannot export this network ({first_line(error)}){hint}") from error
     if form.format == "ONNX":
-        require("onnx").save(to_onnx(graph.read_bytes(), {"model": spec.name}), str(temporary))
+        temporary.write_bytes(to_onnx(graph.read_bytes(), {"model": spec.name}).content)
 
 
 def _compare(temporary: Path, reference: nn.Cell, spec: ModelSpec, form: Form, path: Path) -> dict[Size, float]:

@@ -7,62 +7,62 @@ plain enough to translate.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from mindrestore.errors import MindRestoreError
 from mindrestore.exporting.mindir import Kind, MindIRError, Node, read_mindir
-from mindrestore.exporting.onnx_graph import OnnxError, OnnxGraph, Value, Var, require
+from mindrestore.exporting.onnx_graph import OnnxError, OnnxGraph, Value, Var
+from mindrestore.exporting.onnx_newer import NEWER
 from mindrestore.exporting.onnx_operators import OPERATORS
-
-if TYPE_CHECKING:
-    import onnx
-
-OPSET = 17  # of 2022: old enough for every runtime in use
-_IR_VERSION = 8
+from mindrestore.exporting.onnx_proto import Side, model_bytes
 
 
-def to_onnx(mindir: bytes, properties: Mapping[str, str], *, weightless: bool = False) -> onnx.ModelProto:
+@dataclass(frozen=True)
+class OnnxModel:
+    """A translated network.
+
+    Attributes:
+        content: What a .onnx file holds; input `image`, output `restored`.
+        left_out: Names of the parameters whose values are left out.
+    """
+
+    content: bytes
+    left_out: tuple[str, ...]
+
+
+def to_onnx(mindir: bytes, properties: Mapping[str, str], *, left_out: Mapping[str, str] | None = None) -> OnnxModel:
     """Translate a MINDIR file with one input and one output.
 
     Args:
         mindir: Content of the file; free sides stay free.
         properties: Text to keep in the file, such as the name of the network.
-        weightless: Leave the values of parameters out; they keep their names and shapes, as initializers whose values
-            whoever opens the session has to give. And clip the result to [0, 1]; what is not finite becomes NaN.
+        left_out: Name of a parameter in MindSpore -> its name in weight files: leave the values of all out, for whoever
+            opens a session to give; and clip the result to [0, 1], where what is not finite becomes NaN.
 
     Returns:
-        The ONNX model, checked; input `image`, output `restored`.
+        The model.
 
     Raises:
         MindIRError: The content is not MINDIR, or takes several inputs.
-        OnnxError: ONNX is not installed, or an operator has no ONNX form.
+        OnnxError: An operator has no ONNX form.
     """
-    onnx = require("onnx")
     source = read_mindir(mindir)
     if len(source.inputs) != 1:
         raise MindIRError(f"the graph has {len(source.inputs)} inputs; only networks of one image can be translated")
     ((name, kind),) = source.inputs.items()
-    graph = OnnxGraph(onnx.helper)
+    graph = OnnxGraph()
     values: dict[str, Value] = {**source.values, name: Var("image", kind.dtype, kind.rank)}
-    left_out = {own: source.values[key] for key, own in source.names.items()} if weightless else {}
-    if weightless:
-        values |= {key: _named(own, source.values[key]) for key, own in source.names.items()}
+    names = {key: left_out[own] for key, own in source.names.items()} if left_out else {}
+    values |= {key: _named(own, source.values[key]) for key, own in names.items()}
     for node in source.nodes:
         values[node.output] = _translated(graph, node, [values[given] for given in node.inputs])
     result = values[source.output]
-    graph.finish(_clipped(graph, result) if weightless else result, "restored")
-    sides = [_sides(onnx, label, kind) for label in ("image", "restored")]
-    constants = [onnx.numpy_helper.from_array(array, label) for label, array in graph.constants.values()]
-    constants += [_without_values(onnx, label, array) for label, array in sorted(left_out.items())]
-    body = onnx.helper.make_graph(graph.nodes, "mindrestore", [sides[0]], [sides[1]], constants)
-    model = onnx.helper.make_model(body, opset_imports=[onnx.helper.make_opsetid("", OPSET)])
-    model.ir_version, model.producer_name = _IR_VERSION, "mindrestore"
-    onnx.helper.set_model_props(model, dict(properties))
-    if not weightless:
-        onnx.checker.check_model(model)
-    return model
+    graph.finish(_clipped(graph, result) if left_out else result, "restored")
+    open_ones = {own: source.values[key] for key, own in names.items() if graph.reads(own)}
+    sides = (_side("image", kind), _side("restored", kind))
+    return OnnxModel(model_bytes(graph, sides, properties, open_ones), tuple(sorted(open_ones)))
 
 
 def _named(name: str, array: np.ndarray) -> Var:
@@ -77,26 +77,17 @@ def _clipped(graph: OnnxGraph, y: Var) -> Var:
     return graph.add("Add", [clipped, nothing], y.dtype, y.rank)
 
 
-def _without_values(onnx: Any, label: str, array: np.ndarray) -> onnx.TensorProto:
-    element = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
-    tensor = onnx.TensorProto(name=label, data_type=element, dims=array.shape)
-    tensor.data_location = onnx.TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value="weights")
-    return tensor
-
-
 def _translated(graph: OnnxGraph, node: Node, inputs: list[Value]) -> Value:
-    if node.op not in OPERATORS:
+    form = OPERATORS.get(node.op) or NEWER.get(node.op)
+    if form is None:
         raise OnnxError(f"operator {node.op} has no ONNX form here; export MINDIR in its place")
     try:
-        return OPERATORS[node.op](graph, node, *inputs)
+        return form(graph, node, *inputs)
     except MindRestoreError as error:
         raise OnnxError(f"operator {node.op}: {error}") from error
 
 
-def _sides(onnx: Any, label: str, kind: Kind) -> Any:
+def _side(label: str, kind: Kind) -> Side:
     """Describe input or output; a free side gets a name, by which both have the same."""
     free = iter(("height", "width"))
-    shape = [next(free) if side == -1 else side for side in kind.shape]
-    element = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(kind.dtype))
-    return onnx.helper.make_tensor_value_info(label, element, shape)
+    return label, kind.dtype, [next(free) if side == -1 else side for side in kind.shape]

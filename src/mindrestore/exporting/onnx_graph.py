@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Union
 
 import numpy as np
@@ -12,7 +12,7 @@ from mindrestore.errors import MindRestoreError
 
 
 class OnnxError(MindRestoreError):
-    """Report that ONNX is not installed, or a graph that ONNX cannot hold."""
+    """Report a graph that ONNX cannot hold."""
 
 
 @dataclass(frozen=True)
@@ -27,32 +27,40 @@ class Var:
 Value = Union[Var, np.ndarray, int, float, bool, None, tuple]
 
 
+@dataclass(frozen=True)
+class Operator:
+    """One node: the kind of operator, names of inputs and outputs, and attributes as Python values."""
+
+    kind: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
 class OnnxGraph:
-    """Collect nodes and constants of an ONNX graph.
+    """Collect operators and constants of an ONNX graph; what was computed before is not computed again."""
 
-    Args:
-        helper: The module `onnx.helper`.
-    """
-
-    def __init__(self, helper: Any) -> None:
-        self.helper = helper
-        self.nodes: list[Any] = []
+    def __init__(self) -> None:
+        self.nodes: list[Operator] = []
         self.constants: dict[tuple, tuple[str, np.ndarray]] = {}
+        self._known: dict[tuple, tuple[Var, ...]] = {}
 
     def add(self, op: str, inputs: Sequence[Value], dtype: str, rank: int, **attributes: Any) -> Var:
-        """Add an operator with one output and give that."""
+        """Add an operator with one output and return that."""
         return self.add_several(op, inputs, [(dtype, rank)], **attributes)[0]
 
     def add_several(
         self, op: str, inputs: Sequence[Value], kinds: Sequence[tuple[str, int]], **attributes: Any
     ) -> tuple[Var, ...]:
-        """Add an operator and give its outputs, one for each (type, rank)."""
-        number = len(self.nodes)
-        outputs = [Var(f"{op}_{number}_{i}", *kind) for i, kind in enumerate(kinds)]
-        given = [self.name_of(value) for value in inputs]
-        names = [output.name for output in outputs]
-        self.nodes.append(self.helper.make_node(op, given, names, name=f"{op}_{number}", **attributes))
-        return tuple(outputs)
+        """Add an operator and return its outputs, one for each (type, rank)."""
+        given = tuple(self.name_of(value) for value in inputs)
+        key = (op, given, tuple(kinds), repr(sorted(attributes.items())))
+        if key not in self._known:
+            number = len(self.nodes)
+            outputs = tuple(Var(f"{op}_{number}_{i}", *kind) for i, kind in enumerate(kinds))
+            self.nodes.append(Operator(op, given, tuple(output.name for output in outputs), attributes))
+            self._known[key] = outputs
+        return self._known[key]
 
     def name_of(self, value: Value) -> str:
         """Return the name of a value; a constant array is added to the graph."""
@@ -82,25 +90,22 @@ class OnnxGraph:
             return value if value.dtype == dtype else self.cast(value, dtype)
         return np.asarray(value, dtype)
 
-    def finish(self, value: Value, name: str) -> None:
-        """Return the result the name of the graph's output."""
-        self.nodes.append(self.helper.make_node("Identity", [self.name_of(value)], [name], name=name))
-
     def cast(self, value: Value, dtype: str) -> Var:
         """Convert the elements."""
         rank = value.rank if isinstance(value, Var) else np.ndim(value)
-        return self.add("Cast", [value], dtype, rank, to=self.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+        return self.add("Cast", [value], dtype, rank, to=np.dtype(dtype))
 
+    def finish(self, value: Value, name: str) -> None:
+        """Call the result by the name of the output, and leave out what it does not depend on."""
+        self.nodes.append(Operator("Identity", (self.name_of(value),), (name,)))
+        needed, kept = {name}, []
+        for node in reversed(self.nodes):
+            if needed.intersection(node.outputs):
+                needed.update(node.inputs)
+                kept.append(node)
+        self.nodes = kept[::-1]
+        self.constants = {key: entry for key, entry in self.constants.items() if entry[0] in needed}
 
-def require(module: str) -> Any:
-    """Import a package of the extra `onnx`.
-
-    Raises:
-        OnnxError: It is not installed.
-    """
-    from importlib import import_module
-
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise OnnxError(f"{module} is not installed; pip install 'mindrestore[onnx]'") from error
+    def reads(self, name: str) -> bool:
+        """Return whether any operator takes a value."""
+        return any(name in node.inputs for node in self.nodes)

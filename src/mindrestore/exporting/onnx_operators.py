@@ -229,7 +229,7 @@ def _softmax(graph: OnnxGraph, node: Node, x: Var, axes: Any) -> Var:
 
 
 def _cast(graph: OnnxGraph, node: Node, x: Value, _: Value) -> Value:
-    return graph.cast(x, node.kind.dtype)
+    return graph.like(x, node.kind.dtype)
 
 
 def _scalar_cast(graph: OnnxGraph, node: Node, x: Value, number: int) -> Value:
@@ -253,10 +253,7 @@ def _filled(number: int) -> Form:
         if min(kind.shape, default=0) >= 0:
             return np.full(kind.shape, number, kind.dtype)
         shape = graph.add("Shape", [x], "int64", 1)
-        value = graph.helper.make_tensor(
-            "value", graph.helper.np_dtype_to_tensor_dtype(np.dtype(kind.dtype)), [1], [number]
-        )
-        return graph.add("ConstantOfShape", [shape], kind.dtype, kind.rank, value=value)
+        return graph.add("ConstantOfShape", [shape], kind.dtype, kind.rank, value=np.array([number], kind.dtype))
 
     return form
 
@@ -305,7 +302,6 @@ OPERATORS: dict[str, Form] = {
     "Minimum": _binary("Min"),
     "MirrorPad": _mirror_pad,
     "Mul": _binary("Mul"),
-    "Muls": _binary("Mul"),
     "Neg": _unary("Neg"),
     "OnesLike": _filled(1),
     "PReLU": _prelu,
@@ -333,7 +329,6 @@ OPERATORS: dict[str, Form] = {
     "Stack": _stack,
     "StridedSlice": _strided_slice,
     "Sub": _binary("Sub"),
-    "SumExt": _sum,
     "Tanh": _unary("Tanh"),
     "TensorToScalar": _tensor_to_scalar,
     "Tile": _tile,

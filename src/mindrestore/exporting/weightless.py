@@ -1,4 +1,4 @@
-"""Make graphs without weights of the networks; this needs MindSpore and onnx."""
+"""Make graphs without weights of the networks; this needs MindSpore."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ def build_graph(name: str, hyper: Mapping[str, Any] | None = None) -> NetworkGra
     """
     net = create_model(name, **dict(hyper or {}))
     layout = layout_of(net)
+    # A parameter that cells share may be called after another of them than the first
+    names = {parameter.name: own for own, parameter in net.parameters_and_names()}
     cell = ImageModel(net, model_spec(name), clips=False).set_train(False)
     set_form(cell, "plain")
     try:
@@ -42,12 +44,11 @@ def build_graph(name: str, hyper: Mapping[str, Any] | None = None) -> NetworkGra
             ms.export(
                 cell, ms.Tensor(shape=(1, 3, None, None), dtype=ms.float32), file_name=str(path), file_format="MINDIR"
             )
-            model = to_onnx(path.read_bytes(), {"model": name}, weightless=True)
+            model = to_onnx(path.read_bytes(), {"model": name}, left_out=names)
     except OSError as error:
         raise EngineError(f"the graph of {name} cannot be written ({error}); check TMPDIR and the disk") from error
     except (MindRestoreError, RuntimeError, ValueError, TypeError) as error:
         raise EngineError(
             f"the graph of {name} cannot be made: {first_line(error)}; engine mindspore runs the network itself"
         ) from error
-    reads = [tensor.name for tensor in model.graph.initializer if tensor.external_data]
-    return NetworkGraph(model.SerializeToString(deterministic=True), layout, tuple(reads))
+    return NetworkGraph(model.content, layout, model.left_out)

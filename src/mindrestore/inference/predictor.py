@@ -49,7 +49,7 @@ class MPRPredictor:
         TaskError: The task is none of the three (also a ValueError), or no weights were found for it.
         MindRestoreError: The weights or the device cannot be used.
 
-    Example:
+    Examples:
         >>> predictor = MPRPredictor(output_path="output_dir", weight_path="rain.npz", task="Deraining")
         >>> predictor.run("photos").written
         (PosixPath('output_dir/Deraining/a_restoration.png'), PosixPath('output_dir/Deraining/b_restoration.jpg'))
@@ -92,7 +92,7 @@ class MPRPredictor:
             RestoreError: There is nothing to restore, or the results cannot be written.
             UnrestoredError: Some photographs could not be restored; the message says which and why.
 
-        Example:
+        Examples:
             >>> MPRPredictor(weight_path="rain.npz", task="Deraining").run("photos/a.png").written
             (PosixPath('output_dir/Deraining/a_restoration.png'),)
         """

@@ -57,7 +57,7 @@ class Restorer:
     Raises:
         MindRestoreError: The model, the weights, the device, the tile size or an option cannot be used.
 
-    Example:
+    Examples:
         >>> restore = Restorer(task="dehaze")
         >>> restore = Restorer("aecrnet", weights="runs/its/best.ckpt", tile="auto")
         >>> restore(photo).shape == photo.shape
@@ -117,7 +117,7 @@ class Restorer:
         Raises:
             RestoreError: The array is not an image, or holds NaN or infinite values.
 
-        Example:
+        Examples:
             >>> restore(np.zeros((17, 23, 3), np.uint8)).shape
             (17, 23, 3)
         """
@@ -137,7 +137,7 @@ class Restorer:
         Raises:
             RestoreError: One of them is not an image.
 
-        Example:
+        Examples:
             >>> [image.shape for image in restore.restore_batch([photo, photo])]
             [(40, 48, 3), (40, 48, 3)]
         """
@@ -167,7 +167,7 @@ class Restorer:
         Raises:
             RestoreError: The network's output has another shape.
 
-        Example:
+        Examples:
             >>> restore.restore_float(np.zeros((1, 1, 3), np.float32)).dtype
             dtype('float32')
         """

@@ -40,7 +40,7 @@ def list_models() -> list[str]:
     Returns:
         The names in alphabetical order.
 
-    Example:
+    Examples:
         >>> "aecrnet" in list_models()
         True
     """
@@ -59,7 +59,7 @@ def model_spec(name: str) -> ModelSpec:
     Raises:
         ModelError: the name is unknown; the message names the closest one.
 
-    Example:
+    Examples:
         >>> model_spec("aecrnet").size_multiple
         4
     """

@@ -45,7 +45,7 @@ def list_recipes() -> list[str]:
     Returns:
         Sorted names such as "aecrnet/its".
 
-    Example:
+    Examples:
         >>> "quickstart" in list_recipes()
         True
     """
@@ -65,7 +65,7 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
     Raises:
         RecipeError: unknown recipe or key (the closest is named), unreadable file, wrong type or range.
 
-    Example:
+    Examples:
         >>> load_recipe("aecrnet/its", ["data.patch_size=64", "loss.terms.contrastive=null"]).data.patch_size
         64
     """

@@ -56,7 +56,7 @@ def load_weights(net: nn.Cell, source: Source, strict: bool = True) -> LoadRepor
         WeightError: The file is absent, empty, damaged or of an unknown kind, does not fit the network, or holds
             different values under two names of one tensor (`MisfitError` lists what does not fit).
 
-    Example:
+    Examples:
         >>> report = load_weights(create_model("aecrnet"), "runs/its/best.ckpt")
         >>> report.missing
         ()
@@ -121,7 +121,7 @@ def save_weights(net: nn.Cell, path: PathLike) -> None:
     Raises:
         WeightError: The suffix is unknown, or the folder or the disk does not allow it.
 
-    Example:
+    Examples:
         >>> save_weights(net, "clean.safetensors")
     """
     parameters = dict(net.parameters_and_names())

@@ -33,7 +33,7 @@ def create_model(name: str, *, weights: Source | None = None, **hyper: Any) -> n
         ModelError: Unknown name or hyper-parameter; the message names the closest valid one.
         WeightError: No weights for this network ship (the message names those that have some), or they do not fit.
 
-    Example:
+    Examples:
         >>> net = create_model("dehazeformer_t", weights="default")
         >>> net(hazy).shape  # hazy: (N, 3, H, W) in [-1, 1]; H and W multiples of 4
         (1, 3, 64, 48)

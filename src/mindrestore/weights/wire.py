@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # how protobuf writes a field
@@ -62,3 +63,32 @@ def _varint(data: memoryview, position: int) -> tuple[int, int]:
         if byte < 128:
             return number, position
     raise ValueError("a number that does not end")
+
+
+def field(number: int, value: int | float | str | bytes) -> bytes:
+    """Write one field of a message.
+
+    Args:
+        number: Number of the field.
+        value: A whole number; a number of 32 bits with a point; or text, bytes or another message.
+
+    Returns:
+        Its bytes; a message is its fields, one after the other.
+    """
+    if isinstance(value, float):
+        return _number(number << 3 | _FIXED32) + struct.pack("<f", value)
+    if isinstance(value, int):
+        return _number(number << 3 | _VARINT) + _number(value)
+    content = value.encode() if isinstance(value, str) else value
+    return _number(number << 3 | _BYTES) + _number(len(content)) + content
+
+
+def _number(value: int) -> bytes:
+    """Write a whole number in seven bits per byte; a negative one as its complement of 64 bits."""
+    value &= (1 << 64) - 1
+    parts = bytearray()
+    while value > 127:
+        parts.append(value & 127 | 128)
+        value >>= 7
+    parts.append(value)
+    return bytes(parts)
