@@ -63,6 +63,16 @@ def test_every_problem_is_named(folder, capsys):
         assert text in out
 
 
+def test_pictures_that_are_not_read_are_noted(folder, capsys):
+    for name in ("d.jxl", "e.dng", "f.txt"):
+        (folder / "hazy" / name).write_bytes(b"x")
+    assert run("check", folder) == 0
+    assert (
+        f"note: {folder / 'hazy'}: 2 files left out (1 .dng, 1 .jxl): these kinds are not read"
+        in capsys.readouterr().out
+    )
+
+
 def test_min_size(folder):
     assert run("check", folder, "--min-size", "20") == 0
     report = check_folder(folder, min_size=21)

@@ -188,7 +188,7 @@ def test_depth_files(tmp_path):
     np.save(tmp_path / "d.npy", np.arange(6.0).reshape(2, 3))
     assert read_depth(tmp_path / "d.npy")[1, 2] == 5.0
     np.save(tmp_path / "bad.npy", np.zeros(3))
-    with pytest.raises(ImageError, match="no depth map"):
+    with pytest.raises(ImageError, match="not a depth map"):
         read_depth(tmp_path / "bad.npy")
     write_image(tmp_path / "colour.png", np.uint8([[[1, 2, 3]]]))
     with pytest.raises(ImageError, match="coloured"):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import struct
 from contextlib import suppress
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from tiff_files import tiff_bytes, with_directory
+from tiff_files import pack, tiff_bytes, with_directory
 
 from mindrestore.images.errors import ImageError
 from mindrestore.images.photos import read_photo
@@ -61,6 +62,19 @@ def test_rgb(tmp_path, bits, planar, layout):
     path = written(tmp_path, tiff_bytes(values, bits, 2, planar=planar, **LAYOUTS[layout]))
     np.testing.assert_array_equal(read_photo(path).pixels, scaled(values, bits))
     np.testing.assert_array_equal(read_image(path), scaled(values, bits))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_bigtiff(tmp_path, order):
+    values = drawn(12)
+    body = pack(values[..., 0], 12, order).tobytes()
+    described = {256: 37, 257: 19, 258: 12, 259: 1, 262: 1, 273: 16, 277: 1, 278: 19, 279: len(body)}
+    place = 16 + len(body)
+    entries = b"".join(struct.pack(f"{order}HHQQ", tag, 16, 1, value) for tag, value in sorted(described.items()))
+    head = (b"II+\0" if order == "<" else b"MM\0+") + struct.pack(f"{order}HHQ", 8, 0, place)
+    directory = struct.pack(f"{order}Q", len(described)) + entries + struct.pack(f"{order}Q", 0)
+    path = written(tmp_path, head + body + directory)
+    np.testing.assert_array_equal(read_photo(path).pixels, scaled(values, 12)[..., 0])
 
 
 @pytest.mark.parametrize("bits", [8, 16])

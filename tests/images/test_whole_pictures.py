@@ -223,6 +223,28 @@ def test_heic_without_its_library_says_what_to_do(tmp_path, monkeypatch):
         read_photo(tmp_path / "a.heic")
 
 
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif", "bmp", "gif", "avif", "jp2", "ppm", "heic"])
+def test_damage_of_any_kind_is_one_line(tmp_path, capfd, suffix):
+    if f".{suffix}" not in (*kinds.readable_suffixes(), ".gif"):
+        pytest.skip(f"{suffix} is not read here")
+    if suffix == "heic":
+        kinds_of_heif = pytest.importorskip("pillow_heif")
+        kinds_of_heif.from_pillow(Image.fromarray(PIXELS)).save(tmp_path / "a.heic")
+    else:
+        Image.fromarray(PIXELS).save(tmp_path / f"a.{suffix}")
+    whole, rng = (tmp_path / f"a.{suffix}").read_bytes(), np.random.default_rng(0)
+    for turn in range(40):
+        damaged = bytearray(whole)
+        for _ in range(turn % 3 + 1):
+            damaged[int(rng.integers(len(whole) if turn % 2 else min(len(whole), 300)))] = int(rng.integers(256))
+        (tmp_path / f"a.{suffix}").write_bytes(damaged[: int(rng.integers(len(whole))) if turn % 4 == 3 else None])
+        try:
+            read_photo(tmp_path / f"a.{suffix}")
+        except ImageError as error:
+            assert str(error).isprintable()  # noqa: PT017 - many of the files are good
+    assert capfd.readouterr() == ("", "")
+
+
 def test_what_is_no_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     for path in (tmp_path / "pipe.png", "/dev/zero"):

@@ -233,6 +233,16 @@ def test_nothing_is_written_through_a_link_inside_the_folder_of_results(photos, 
     assert len(restore_files(negative, photos, tmp_path / "linked", progress=False).written) == 2  # itself a link
 
 
+def test_a_name_too_long_for_its_result_is_refused_before_the_work(tmp_path):
+    write_image(tmp_path / "in" / "a.ppm", GOOD)
+    (tmp_path / "in" / "a.ppm").rename(tmp_path / "in" / f"{'x' * 249}.ppm")  # its result adds .png
+    worked = []
+    summary = restore_files(lambda photo: worked.append(1) or photo, tmp_path / "in", tmp_path / "out", progress=False)
+    (line,) = summary.failed
+    assert line.endswith("xxx.ppm.png, longer than 255 bytes; shorten the name")
+    assert worked == []
+
+
 def test_few_bytes_wait_for_others_of_their_size(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "_READ_AHEAD", 2 * GOOD.nbytes)
     read, order = files.read_photo, []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from mindrestore.data.texts import ListError
 from mindrestore.errors import shown
 from mindrestore.files import PathLike
 from mindrestore.images.errors import ImageError
+from mindrestore.images.kinds import foreign_suffixes, left_out
 from mindrestore.images.read import read_image
 
 Progress = Callable[[Iterable], Iterable]
@@ -77,6 +79,7 @@ def check_folder(root: PathLike, dataset: str = "auto", min_size: int = 8, progr
         )
         report.problems += [f"{path}: has no clear partner" for path in pairing.missing_targets]
         report.problems += [f"{path}: no degraded image belongs to it" for path in pairing.unused_targets]
+        _note_foreign(found, report)
         _check_counts(found, named=dataset != "auto", report=report)
         _check_images(found, min_size, progress, report)
     _check_totals([found for _, found in sections], named=dataset != "auto", report=report)
@@ -141,6 +144,16 @@ def _check_parts(parts: list[Found], root: PathLike, split: str, named: bool, re
     if absent:
         message = f"{root}: {CATALOG[whole].title} has no {', '.join(absent)} in it"
         (report.problems if named else report.notes).append(message)
+
+
+def _note_foreign(found: Found, report: Report) -> None:
+    """Note pictures of kinds that are not read, which training leaves out."""
+    for folder in dict.fromkeys((found.input_dir, found.target_dir)):
+        if folder.is_dir():
+            suffixes = Counter(path.suffix.lower() for path in folder.rglob("*"))
+            foreign = {suffix: suffixes[suffix] for suffix in foreign_suffixes() if suffixes[suffix]}
+            note = f"{folder}: {left_out(foreign)}" if foreign else ""
+            report.notes += [note] if note and note not in report.notes else []
 
 
 def _check_counts(found: Found, named: bool, report: Report) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import struct
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -31,7 +32,10 @@ from mindrestore.images.pixels import from_pillow, turn_upright
 from mindrestore.images.tiff import exif_of_tiff, is_tiff, raw_message, read_tiff
 
 # What decoders raise on damaged files; anything else is a defect of this package and must show as one.
-_DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, zlib.error, cv2.error)
+_DECODE_ERRORS = (
+    *(OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError),
+    *(RuntimeError, struct.error, zlib.error, cv2.error),  # RuntimeError: AVIF and HEIC
+)
 _GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L")
 _SEVERAL = ("GIF", "WEBP", "AVIF")  # formats whose further frames are pictures of their own
 

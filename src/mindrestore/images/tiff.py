@@ -6,6 +6,7 @@ The tags are read and judged here; `tiff_samples.py` undoes how samples are stor
 from __future__ import annotations
 
 import io
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ _LOGARITHMIC = (32844, 32845)
 _RAW_PHOTOMETRIC = (32803, 34892)  # colour filter array, linear raw
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _MOST_PAGES = 1000
+_BIG_BACKWARDS = b"MM\0+"  # BigTIFF with the highest byte first
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class TiffPicture:
 
 def is_tiff(data: bytes) -> bool:
     """Return whether a file begins as TIFF or BigTIFF does."""
-    return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+    return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", _BIG_BACKWARDS)
 
 
 def read_tiff(path: Path, data: bytes) -> TiffPicture:
@@ -85,12 +87,12 @@ def _directories(data: bytes) -> list[Directory]:
     """Read the tags of all pages, and the number of each one's file position guards against circles."""
     stream = io.BytesIO(data)
     found, seen = [], set()
-    directory = Directory(data[: _head(data)])
+    directory = _empty(data)
     place = directory.next
     while place and place not in seen and len(found) < _MOST_PAGES:
         seen.add(place)
         stream.seek(place)
-        directory = Directory(data[: _head(data)])
+        directory = _empty(data)
         directory.load(stream)
         found.append(directory)
         place = directory.next
@@ -195,12 +197,17 @@ def exif_of_tiff(data: bytes) -> tuple[Image.Exif, list[str]]:
     exif = Image.Exif()
     exif.endian, exif.bigtiff = "<" if data[:2] == b"II" else ">", b"+" in data[2:4]
     try:
-        exif.load_from_fp(io.BytesIO(data), Directory(data[: _head(data)]).next)
+        exif.load_from_fp(io.BytesIO(data), _empty(data).next)
         exif.get_ifd(EXIF)
     except BROKEN:
         return Image.Exif(), ["its EXIF data cannot be read and are left out"]
     return exif, []
 
 
-def _head(data: bytes) -> int:
-    return 16 if b"+" in data[2:4] else 8
+def _empty(data: bytes) -> Directory:
+    """Return a directory in the byte order and form of a file, which knows where the first one is."""
+    if data[:4] != _BIG_BACKWARDS:
+        return Directory(data[: 16 if b"+" in data[2:4] else 8])
+    directory = Directory(b"MM\0*" + data[8:12])  # the one form that Pillow writes itself but does not recognise
+    directory._bigtiff, directory.next = True, struct.unpack(">Q", data[8:16])[0]
+    return directory

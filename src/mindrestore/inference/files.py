@@ -22,10 +22,10 @@ from mindrestore.images.write import write_image
 from mindrestore.inference.planning import (
     Job,
     Plan,
-    link_inside,
     plan_jobs,
     refuse_replacing,
     require_writable,
+    why_not_there,
 )
 from mindrestore.inference.video import restore_video
 
@@ -192,12 +192,9 @@ class _Account:
                 self.failed.append(f"{source}: its result would replace that of {rival}; restore them separately")
                 continue
             claimed[target] = source
-            link = link_inside(target, out)
-            if link:
-                self.failed.append(
-                    f"{source}: {link} is a link to another folder, where no results are written; remove the link or "
-                    "choose another folder for results"
-                )
+            refusal = why_not_there(target, out)
+            if refusal:
+                self.failed.append(f"{source}: {refusal}")
                 continue
             self.order.append((source, target))
             if target.exists() and not overwrite:

@@ -18,6 +18,8 @@ from mindrestore.inference.pixels import RestoreError
 REPORT_MARKER = ".mindrestore-report"  # a folder that holds this file holds copies, no photographs
 
 
+_LONGEST_NAME = 255  # bytes
+
 Job = tuple[Path, Path]  # a file to read, a file to write
 
 
@@ -48,7 +50,8 @@ def plan_jobs(source: Path, out: Path, result_name: Callable[[Path], str]) -> Pl
     if not source.is_dir():
         if source.is_symlink():
             raise RestoreError(f"{source}: {_BROKEN_LINK}")
-        raise RestoreError(f"{source}: no such file or folder; check the path")
+        there = "neither a file nor a folder" if source.exists() else "no such file or folder"
+        raise RestoreError(f"{source}: {there}; check the path")
     if os.path.realpath(out) == os.path.realpath(source):
         raise RestoreError(f"{source}: the results would replace the photographs; choose another folder for them")
     # results of an earlier run are not photographs to restore again
@@ -93,12 +96,23 @@ def refuse_replacing(jobs: Iterable[Job]) -> None:
             raise RestoreError(f"{source}: the result would replace the photograph; choose another folder for results")
 
 
-def link_inside(target: Path, out: Path) -> Path | None:
-    """Return the link to a folder, below the folder of results, through which a result would be written; else None."""
-    if out not in target.parents:
-        return None
+def why_not_there(target: Path, out: Path) -> str | None:
+    """Return why a result cannot be written to a place below the folder of results, or None.
+
+    Args:
+        target: The place.
+        out: Folder of results; that it is a link itself is the user's choice.
+    """
     inside = [folder for folder in target.parents if out in folder.parents]
-    return next((folder for folder in reversed(inside) if folder.is_symlink()), None)
+    link = next((folder for folder in reversed(inside) if folder.is_symlink()), None)
+    if link:
+        return (
+            f"{link} is a link to another folder, where no results are written; remove the link or choose another "
+            "folder for results"
+        )
+    if len(os.fsencode(target.name)) > _LONGEST_NAME:
+        return f"its result would be called {target.name}, longer than {_LONGEST_NAME} bytes; shorten the name"
+    return None
 
 
 def require_writable(folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -64,6 +66,15 @@ def convert(restore: Callable[[np.ndarray], np.ndarray], source: Path, target: P
         opened = av.open(str(source), metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
         raise _unopened(source) from error
+    try:
+        return _convert(restore, opened, source, target)
+    except av.FFmpegError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+            raise OSError(error.errno, os.strerror(error.errno)) from error
+        raise RestoreError(f"{source}: FFmpeg cannot convert it ({error.strerror}); convert it to MP4") from error
+
+
+def _convert(restore: Callable[[np.ndarray], np.ndarray], opened: Any, source: Path, target: Path) -> tuple[str, ...]:
     with opened:
         stream = _pictures(opened)
         if stream is None:
