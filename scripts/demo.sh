@@ -102,3 +102,4 @@ else
 fi
 echo "  restored images   $RUN/restored"
 echo "  MINDIR            $RUN/model.mindir"
+echo "  in a browser      $RUN/report/index.html"

@@ -41,7 +41,7 @@ LINES, FUNCTION_LINES, PARAMETERS = 350, 40, 7
 # Above a limit today: nothing may be added, and what has been mended is taken out.
 TOO_LONG = {"engine/trainer.py", "models/dsrir.py"}
 TOO_LONG_FUNCTIONS = {"cli/launch.py: add_parser", "cli/train.py: add_parser", "data/scenes.py: _room"}
-TOO_MANY_PARAMETERS = {"inference/predictor.py: __init__", "inference/restorer.py: __init__"}
+TOO_MANY_PARAMETERS = {"published/predictor.py: __init__", "inference/restorer.py: __init__"}
 SHARED_NAMES = {"Form", "Incoming", "Limits", "Plan", "UnrestoredError"}
 
 

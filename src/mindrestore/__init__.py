@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mindrestore.api import evaluate, export, restore, train
     from mindrestore.errors import MindRestoreError
-    from mindrestore.inference.predictor import MPRPredictor
     from mindrestore.inference.restorer import Restorer
     from mindrestore.models.registry import list_models, model_spec
+    from mindrestore.published.predictor import MPRPredictor
     from mindrestore.recipes.load import list_recipes, load_recipe
     from mindrestore.weights.convert import load_weights, save_weights
     from mindrestore.weights.create import create_model
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "MPRPredictor": "mindrestore.inference.predictor",
+    "MPRPredictor": "mindrestore.published.predictor",
     "MindRestoreError": "mindrestore.errors",
     "Restorer": "mindrestore.inference.restorer",
     "create_model": "mindrestore.weights.create",

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mindrestore.cli import data as command
-from mindrestore.data.catalog import DatasetError
+from mindrestore.data.catalog import DatasetError, find_pairs
 from mindrestore.data.check import check_folder
 from mindrestore.images.write import write_image
 
@@ -195,3 +195,22 @@ def test_data_tools_do_not_load_mindspore():
 @pytest.mark.parametrize("name", ["sots_indoor", "ihaze_small", "reside6k_outdoor", "rain100l"])
 def test_real_folders_are_clean(shared, name):
     assert check_folder(shared / "data" / name).clean
+
+
+def test_the_tree_of_the_model_zoo_is_looked_at_as_a_whole(tmp_path, capsys):
+    files = ["RESIDE/train/hazy/1_1_0.9.png", "RESIDE/train/clear/1.png"]
+    files += [f"{name}/{file}" for name in ("Dense", "NHHaze") for file in ("hazy/46_hazy.png", "GT/46_GT.png")]
+    for name in files:
+        write_image(tmp_path / name, np.random.default_rng(0).random((20, 30, 3)))
+    assert run("check", tmp_path) == 0
+    out = capsys.readouterr().out
+    for title in ("RESIDE ITS (train): 1 pairs", "Dense-Haze (val/test): 1 pairs", "NH-HAZE (val/test): 1 pairs"):
+        assert title in out
+    (tmp_path / "NHHaze/GT/46_GT.png").write_text("no image")
+    assert run("check", tmp_path) == 1
+    assert "wrong: " in capsys.readouterr().out
+    assert len(check_folder(tmp_path, "dense_haze").sections) == 1  # the one that is named
+    with pytest.raises(
+        DatasetError, match="name the one to use, with --dataset dense_haze on the command line or data"
+    ):
+        find_pairs("auto", tmp_path, "test")

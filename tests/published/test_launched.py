@@ -38,6 +38,6 @@ def test_a_folder_of_checkpoints_and_the_whole_tree(zoo, tmp_path, capsys):
     assert main(["eval", *words, "--out", str(tmp_path), "--device", "CPU"]) == 0
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["protocol"]["name"] == "aecr-zoo"
-    assert scores["data"].endswith("dataset/Dense/hazy")
+    assert scores["settings"]["data"].endswith("dataset/Dense/hazy")
     out = capsys.readouterr().out
     assert f"weights: {zoo / 'ckpt' / 'first' / 'best.ckpt'}, the newest below {zoo / 'ckpt'}" in out
