@@ -177,6 +177,21 @@ def test_the_benchmarks_of_denoising(here, negative):
     assert np.unique(submission["Idenoised"][0, 0]) == np.float32(0.75)
 
 
+def test_published_words_fall_back_to_weights_that_ship_and_plain_ones_take_nothing_else(here, negative, ship, capsys):
+    ship("rain", "dehazeformer_t", tasks=("derain",))
+    words = ["restore", "samples/input/2.png", "--no-report", "--overwrite", "--out", "o", "--task"]
+    assert main([*words, "Deraining"]) == 0
+    out = capsys.readouterr().out
+    assert "no weights of the published program are here; --task Deraining takes those that ship" in out
+    assert "weights: rain (dehazeformer_t" in out
+    weights = published_weights_file("Deraining")
+    for word, model in (("Deraining", "mprnet_deraining"), ("derain", "dehazeformer_t")):
+        assert main([*words, word]) == 0
+        assert Negative.made[-1][0] == model
+    assert (Negative.made[-2][1], "rain.safetensors" in Negative.made[-1][1]) == (str(weights), True)
+    assert "no weights of the published program" not in capsys.readouterr().out
+
+
 def assert_refused(words, message, capsys):
     """Expect exit code 2 and one clear line."""
     assert main([str(word) for word in words]) == 2

@@ -9,10 +9,10 @@ from PIL import Image
 import mindrestore
 from mindrestore.images.read import read_image
 from mindrestore.images.write import write_image
-from mindrestore.inference import predictor as module
 from mindrestore.inference.files import RestoreSummary
 from mindrestore.inference.restorer import RestoreError
 from mindrestore.inference.tasks import TaskError
+from mindrestore.published import predictor as module
 from mindrestore.published.predictor import MPRPredictor
 
 LEVEL = 100.6 / 255

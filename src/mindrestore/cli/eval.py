@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mindrestore.cli.progress import announce
 from mindrestore.cli.source import add_source, read_source
 from mindrestore.errors import MindRestoreError
 
@@ -94,6 +95,7 @@ def run(args: argparse.Namespace) -> int:
         args.model = args.model or recipe.model.name
         if not args.root:
             args.protocol = args.protocol or recipe.validation.final_protocol
+    announce(f"evaluating {args.run_folder or args.weights or ''}".strip())
     source = read_source(args)
     from mindrestore import api
 

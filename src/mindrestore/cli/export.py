@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from mindrestore.cli.progress import announce
 from mindrestore.cli.source import add_source, read_source
 
 _EXAMPLES = """examples:
@@ -45,6 +46,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export and print the comparison."""
+    announce(f"exporting {args.run_folder or args.weights or ''}".strip())
     source = read_source(args)
     from mindrestore import api
     from mindrestore.exporting.form import KEY_VARIABLE, ExportError, Form, format_of, read_key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 
@@ -10,3 +11,8 @@ def bar(*words: Any, **options: Any) -> Any:
     from tqdm import tqdm
 
     return tqdm(*words, **options)
+
+
+def announce(what: str) -> None:
+    """Print what begins, before libraries that take seconds are loaded."""
+    print(f"{what} ...", file=sys.stderr, flush=True)
