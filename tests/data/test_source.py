@@ -10,7 +10,9 @@ import pytest
 
 from mindrestore.data import cache
 from mindrestore.data.cache import DiskCache, ImageCache, open_cache
+from mindrestore.data.source import planar
 from mindrestore.images.errors import ImageError
+from mindrestore.images.pixels import to_float
 from mindrestore.images.read import read_image
 from mindrestore.images.write import write_image
 from mindrestore.recipes.schema import DataConfig
@@ -136,3 +138,17 @@ def test_recipes_choose_the_cache(tmp_path, monkeypatch):
     disk = open_cache(DataConfig(cache="disk"))
     assert (disk.folder, disk.max_bytes) == (tmp_path / "images", 32 << 30)
     assert open_cache(DataConfig(cache="disk", cache_dir="/fast")).folder.as_posix() == "/fast"
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32, np.float64])
+def test_planes_of_every_view_equal_those_that_numpy_copies(kind):
+    image = (np.random.default_rng(0).random((12, 17, 3)) * 250).astype(kind)
+    crop = image[2:10, 3:14]
+    views = [crop, crop[::-1], crop[:, ::-1], crop[::-1, ::-1]]
+    views += [view.transpose(1, 0, 2) for view in views]
+    views += [np.rot90(view, k) for view in views for k in range(4)]
+    views += [crop[:1], crop[:, :1], crop[::2, ::3], image[..., ::-1]]
+    for view in views:
+        planes = planar(view)
+        assert planes.flags.c_contiguous
+        np.testing.assert_array_equal(planes, to_float(view).transpose(2, 0, 1))

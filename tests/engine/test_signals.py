@@ -66,6 +66,7 @@ def test_a_second_signal_is_an_interrupt_outside_of_the_compiler(capfd):
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGTERM)
     break_off()  # nobody is asked to stop any more
+    assert signal.set_wakeup_fd(-1) == -1
     printed = capfd.readouterr().err.splitlines()
     assert printed == [
         "stopping as soon as the step in progress ends; a second signal stops at once, without saving",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, NamedTuple
 
+import cv2
 import numpy as np
 
 from mindrestore.data.noise import add_noise
@@ -103,7 +104,7 @@ class PatchSource:
                 pair.noise is not None
             ):  # independent per pixel, so noise on the patch is noise on the image, and cheaper
                 image = add_noise(image, pair.noise[int(rng.integers(len(pair.noise)))], rng)
-            image, target = _planar(image), _planar(target)
+            image, target = planar(image), planar(target)
             if settings.paste is not None:
                 image = paste_clear(image, target, rng, settings.paste.probability, settings.paste.max_ratio)
             return image, target, np.int64(slot.pair)
@@ -121,5 +122,31 @@ class PatchSource:
                 return
 
 
-def _planar(patch: np.ndarray) -> np.ndarray:
-    return to_float(np.ascontiguousarray(patch.transpose(2, 0, 1)))  # (3, P, P)
+def planar(patch: np.ndarray) -> np.ndarray:
+    """Bring a patch from rows of pixels to planes of floats.
+
+    A turned or mirrored patch is a view that NumPy copies number by number. OpenCV splits the pixels as they lie in
+    memory and turns the planes, which takes a third of the time.
+
+    Args:
+        patch: (P, Q, 3), uint8, uint16 or float; mostly a view of an image, turned and mirrored.
+
+    Returns:
+        (3, P, Q) float32 in [0, 1].
+    """
+    rows, columns, step = patch.strides
+    if step != patch.itemsize or patch.dtype not in (np.uint8, np.uint16, np.float32):
+        return to_float(np.ascontiguousarray(patch.transpose(2, 0, 1)))
+    stored = patch[:: 1 if rows > 0 else -1, :: 1 if columns > 0 else -1]
+    mirror = _MIRRORS[rows < 0, columns < 0]
+    transposed = abs(rows) < abs(columns)
+    planes = np.empty((3, *patch.shape[:2]), patch.dtype)
+    for plane, values in zip(planes, cv2.split(stored.transpose(1, 0, 2) if transposed else stored)):
+        if transposed:
+            values = cv2.transpose(values)
+        plane[:] = values if mirror is None else cv2.flip(values, mirror)
+    return to_float(planes)
+
+
+# Whether rows and columns run backwards -> OpenCV's code.
+_MIRRORS = {(False, False): None, (True, False): 0, (False, True): 1, (True, True): -1}

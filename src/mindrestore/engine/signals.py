@@ -19,8 +19,12 @@ from mindrestore.engine import attendant
 
 # For what MindSpore's compiler leaves when it fails or is interrupted, else in `rank_0/om` of the working folder.
 SCRATCH = Path(tempfile.gettempdir()) / f"mindrestore-{os.getpid()}"
-COMPILING, VALIDATING = 0, 1
-_WORKS = ("compiling the training step=the graph is compiled", "validating=the image in progress is measured")
+COMPILING, COMPUTING, VALIDATING = 0, 1, 2
+_WORKS = (  # what is being done = what ends first when a stop is asked for
+    "compiling the training step=the graph is compiled",
+    "computing the first step=the step in progress ends",
+    "validating=the image in progress is measured",
+)
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 _active: list[StopRequest] = []
@@ -43,6 +47,7 @@ class StopRequest:
         self._work: int | None = None
         self._former: dict[int, Any] = {}
         self._pipe = -1  # to the attendant
+        self._former_pipe = -1  # another program's, such as that of an event loop
         self._attendant: subprocess.Popen | None = None
 
     def __enter__(self) -> StopRequest:
@@ -59,7 +64,7 @@ class StopRequest:
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
         self._former = {}
         if self._attendant is not None:
-            signal.set_wakeup_fd(-1)
+            signal.set_wakeup_fd(self._former_pipe)
             self._tell(attendant.LEAVE)
             os.close(self._pipe)
             self._attendant.wait()
@@ -75,7 +80,7 @@ class StopRequest:
 
     @contextmanager
     def working(self, work: int) -> Iterator[None]:
-        """Name the work of a block, COMPILING or VALIDATING; how long it takes is printed every few seconds."""
+        """Print every few seconds how long a block takes that compiles, computes or validates (the constants above)."""
         self._work = work
         self._tell(attendant.BEGIN + work)
         try:
@@ -97,7 +102,7 @@ class StopRequest:
             )
         finally:
             os.close(reader)
-        signal.set_wakeup_fd(self._pipe, warn_on_full_buffer=False)
+        self._former_pipe = signal.set_wakeup_fd(self._pipe, warn_on_full_buffer=False)
 
     def _tell(self, code: int) -> None:
         if self._attendant is not None:

@@ -25,7 +25,7 @@ from mindrestore.engine.meter import Meter, describe_means
 from mindrestore.engine.outcome import CheckpointError, DivergenceError, Interrupted, TrainResult
 from mindrestore.engine.progress import Progress, changed_keys
 from mindrestore.engine.schedule import Schedule, plan_steps
-from mindrestore.engine.signals import COMPILING, VALIDATING, StopRequest
+from mindrestore.engine.signals import COMPILING, COMPUTING, VALIDATING, StopRequest
 from mindrestore.engine.state import (
     State,
     has_state,
@@ -85,7 +85,7 @@ class Trainer:
         self.notes = (*notes, *objective.notes, *self.learner.notes)
         self.progress = Progress()
         self.saved = (-1, -1)  # steps of the last state and of the last validation that it knows
-        self._compiled: set[tuple[int, ...]] = set()  # shapes of batches
+        self._seen: set[tuple[int, ...]] = set()  # shapes of batches
         self._busy_with = "building the network"
 
     def fit(self, resume: str | bool = "auto") -> TrainResult:
@@ -177,13 +177,13 @@ class Trainer:
             self._log_epoch(lr)
 
     def _compiling(self, stop: StopRequest, batch: Batch) -> AbstractContextManager[None]:
-        """Return the context of one step: that of a compilation for batches of a new shape."""
+        """Return the context of one step; batches of a new shape are compiled first."""
         shape = batch.input.shape
         self._busy_with = f"training on batches of {shape[0]} patches of {shape[3]}x{shape[2]} pixels"
-        if shape in self._compiled or self.recipe.train.mode != "graph":
+        if shape in self._seen:
             return nullcontext()
-        self._compiled.add(shape)
-        return stop.working(COMPILING)
+        self._seen.add(shape)
+        return stop.working(COMPILING if self.recipe.train.mode == "graph" else COMPUTING)
 
     def _too_large(self) -> str:
         return too_large(self.recipe, ms.get_context("device_target"), self.progress.step + 1, self._busy_with)

@@ -22,10 +22,10 @@ def to_float(image: np.ndarray) -> np.ndarray:
     Raises:
         ImageError: If the array has another type.
     """
-    if image.dtype == np.uint8:
-        return image.astype(np.float32) / np.float32(255)
-    if image.dtype == np.uint16:
-        return image.astype(np.float32) / np.float32(65535)
+    if image.dtype in (np.uint8, np.uint16):
+        values = image.astype(np.float32)
+        values /= np.float32(255 if image.dtype == np.uint8 else 65535)
+        return values
     if np.issubdtype(image.dtype, np.floating):
         return image.astype(np.float32)
     raise ImageError(f"pixels of type {image.dtype} are not supported; give uint8, uint16 or floating point")
