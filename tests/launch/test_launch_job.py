@@ -99,6 +99,22 @@ def test_the_log_of_the_leader_is_shown(plan, capsys):
     assert capsys.readouterr().out == "first\nlast\n"
 
 
+LIBRARY = "[ERROR] DISTRIBUTED(812,7f05c1ffb640,python):2026-01-01-10:00:00.000.000 [tcp_client.cc:76] Connect] refused"
+
+
+def test_log_lines_of_mindspore_stay_in_the_file(plan, capsys):
+    """Also when a line is written in two parts; what it says last is named without them."""
+    program = (
+        "import sys, time; print('[ERROR] is a word of ours'); "
+        f"print('{LIBRARY[:30]}', end='', flush=True); time.sleep(0.4); print('{LIBRARY[30:]}'); "
+        "print('the end', end='', flush=True); time.sleep(1); sys.exit(3)"
+    )
+    with pytest.raises(JobError) as caught:
+        run_job(plan(program))
+    assert capsys.readouterr().out == "[ERROR] is a word of ours\nthe end"
+    assert str(caught.value).splitlines()[1:] == ["  | [ERROR] is a word of ours", "  | the end"]
+
+
 def test_one_that_fails_ends_all(plan):
     slow_death = "import sys, time; print('it is the disk', file=sys.stderr); time.sleep(0.3); sys.exit(7)"
     error = failure_of(plan(SLEEP, slow_death, SLEEP))

@@ -24,6 +24,8 @@ _POLL = 0.1  # seconds between two looks
 _PARTING = 1.0  # seconds for the others to write why they fail, too
 _STOPPING = 60.0  # seconds for the workers to save after a signal
 _SHOWN = 12  # last lines of a failed worker's log
+# A line of MindSpore's own log, such as "[ERROR] DISTRIBUTED(7,7f05,python):2026-01-01-10:00:00.000.000 [...] ...".
+_LIBRARY_LINE = re.compile(r"\[(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\] [A-Z_]+\([0-9]+,")
 _MSRUN_REPORT = re.compile(r"Worker process (\d+) exit with exception\. Error code: (-?\d+)")
 
 
@@ -175,17 +177,19 @@ class _Family:
 
 
 class _Follower:
-    """Show what is written to a log that may not exist yet."""
+    """Show the lines that are written to a log that may not exist yet, without those of MindSpore's own log."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.file: IO[bytes] | None = None
+        self._begun = ""  # a line whose end has not been written
 
     def __enter__(self) -> _Follower:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.show()
+        _print(self._begun)
         if self.file:
             self.file.close()
 
@@ -194,8 +198,13 @@ class _Follower:
         if self.file is None and self.path.exists():
             self.file = self.path.open("rb")
         if self.file:
-            sys.stdout.write(self.file.read().decode(errors="replace"))
-            sys.stdout.flush()
+            *lines, self._begun = (self._begun + self.file.read().decode(errors="replace")).split("\n")
+            _print(*(f"{line}\n" for line in lines))
+
+
+def _print(*lines: str) -> None:
+    sys.stdout.write("".join(line for line in lines if not _LIBRARY_LINE.match(line)))
+    sys.stdout.flush()
 
 
 @contextmanager
@@ -272,6 +281,7 @@ def _send(process: psutil.Process, number: int) -> None:
 
 def _described(end: _End) -> str:
     how = f"was ended by {signal.Signals(-end.code).name}" if end.code < 0 else f"failed with exit code {end.code}"
-    lines = end.log.read_text(encoding="utf-8", errors="replace").splitlines()[-_SHOWN:] if end.log.exists() else []
+    text = end.log.read_text(encoding="utf-8", errors="replace") if end.log.exists() else ""
+    lines = [line for line in text.splitlines() if not _LIBRARY_LINE.match(line)][-_SHOWN:]
     shown = "".join(f"\n  | {line}" for line in lines)
     return f"{end.name} {how}, all others were ended; the end of {end.log}:{shown or ' nothing'}"
