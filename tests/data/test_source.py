@@ -151,4 +151,6 @@ def test_planes_of_every_view_equal_those_that_numpy_copies(kind):
     for view in views:
         planes = planar(view)
         assert planes.flags.c_contiguous
-        np.testing.assert_array_equal(planes, to_float(view).transpose(2, 0, 1))
+        assert planes.dtype == kind
+        np.testing.assert_array_equal(planes, view.transpose(2, 0, 1))
+        np.testing.assert_array_equal(to_float(planes, np.empty(planes.shape, np.float32)), to_float(planes))

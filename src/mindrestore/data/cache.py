@@ -9,7 +9,7 @@ import struct
 import threading
 from collections import OrderedDict
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 
@@ -41,6 +41,13 @@ class ImageCache:
         self.bytes = 0
         self._images: OrderedDict[Path, np.ndarray] = OrderedDict()
         self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what belongs to this process: another one has a memory of its own."""
+        return {"max_bytes": self.max_bytes}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
 
     def __call__(self, path: Path) -> np.ndarray:
         with self._lock:
@@ -101,6 +108,13 @@ class DiskCache:
             os.utime(kept)  # it is in use
         self._names[path] = kept
         return image
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what belongs to this process: another one has a lock of its own."""
+        return {"folder": self.folder, "max_bytes": self.max_bytes, "read": self.read}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
 
     def _name(self, path: Path) -> Path:
         """Name the file of an image as it is now."""

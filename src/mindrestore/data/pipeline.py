@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import bisect
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-import mindspore.dataset as ds
 import numpy as np
 
 from mindrestore.data.cache import open_cache
@@ -17,11 +19,13 @@ from mindrestore.data.mixing import mixed_order, source_shares
 from mindrestore.data.pairing import Pair
 from mindrestore.data.source import PatchSettings, PatchSource, Reader, Slot
 from mindrestore.data.transforms import check_augmentations
+from mindrestore.data.workers import Workers
 
 if TYPE_CHECKING:
     from mindrestore.recipes.schema import DataConfig
 
 MOST_WORKERS = 8
+AHEAD = 3  # batches that are being made or wait
 # The fifth word of a seed; it keeps these draws apart from those of order, crop and augmentation.
 _MIXUP_DRAWS = 5
 
@@ -81,10 +85,10 @@ class TrainLoader:
         self._shares = source_shares(config.mix)
         self.mixup = config.mixup
         self.workers = worker_count(config.workers, world)
-        self.processes = config.processes
         augment = check_augmentations(config.augment)
         self._settings = PatchSettings(config.patch_size, augment, seed, config.edge_decay, config.paste)
-        self._read = cache or open_cache(config)
+        source = PatchSource(self.pairs, self._settings, cache or open_cache(config))
+        self._workers = Workers(source, self.workers, config.processes)
         per_rank = -(-len(self.pairs) * self.repeat // world)
         self.steps_per_epoch = max(1, per_rank // batch_size)
         self.earlier_stages: tuple[tuple[int, int], ...] = ()  # one patch size from start to end
@@ -102,29 +106,27 @@ class TrainLoader:
         Raises:
             ImageError: If an image cannot be read or a pair's sizes differ; the message names the file.
         """
-        slots = self._plan(epoch)[start_step * self.batch_size :]
-        if not slots:
-            return
-        source = PatchSource(self.pairs, slots, epoch, self._settings, self._read)
-        # Threads are enough mostly: decoding and copies of arrays release the interpreter's lock.
-        samples = ds.GeneratorDataset(
-            source,
-            ["input", "target", "index"],
-            shuffle=False,
-            num_parallel_workers=self.workers,
-            python_multiprocessing=self.processes,
-        ).batch(self.batch_size, drop_remainder=True)
-        step = start_step
-        try:
-            for columns in samples.create_tuple_iterator(num_epochs=1, output_numpy=True):
-                yield self._mix(Batch(*columns), epoch, step)
-                step += 1
-        except RuntimeError:
-            if self.processes:  # the error happened elsewhere: meet it here
-                source.fail_from((step - start_step) * self.batch_size)
-            if source.failure is None:
-                raise
-            raise source.failure from None
+        slots, size = self._plan(epoch), self.batch_size
+        following = iter(range(start_step, self.steps_per_epoch))
+        begun: deque[tuple[Batch, list[Future]]] = deque()
+        with self._workers.pool() as pool:
+            for step in range(start_step, self.steps_per_epoch):
+                for later in islice(following, AHEAD - len(begun)):
+                    begun.append(self._begin(pool, epoch, slots[later * size : (later + 1) * size]))
+                batch, tasks = begun.popleft()
+                for task in tasks:
+                    task.result()  # raises what went wrong, the first sample first
+                yield self._mix(batch, epoch, step)
+
+    def _begin(self, pool: Executor, epoch: int, slots: Sequence[Slot]) -> tuple[Batch, list[Future]]:
+        """Let the workers fill a batch, each sample at its place."""
+        shape = (len(slots), 3, self._settings.size, self._settings.size)
+        index = np.array([slot.pair for slot in slots], np.int64)
+        batch = Batch(np.empty(shape, np.float32), np.empty(shape, np.float32), index)
+        return batch, [
+            pool.submit(self._workers.fill, epoch, slot, batch.input[i], batch.target[i])
+            for i, slot in enumerate(slots)
+        ]
 
     def names(self, index: np.ndarray) -> list[str]:
         """Name the degraded images of a batch.
@@ -214,7 +216,7 @@ def worker_count(asked: int | None, world: int) -> int:
         world: Number of processes that train together; NODE_NUM in the environment says on how many machines.
 
     Returns:
-        1 or more, and not more than there are cores, which MindSpore refuses.
+        1 or more, and not more than there are cores.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     here = -(-world // max(1, int(os.environ.get("NODE_NUM") or 1)))

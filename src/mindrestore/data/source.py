@@ -67,63 +67,47 @@ def read_pair(pair: Pair, read: Reader = read_image) -> tuple[np.ndarray, np.nda
 
 
 class PatchSource:
-    """The samples of one epoch by position, the same ones whoever asks and in whatever order.
+    """The samples of any epoch, the same ones whoever asks and in whatever order.
 
     Args:
         pairs: All pairs.
-        slots: The epoch's samples in order.
-        epoch: Number of the epoch; with the seed and the slot it decides crop and augmentation.
         settings: Patch size, augmentations, seed.
         read: Reader of one image file.
     """
 
-    def __init__(
-        self,
-        pairs: Sequence[Pair],
-        slots: Sequence[Slot],
-        epoch: int,
-        settings: PatchSettings,
-        read: Reader = read_image,
-    ) -> None:
-        self.pairs, self.slots, self.epoch, self.settings, self.read = pairs, slots, epoch, settings, read
-        self.failure: Exception | None = None
+    def __init__(self, pairs: Sequence[Pair], settings: PatchSettings, read: Reader = read_image) -> None:
+        self.pairs, self.settings, self.read = pairs, settings, read
 
-    def __len__(self) -> int:
-        return len(self.slots)
+    def __call__(self, epoch: int, slot: Slot) -> tuple[np.ndarray, np.ndarray]:
+        """Make one sample.
 
-    def __getitem__(self, position: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        slot = self.slots[position]
-        try:
-            pair, settings = self.pairs[slot.pair], self.settings
-            image, target = read_pair(pair, self.read)
-            rng = np.random.default_rng((settings.seed, self.epoch, slot.number))
-            image, target = make_patch(image, target, settings.size, settings.augment, rng, settings.edge_decay)
-            if pair.gamma is not None:  # a curve per pixel, so it may come after the crop
-                image = transfer_channels(image, pair.gamma)
-            if (
-                pair.noise is not None
-            ):  # independent per pixel, so noise on the patch is noise on the image, and cheaper
-                image = add_noise(image, pair.noise[int(rng.integers(len(pair.noise)))], rng)
-            image, target = planar(image), planar(target)
-            if settings.paste is not None:
-                image = paste_clear(image, target, rng, settings.paste.probability, settings.paste.max_ratio)
-            return image, target, np.int64(slot.pair)
-        except Exception as error:
-            # The data engine turns it into a long text of its own; the loader raises the original.
-            self.failure = self.failure or error
-            raise
+        Args:
+            epoch: Number of the epoch; with the seed and the slot it decides crop and augmentation.
+            slot: The sample.
 
-    def fail_from(self, first: int) -> None:
-        """Set `failure` to the error of the first sample that cannot be made, from a position on."""
-        for position in range(first, len(self)):
-            try:
-                self[position]
-            except Exception:  # noted by `__getitem__`, whatever it is
-                return
+        Returns:
+            Degraded and clear patch, (3, P, P) each, in the type that the file has, or float32 in [0, 1].
+
+        Raises:
+            ImageError: The images cannot be read, or their sizes differ.
+        """
+        pair, settings = self.pairs[slot.pair], self.settings
+        image, target = read_pair(pair, self.read)
+        rng = np.random.default_rng((settings.seed, epoch, slot.number))
+        image, target = make_patch(image, target, settings.size, settings.augment, rng, settings.edge_decay)
+        if pair.gamma is not None:  # a curve per pixel, so it may come after the crop
+            image = transfer_channels(image, pair.gamma)
+        if pair.noise is not None:  # independent per pixel, so noise on the patch is noise on the image, and cheaper
+            image = add_noise(image, pair.noise[int(rng.integers(len(pair.noise)))], rng)
+        image, target = planar(image), planar(target)
+        if settings.paste is not None:
+            image, target = to_float(image), to_float(target)
+            image = paste_clear(image, target, rng, settings.paste.probability, settings.paste.max_ratio)
+        return image, target
 
 
 def planar(patch: np.ndarray) -> np.ndarray:
-    """Bring a patch from rows of pixels to planes of floats.
+    """Bring a patch from rows of pixels to planes.
 
     A turned or mirrored patch is a view that NumPy copies number by number. OpenCV splits the pixels as they lie in
     memory and turns the planes, which takes a third of the time.
@@ -132,11 +116,11 @@ def planar(patch: np.ndarray) -> np.ndarray:
         patch: (P, Q, 3), uint8, uint16 or float; mostly a view of an image, turned and mirrored.
 
     Returns:
-        (3, P, Q) float32 in [0, 1].
+        (3, P, Q), contiguous, of the same type.
     """
     rows, columns, step = patch.strides
     if step != patch.itemsize or patch.dtype not in (np.uint8, np.uint16, np.float32):
-        return to_float(np.ascontiguousarray(patch.transpose(2, 0, 1)))
+        return np.ascontiguousarray(patch.transpose(2, 0, 1))
     stored = patch[:: 1 if rows > 0 else -1, :: 1 if columns > 0 else -1]
     mirror = _MIRRORS[rows < 0, columns < 0]
     transposed = abs(rows) < abs(columns)
@@ -145,7 +129,7 @@ def planar(patch: np.ndarray) -> np.ndarray:
         if transposed:
             values = cv2.transpose(values)
         plane[:] = values if mirror is None else cv2.flip(values, mirror)
-    return to_float(planes)
+    return planes
 
 
 # Whether rows and columns run backwards -> OpenCV's code.

@@ -70,14 +70,6 @@ class StopRequest:
             self._attendant.wait()
             self._attendant = None
 
-    def renew(self) -> None:
-        """Take the signals back: MindSpore's data engine installs its own handlers whenever it starts several workers.
-
-        They end the process without saving anything.
-        """
-        for number in self._former:
-            signal.signal(number, self._on_signal)
-
     @contextmanager
     def working(self, work: int) -> Iterator[None]:
         """Print every few seconds how long a block takes that compiles, computes or validates (the constants above)."""

@@ -158,7 +158,6 @@ class Trainer:
         for number in range((step - 1) * self.plan.accumulate, step * self.plan.accumulate):
             with self.watch.timing("data"):
                 batch = next(batches)
-                stop.renew()
             self.watch.saw(len(batch.index))
             before = self.learner.step.communicated
             with self._compiling(stop, batch):
@@ -251,7 +250,7 @@ class Trainer:
                     scores = {name: float(value) for name, value in self.validate(self.cell).items()}
             except KeyboardInterrupt:
                 return  # the resumed run repeats it
-            self._show_samples(stop)
+            self._show_samples()
             keep_best(self.recipe, self.net, self.run_dir, self.progress, scores, self.plan.epoch_of(step))
         self.progress.validated = step
         seconds = round(time.perf_counter() - began, 3)
@@ -261,12 +260,11 @@ class Trainer:
         listed = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
         self.log.message(f"validation at step {step} ({facts['protocol']})  {listed}{'  best so far' if best else ''}")
 
-    def _show_samples(self, stop: StopRequest) -> None:
+    def _show_samples(self) -> None:
         if not self.log.shows_images:
             return
         with closing(self.loader.epoch(0)) as batches:
             batch = next(batches)
-            stop.renew()
         restored = ImageModel(self.cell, model_spec(self.recipe.model.name))
         output = restored(Tensor(batch.input[:4])).asnumpy()
         rows = np.concatenate([batch.input[:4], output, batch.target[:4]], axis=3)  # (N, 3, P, 3 P)

@@ -10,11 +10,12 @@ from mindrestore.images.errors import ImageError
 _ROWS_AT_ONCE = 256
 
 
-def to_float(image: np.ndarray) -> np.ndarray:
+def to_float(image: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """Bring integer pixels to [0, 1].
 
     Args:
         image: uint8, uint16 or floating-point array of any shape.
+        out: float32 array of the same shape to write to; a new one when `None`.
 
     Returns:
         float32 array of the same shape; floating-point input keeps its values.
@@ -22,13 +23,14 @@ def to_float(image: np.ndarray) -> np.ndarray:
     Raises:
         ImageError: If the array has another type.
     """
-    if image.dtype in (np.uint8, np.uint16):
-        values = image.astype(np.float32)
-        values /= np.float32(255 if image.dtype == np.uint8 else 65535)
-        return values
-    if np.issubdtype(image.dtype, np.floating):
-        return image.astype(np.float32)
-    raise ImageError(f"pixels of type {image.dtype} are not supported; give uint8, uint16 or floating point")
+    if image.dtype not in (np.uint8, np.uint16) and not np.issubdtype(image.dtype, np.floating):
+        raise ImageError(f"pixels of type {image.dtype} are not supported; give uint8, uint16 or floating point")
+    if out is None:
+        out = np.empty_like(image, np.float32)
+    np.copyto(out, image, casting="same_kind" if image.dtype.kind == "f" else "safe")
+    if image.dtype.kind == "u":
+        out /= np.float32(np.iinfo(image.dtype).max)
+    return out
 
 
 def from_pillow(image: Image.Image) -> np.ndarray:
