@@ -1,141 +1,127 @@
-"""Measure large photographs: peak memory of one in tiles, and how fast tiles are beside the whole image.
+"""Time `mindrestore restore` on one photograph: the whole process, from its first byte to the written file.
 
-    python benchmarks/photo.py memory --models aecrnet mprnet_deraining dehazeformer_t --memory 2 --out photo.json
-    python benchmarks/photo.py tiles --models aecrnet mprnet_deraining dehazeformer_t --memory 1
-    python benchmarks/photo.py eager --models aecrnet dehazeformer_s dehazeformer_b --memory 2
+    python benchmarks/photo.py --runs 3 --out photo.json
+    python benchmarks/photo.py --cases haze-256 haze-hd --ways usual bare --onnx haze.onnx
+    python benchmarks/photo.py --cases haze-12mp --ways usual full-size
 
-`memory` restores a photograph of 24 megapixels, each network in a process of its own, and gives the peak of resident
-memory beyond that of importing the package. `tiles` restores one image that fits both ways, whole and in tiles in
-turns, and gives the ratio of the speeds per pixel (above 1: tiles are faster); by default the image that four tiles
-cover exactly, since a last tile that is mostly overlap costs as much as any. `eager` does so with the whole image
-operator by operator, which is what `Restorer` chooses where a graph for the whole image would not fit. Weights are
-initial ones: they change neither time nor memory.
+Every way of a case takes its turn in one run, so that all see the same machine; what is worth keeping are the ratios.
+`usual` is the command as people type it, `full-size` the same with --full-size, `mindspore` with --engine mindspore,
+and `bare` a script of a few lines that opens the file of --onnx (`mindrestore export --model dehazeformer_t --weights
+dehaze_free --out haze.onnx`) in onnxruntime and runs the whole photograph through it. Seconds are wall time, megabytes
+the largest resident size of the process. The photograph has smooth shapes and grain, and is the same in every run.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+ROOT = Path(__file__).resolve().parents[1]
+CASES = {  # task, height, width
+    "haze-256": ("dehaze", 256, 256),
+    "haze-hd": ("dehaze", 720, 1280),
+    "haze-12mp": ("dehaze", 3000, 4000),
+    "noise-12mp": ("denoise", 3000, 4000),
+}
+WAYS = {"usual": [], "full-size": ["--full-size"], "mindspore": ["--engine", "mindspore"]}
+BARE = """
+import sys, numpy, onnxruntime
+from PIL import Image
+source, target, file = sys.argv[1:]
+session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+image = numpy.asarray(Image.open(source), numpy.float32).transpose(2, 0, 1)[None] / 255
+(restored,) = session.run(None, {session.get_inputs()[0].name: image})
+Image.fromarray(numpy.uint8(numpy.rint(255 * restored[0].transpose(1, 2, 0)))).save(target, quality=95)
+"""
 
-WIDTH_BY_HEIGHT = 1.5  # of a camera's sensor
 
-
-def peak_mb() -> float:
-    """Return the largest resident size of this process so far (MB of 10^6 bytes)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-
-
-def photo_of(height: int, width: int):
-    """Make a photograph (H, W, 3) uint8 of smooth shapes and grain."""
+def write_photo(path: Path, height: int, width: int) -> None:
+    """Write a photograph of smooth shapes and grain as JPEG."""
     import cv2
     import numpy as np
 
     rng = np.random.default_rng(0)
-    smooth = cv2.resize(rng.integers(0, 256, (height // 64 + 2, width // 64 + 2, 3), np.uint8), (width, height))
-    return cv2.add(smooth, rng.integers(0, 16, (height, width, 3), np.uint8))
+    smooth = cv2.resize(rng.integers(64, 224, (height // 64 + 2, width // 64 + 2, 3), np.uint8), (width, height))
+    grain = rng.integers(0, 16, (height, width, 3), np.uint8)
+    cv2.imwrite(str(path), cv2.add(smooth, grain), [cv2.IMWRITE_JPEG_QUALITY, 95])
 
 
-def measure_memory(model: str, megapixels: float, memory: float) -> dict:
-    """Restore a large photograph in tiles, in this process."""
-    from mindrestore.inference.restorer import Restorer
-
-    imported = peak_mb()
-    height = round((megapixels * 1e6 / WIDTH_BY_HEIGHT) ** 0.5)
-    photo = photo_of(height, round(height * WIDTH_BY_HEIGHT))
-    restore = Restorer(model, device="CPU", tile="auto", memory=memory)
+def run(command: list[str]) -> tuple[float, float]:
+    """Run a process; return its seconds and its largest resident size (MB of 10^6 bytes)."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])}
     start = time.perf_counter()
-    restored = restore(photo)
+    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
-    assert restored.shape == photo.shape
-    return {
-        "model": model,
-        "megapixels": photo.shape[0] * photo.shape[1] / 1e6,
-        "tile": restore.tiling.size,
-        "import_mb": imported,
-        "beyond_import_mb": peak_mb() - imported,
-        "seconds": seconds,
-    }
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)}: ended with {process.returncode}, see its messages above")
+    return seconds, used.ru_maxrss * 1024 / 1e6
 
 
-def in_own_process(arguments: list[str]) -> dict:
-    """Run one measurement in a process of its own and read what it prints last."""
-    command = [sys.executable, __file__, *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)}: ended with {done.returncode}, see its messages above")
-    return json.loads(done.stdout.splitlines()[-1])
+def command(way: str, task: str, photo: Path, out: Path, onnx: str | None) -> list[str]:
+    """Write the command of one way."""
+    if way == "bare":
+        return [sys.executable, "-c", BARE, str(photo), str(out / photo.name), onnx]
+    options = ["--task", task, "--out", str(out), "--overwrite", "--no-report", "--device", "CPU", *WAYS[way]]
+    return [sys.executable, "-m", "mindrestore", "restore", str(photo), *options]
 
 
-def measure_tiles(model: str, size: tuple[int, int] | None, memory: float, runs: int, eager: bool) -> dict:
-    """Restore one image whole, in a graph or operator by operator, and in tiles, in turns."""
-    from mindrestore.inference.restorer import Restorer
+def measure(case: str, ways: list[str], runs: int, onnx: str | None, folder: Path) -> list[dict]:
+    """Run all ways of one case in turns; return a row for each."""
+    task, height, width = CASES[case]
+    photo = folder / f"{case}.jpg"
+    write_photo(photo, height, width)
+    out = folder / "out"
+    out.mkdir(exist_ok=True)
+    results: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
+    for _ in range(runs):
+        for way in ways:
+            results[way].append(run(command(way, task, photo, out, onnx)))
+    first = [seconds for seconds, _ in results[ways[0]]]
+    return [
+        {
+            "case": case,
+            "way": way,
+            "seconds": statistics.median(seconds for seconds, _ in found),
+            "mb": max(megabytes for _, megabytes in found),
+            "ratio": statistics.median(seconds / base for (seconds, _), base in zip(found, first)),
+            "runs": runs,
+        }
+        for way, found in results.items()
+    ]
 
-    tiling = Restorer(model, device="CPU", tile="auto", memory=memory).tiling
-    size = size or (2 * tiling.size - tiling.overlap,) * 2
-    photo = photo_of(*size)
-    ways = {
-        "whole": Restorer(model, device="CPU", compiled=not eager),
-        "tiled": Restorer(model, device="CPU", tile=tiling.size),
-    }
-    times: dict[str, list[float]] = {way: [] for way in ways}
-    for run in range(runs + 1):  # the first one compiles
-        for way, restore in ways.items():
-            start = time.perf_counter()
-            restore(photo)
-            if run:
-                times[way].append(time.perf_counter() - start)
-    ratios = [whole / tiled for whole, tiled in zip(times["whole"], times["tiled"])]
-    medians = {f"{way}_s": statistics.median(values) for way, values in times.items()}
-    tile = ways["tiled"].tiling.size
-    return {"model": model, "size": list(size), "tile": tile, **medians, "ratio": statistics.median(ratios)}
 
-
-def line(row: dict) -> str:
-    """Lay a result out for people."""
-    if "ratio" in row:
-        size = "x".join(str(side) for side in row["size"])
-        return (
-            f"{row['model']:20} {size:10} tile {row['tile']:5}  whole {row['whole_s']:8.2f} s  tiled "
-            f"{row['tiled_s']:8.2f} s  tiled speed / whole speed {row['ratio']:.2f}"
-        )
-    return (
-        f"{row['model']:20} {row['megapixels']:5.1f} MP  tile {row['tile']:5}  import {row['import_mb']:6.0f} MB  "
-        f"beyond it {row['beyond_import_mb']:6.0f} MB  {row['seconds']:8.1f} s"
-    )
+def line(row: dict, first: str) -> str:
+    """Lay a row out for people."""
+    measured = f"{row['seconds']:8.2f} s {row['mb']:8.0f} MB"
+    return f"{row['case']:12} {row['way']:10} {measured}   time / {first}: {row['ratio']:.2f}"
 
 
 def main() -> None:
     """Parse the command line, measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["memory", "tiles", "eager"])
-    parser.add_argument("--models", nargs="+", default=["aecrnet", "mprnet_deraining", "dehazeformer_t"])
-    parser.add_argument("--memory", type=float, default=2.0, help="gigabytes given to the network (default: 2)")
-    parser.add_argument("--megapixels", type=float, default=24)
-    parser.add_argument("--size", help="HEIGHTxWIDTH of the image that fits both ways (default: what four tiles cover)")
-    parser.add_argument("--runs", type=int, default=3, help="counted turns, after the first")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--ways", nargs="+", choices=[*WAYS, "bare"], default=["usual"])
+    parser.add_argument("--onnx", help="exported file for the way `bare`")
+    parser.add_argument("--runs", type=int, default=3, help="turns (default: 3)")
     parser.add_argument("--out", type=Path, help="JSON file to write")
-    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)  # in this process: its last line is JSON
     args = parser.parse_args()
-    size = tuple(int(side) for side in args.size.split("x")) if args.size else None
+    if "bare" in args.ways and not args.onnx:
+        parser.error("the way bare needs --onnx FILE")
     rows = []
-    for model in args.models:
-        if args.here and args.what == "memory":
-            print(json.dumps(measure_memory(model, args.megapixels, args.memory)))
-            return
-        if args.what == "memory":
-            options = ["--memory", str(args.memory), "--megapixels", str(args.megapixels), "--here"]
-            rows.append(in_own_process(["memory", "--models", model, *options]))
-        else:
-            rows.append(measure_tiles(model, size, args.memory, args.runs, args.what == "eager"))
-        print(line(rows[-1]), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for case in args.cases:
+            rows += measure(case, args.ways, args.runs, args.onnx, Path(folder))
+            for row in rows[-len(args.ways) :]:
+                print(line(row, args.ways[0]), flush=True)
     if args.out:
         args.out.write_text(json.dumps(rows, indent=1) + "\n")
 

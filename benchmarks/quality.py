@@ -24,7 +24,9 @@ import numpy as np
 from quality_report import PictureSheet, markdown, update_docs
 from quality_sets import REAL_HAZE, TestSet, test_sets
 
+from mindrestore.inference.options import PUBLISHED
 from mindrestore.inference.packing import OURS, scores_of
+from mindrestore.inference.restorer import Restorer
 from mindrestore.inference.trained import Trained
 from mindrestore.weights.files import sha256_of
 from mindrestore.weights.shipped import has_default, write_card
@@ -81,7 +83,7 @@ def ours(task: str, given: Mapping[str, str]) -> tuple[Method, Trained] | None:
         return None
     trained = Trained.of_run(source) if Path(source).is_dir() else Trained.of_task(task, source)
     label = trained.card.name if trained.card else Path(source).name
-    return Method(OURS, lambda: trained.restorer(device="CPU").restore_float, label=label), trained
+    return Method(OURS, lambda: Restorer(trained, options=PUBLISHED, device="CPU").restore_float, label=label), trained
 
 
 class Store:

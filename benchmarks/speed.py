@@ -5,12 +5,14 @@ both see the same machine. Median of many calls; compile time apart. Prints a ta
 
     python benchmarks/speed.py --model aecrnet --out speed.json
     python benchmarks/speed.py --peer-path DIR --peer module:Net() --peer-dcn module:DCN() --peer-python python3
-    python benchmarks/speed.py --cases forward --onnx aecrnet.onnx --peer-path DIR --peer module:Net()
+    python benchmarks/speed.py --cases forward --onnx --peer-path DIR --peer module:Net()
+    python benchmarks/speed.py --model all --cases forward --onnx --out onnx.json
 
 A peer is `module:callable(args)` found in --peer-path; it gives a torch.nn.Module that maps (N, 3, H, W) to an image,
 or to a tuple of images of which each gets its loss.
-PyTorch is needed only for the peer, and only in the interpreter that --peer-python names. --onnx times a file that
-`mindrestore export` wrote of the same network, of free or of the timed size, as a third in the forward case.
+PyTorch is needed only for the peer, and only in the interpreter that --peer-python names. --onnx times onnxruntime as a
+third in the forward case: the graph with which `restore` runs the network, or a file that `mindrestore export` wrote.
+`--model all` times every registered network, one after the other; a peer goes with one network only.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import sys
 from pathlib import Path
 
 WORKERS = Path(__file__).resolve().parent / "workers"
+GRAPH = "graph"  # what `--onnx` alone asks for
 
 
 class Worker:
@@ -84,7 +87,8 @@ def measure(case: dict, args: argparse.Namespace) -> dict:
         extra = ["--peer", peer, "--peer-path", args.peer_path]
         workers.append(Worker("peer", args.peer_python, "peer.py", [*common, *extra], args.threads))
     if args.onnx and case["case"] == "forward":
-        workers.append(Worker("onnx", sys.executable, "onnx_file.py", [*common, "--file", args.onnx], args.threads))
+        source = ["--model", args.model] if args.onnx == GRAPH else ["--file", args.onnx]
+        workers.append(Worker("onnx", sys.executable, "onnx_file.py", [*common, *source], args.threads))
     for _ in range(args.runs):
         for worker in workers:
             worker.call()
@@ -115,7 +119,7 @@ def table(rows: list[dict]) -> str:
 def main() -> None:
     """Parse the command line, measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="aecrnet", help="registered network to time")
+    parser.add_argument("--model", default="aecrnet", help="registered network to time, or all")
     parser.add_argument("--size", type=int, default=256, help="side of the forward input; training takes half of it")
     parser.add_argument("--runs", type=int, default=7, help="counted calls per case, after the first")
     parser.add_argument("--threads", type=int, default=2)
@@ -125,16 +129,34 @@ def main() -> None:
     parser.add_argument("--peer", help="module:callable(args) of the peer network")
     parser.add_argument("--peer-dcn", help="module:callable(args) of the peer's deformable layer, 256 channels")
     parser.add_argument("--peer-python", default=sys.executable, help="interpreter that has PyTorch")
-    parser.add_argument("--onnx", help="exported file of the same network, for the forward case")
+    parser.add_argument(
+        "--onnx", nargs="?", const=GRAPH, metavar="FILE", help="time onnxruntime too: the network's graph, or a file"
+    )
     parser.add_argument("--out", help="JSON file to write")
     args = parser.parse_args()
-    rows = []
+    if args.model == "all" and (args.peer or args.onnx not in (None, GRAPH)):
+        parser.error("--model all goes without --peer and without a file: these are of one network")
+    results = [measure_network(args, model) for model in (names_of_all() if args.model == "all" else [args.model])]
+    if args.out:
+        Path(args.out).write_text(json.dumps(results[0] if len(results) == 1 else results, indent=1) + "\n")
+
+
+def names_of_all() -> list[str]:
+    """List the registered networks."""
+    sys.path.insert(0, str(WORKERS.parents[1] / "src"))
+    from mindrestore.models.registry import list_models
+
+    return list_models()
+
+
+def measure_network(args: argparse.Namespace, model: str) -> dict:
+    """Run all cases of one network and print their table."""
+    args.model, rows = model, []
     for case in cases(args):
         rows.append(measure(case, args))
-        print(table(rows[-1:]) if len(rows) == 1 else table(rows[-1:]).splitlines()[1], flush=True)
-    result = {"model": args.model, "threads": args.threads, "cpu": platform.processor(), "rows": rows}
-    if args.out:
-        Path(args.out).write_text(json.dumps(result, indent=1) + "\n")
+        lines = table(rows[-1:]).splitlines()
+        print("\n".join([f"{model}", *lines] if len(rows) == 1 else lines[1:]), flush=True)
+    return {"model": model, "threads": args.threads, "cpu": platform.processor(), "rows": rows}
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ import numpy as np
 from mindrestore.cli.source import read_hyper
 from mindrestore.errors import MindRestoreError
 from mindrestore.images.read import read_rgb
+from mindrestore.inference.options import PUBLISHED
+from mindrestore.inference.restorer import Restorer
 from mindrestore.inference.trained import Trained
 
 
@@ -34,19 +36,19 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 def measure(trained: Trained, photos: list[Path], tiles: list[int], most: int) -> list[dict]:
     """Return one row per image, tile size and way."""
-    whole = trained.restorer("CPU")
+    whole = Restorer(trained, options=PUBLISHED, device="CPU")
     images = {path: read_rgb(path)[:most, :most] for path in photos}
     expected = {path: whole.restore_float(image) for path, image in images.items()}
     rows = []
     for tile in tiles:
-        restore = trained.restorer("CPU", tile)
+        restore = Restorer(trained, options=PUBLISHED, device="CPU", tile=tile)
         for path, image in images.items():
             given = restore.restore_float(image)
             row = {
                 "model": trained.model,
                 "image": path.name,
                 "size": list(image.shape[:2]),
-                "tile": restore.tiling.size,
+                "tile": tile,
                 "psnr": psnr(given, expected[path]),
                 "largest": float(np.abs(given - expected[path]).max()),
                 "change": psnr(expected[path], image),

@@ -21,7 +21,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from mindrestore.inference.pixels import pad_to, to_type
+from mindrestore.inference.pixels import pad_to, to_float
 from mindrestore.inference.tiles import Tiling, run_tiled
 
 
@@ -67,14 +67,9 @@ def restore(model: LiteModel, photo: np.ndarray, multiple: int) -> np.ndarray:
     """
     height, width = photo.shape[:2]
     wanted = [max(model.height, -(-side // multiple) * multiple) for side in (height, width)]
-    padded = pad_to(photo.astype(np.float32) / np.float32(255), *wanted)
     tiling = Tiling.of(model.height, multiple)
-    return run_tiled(
-        lambda tiles, _: [model(tile) for tile in tiles],
-        padded,
-        tiling,
-        finish=lambda rows: to_type(rows, np.dtype(np.uint8)),
-    )[:height, :width]
+    restored = run_tiled(lambda tiles: [model(to_float(tile)) for tile in tiles], pad_to(photo, *wanted), tiling)
+    return restored[:height, :width]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

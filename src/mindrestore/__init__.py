@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mindrestore.api import evaluate, export, restore, train
     from mindrestore.errors import MindRestoreError
+    from mindrestore.inference.options import Options
     from mindrestore.inference.restorer import Restorer
     from mindrestore.models.registry import list_models, model_spec
     from mindrestore.published.predictor import MPRPredictor
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 __all__ = [
     "MPRPredictor",
     "MindRestoreError",
+    "Options",
     "Restorer",
     "create_model",
     "evaluate",
@@ -40,6 +42,7 @@ __all__ = [
 _HOMES = {
     "MPRPredictor": "mindrestore.published.predictor",
     "MindRestoreError": "mindrestore.errors",
+    "Options": "mindrestore.inference.options",
     "Restorer": "mindrestore.inference.restorer",
     "create_model": "mindrestore.weights.create",
     "evaluate": "mindrestore.api",

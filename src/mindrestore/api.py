@@ -19,8 +19,10 @@ from mindrestore.evaluation.sets import NamedSet, TestSet
 from mindrestore.exporting.form import FORMATS, ExportReport, Form, format_of
 from mindrestore.inference.benchmarks import is_benchmark, restore_benchmark
 from mindrestore.inference.files import RestoreSummary, restore_files
-from mindrestore.inference.restorer import InTurn
+from mindrestore.inference.options import PUBLISHED, Options
+from mindrestore.inference.restorer import InTurn, Restorer
 from mindrestore.inference.trained import Trained
+from mindrestore.inference.working_size import MARK
 from mindrestore.pages.evaluation import write_evaluation_page
 from mindrestore.pages.restored import write_restored_page
 from mindrestore.recipes.load import load_recipe, next_stage, run_folder
@@ -88,8 +90,8 @@ def evaluate(
     protocol: str | None = None,
     out: PathLike | None = None,
     limit: int | None = None,
-    device: str = "auto",
-    tile: int | None = None,
+    options: Options = PUBLISHED,
+    **changes: Any,
 ) -> EvalReport:
     """Measure a trained network on pairs, and write CSV, JSON, pictures and a page, index.html, that shows them.
 
@@ -102,8 +104,9 @@ def evaluate(
             packaged recipes.
         out: Folder of the report; by default RUN_FOLDER/report, else `report`. A former report there is replaced.
         limit: Number of pairs of every set, all when `None`.
-        device: "auto", "CPU", "GPU" or "Ascend".
-        tile: Side of the tiles in pixels; whole images when `None`.
+        options: How images go through the network; by default whole and at their size, as papers measure.
+        **changes: Fields of `Options` by name, such as `tile=512`. With `full_size=False` a network against haze sees
+            large images at its working size, as in `restore`, and the protocol's name says so.
 
     Returns:
         The scores of every image, input beside restored, and where they were written.
@@ -127,8 +130,13 @@ def evaluate(
         sets, pairs = list(test_set), []
     if protocol:
         sets = [replace(entry, protocol=replace(measure, noise_seed=entry.noise_seed)) for entry in sets]
+    restorer = Restorer(trained, options=options, **changes)
+    if not restorer.options.full_size and not restorer.at_working_size:
+        raise MindRestoreError(f"{trained.model} removes {', '.join(restorer.tasks)}; only haze has a working size")
+    if restorer.at_working_size:
+        measure = measure.marked(*MARK)
+        sets = [replace(entry, protocol=get_protocol(entry.protocol).marked(*MARK)) for entry in sets]
     folder = Path(out) if out else (trained.folder or Path()) / "report"
-    restorer = trained.restorer(device, tile)
     settings = {"model": trained.model, "weights": str(trained.weights)}
     with replacing_report(folder) as new:
         if sets:
@@ -191,9 +199,9 @@ def restore(
     *,
     overwrite: bool = False,
     png: bool = False,
-    tile: int | str | None = "auto",
     report: bool = False,
-    **options: Any,
+    options: Options | None = None,
+    **changes: Any,
 ) -> RestoreSummary:
     """Restore photographs and videos; or SIDD's validation blocks or DND into the files of their programs.
 
@@ -203,10 +211,9 @@ def restore(
         out: Folder for the results, under the names of the inputs.
         overwrite: Replace results that are there; otherwise they stay.
         png: Write every result as NAME.png, 8-bit RGB; of SIDD and DND, write PNG files beside the MATLAB files.
-        tile: Side of the tiles in pixels; "auto" cuts what does not fit into the memory; whole images when `None`.
         report: Write OUT/report/index.html too: before and after, sizes and times. Not for SIDD and DND.
-        **options: `device`, `memory`, `batch`, `ensemble`, `engine` and `key` of `Restorer`, and `name_suffix` of
-            `restore_files`.
+        options: How images go through the network.
+        **changes: Fields of `Options` by name, such as `tile=512`, and `name_suffix` of `restore_files`.
 
     Returns:
         What was written and kept, and one message per image that failed; a bad file does not stop the others.
@@ -224,8 +231,9 @@ def restore(
     whole = isinstance(photos, (str, Path)) and is_benchmark(photos)
     if whole and report:
         raise MindRestoreError(f"{photos}: a report shows photographs, not SIDD's and DND's files; leave it out")
-    naming = {} if whole else {"name_suffix": options.pop("name_suffix", "")}
-    restorers = [trained.restorer(tile=tile, **options) for trained in networks]
+    naming = {} if whole else {"name_suffix": changes.pop("name_suffix", "")}
+    options = (options or Options()).with_(**changes)
+    restorers = [Restorer(trained, options=options) for trained in networks]
     restorer = restorers[0] if len(restorers) == 1 else InTurn(restorers)
     restore_all = restore_benchmark if whole else restore_files
     summary = restore_all(restorer, photos, out, png=png, overwrite=overwrite, **naming)
@@ -235,5 +243,5 @@ def restore(
             "weights": [trained.weights for trained in networks],
         }
         settings = {name: ", then ".join(map(str, values)) for name, values in described.items()}
-        write_restored_page(summary, Path(out) / "report", {**settings, "tile": tile, **options})
+        write_restored_page(summary, Path(out) / "report", {**settings, **options.shown()})
     return summary

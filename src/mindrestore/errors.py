@@ -39,6 +39,10 @@ def shown(text: object) -> str:
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))
 
 
+class Notice(UserWarning):
+    """Something to know that is not wrong, such as the terms of weights; the command line shows it as one line."""
+
+
 def closest(word: str, known: Iterable[str]) -> str | None:
     """Return the known name that a word is probably a misspelling of, or None."""
     return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=_NEAR)), None)

@@ -20,6 +20,7 @@ from mindrestore.errors import MindRestoreError
 from mindrestore.evaluation.evaluator import evaluate_sets
 from mindrestore.evaluation.protocol import Protocol, get_protocol
 from mindrestore.evaluation.sets import NamedSet, TestSet, recipe_sets
+from mindrestore.inference.options import PUBLISHED
 from mindrestore.inference.restorer import Restorer
 from mindrestore.losses.objective import build_objective
 from mindrestore.losses.progressive import SMALLEST_SIDE
@@ -155,7 +156,7 @@ def validation(recipe: Recipe) -> Callable[[nn.Cell], dict[str, float]] | None:
 
     def validate(net: nn.Cell) -> dict[str, float]:
         if net not in restorers:
-            restorers[net] = Restorer(recipe.model.name, net=net)
+            restorers[net] = Restorer(recipe.model.name, net=net, options=PUBLISHED)
 
         def restore(image: np.ndarray) -> np.ndarray:
             break_off()  # between two images, where no graph is at work

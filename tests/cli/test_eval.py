@@ -16,6 +16,8 @@ from mindrestore.evaluation.protocol import get_protocol
 from mindrestore.evaluation.sets import NamedSet, TestSet
 from mindrestore.images.read import read_rgb
 from mindrestore.images.write import write_image
+from mindrestore.inference.options import PUBLISHED
+from mindrestore.inference.restorer import Restorer
 from mindrestore.weights.convert import save_weights
 from small import SMALL, small
 
@@ -53,7 +55,7 @@ def run(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def restorer(run):
-    return api.Trained.of_run(run).restorer("CPU")
+    return Restorer(api.Trained.of_run(run), options=PUBLISHED, device="CPU")
 
 
 @pytest.fixture

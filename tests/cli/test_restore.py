@@ -14,6 +14,7 @@ from scipy.io import loadmat, savemat
 from mindrestore.cli.main import main
 from mindrestore.images.read import read_image
 from mindrestore.images.write import write_image
+from mindrestore.inference.trained import Trained
 from mindrestore.models.registry import create_model
 from mindrestore.weights.convert import save_weights
 from mindrestore.weights.names import published_names
@@ -28,8 +29,11 @@ class Negative:
 
     made: list
 
-    def __init__(self, model, **options):
-        Negative.made.append((model, str(options["weights"]), options))
+    def __init__(self, model, *, options=None, **given):
+        if isinstance(model, Trained):
+            given.update(weights=model.weights, hyper=model.hyper, **vars(options))
+            model = model.model
+        Negative.made.append((model, str(given["weights"]), given))
 
     def __call__(self, photo):
         return (np.iinfo(photo.dtype).max if photo.dtype.kind == "u" else 1) - photo
@@ -40,7 +44,7 @@ class Negative:
 @pytest.fixture
 def negative(monkeypatch):
     Negative.made = []
-    monkeypatch.setattr("mindrestore.inference.trained.Restorer", Negative)
+    monkeypatch.setattr("mindrestore.api.Restorer", Negative)
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ class Step:
 
     made: list
 
-    def __init__(self, model, **options):
-        Step.made.append((model, str(options.pop("weights")), options))
-        self.model = model
+    def __init__(self, trained, options):
+        Step.made.append((trained.model, str(trained.weights), vars(options)))
+        self.model = trained.model
 
     def __call__(self, photo):
         return photo // 2
@@ -33,7 +33,7 @@ class Step:
 def here(tmp_path, monkeypatch):
     """Work in a folder with two photographs, and note the restorers that are made."""
     Step.made = []
-    monkeypatch.setattr("mindrestore.inference.trained.Restorer", Step)
+    monkeypatch.setattr("mindrestore.api.Restorer", Step)
     monkeypatch.chdir(tmp_path)
     for name in ("a.png", "sub/b.png"):
         write_image(Path("in") / name, np.full((6, 7, 3), 200, np.uint8))
@@ -56,7 +56,7 @@ def test_weights_of_several_tasks_are_found(here):
         path = Path(task, "pretrained_models", f"model_{task.lower()}.npz")
         path.parent.mkdir(parents=True)
         path.touch()
-    assert run("in --task derain,denoise --out o") == 0
+    assert run("in --task Deraining,Denoising --out o") == 0
     assert [Path(entry[1]).name for entry in Step.made] == ["model_deraining.npz", "model_denoising.npz"]
 
 
@@ -84,11 +84,11 @@ def test_what_is_wrong_is_one_line(here, weights_folder, words, message, capsys)
 
 def test_how_images_go_through_the_network(here, capsys):
     assert run("in --task dehaze --weights w --out o") == 0
-    plain = {"tile": "auto", "memory": None, "batch": 1, "ensemble": False}
+    plain = {"tile": "auto", "memory": None, "batch": 1, "ensemble": False, "full_size": False}
     assert {key: Step.made[0][2][key] for key in plain} == plain
-    words = "in --task dehaze --weights w --out p --tile 512 --memory 1.5 --batch 4 --ensemble"
+    words = "in --task dehaze --weights w --out p --tile 512 --memory 1.5 --batch 4 --ensemble --full-size"
     assert run(words) == 0
-    given = {"tile": 512, "memory": 1.5, "batch": 4, "ensemble": True}
+    given = {"tile": 512, "memory": 1.5, "batch": 4, "ensemble": True, "full_size": True}
     assert {key: Step.made[1][2][key] for key in given} == given
     assert run("in --task dehaze --weights w --out q --tile none") == 0
     assert Step.made[2][2]["tile"] is None

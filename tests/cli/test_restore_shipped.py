@@ -17,7 +17,6 @@ from mindrestore.inference.pixels import RestoreError
 @pytest.fixture
 def photo(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mindrestore.inference.restorer.on_cpu", lambda: False)  # operator by operator: no compiling
     image = np.random.default_rng(0).integers(0, 256, (20, 28, 3), np.uint8)
     write_image("photo.png", image)
     return image

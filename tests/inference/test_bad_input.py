@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from mindrestore.images.read import read_image
 from mindrestore.images.write import write_image
 from mindrestore.inference import files, planning
+from mindrestore.inference.bar import showing
 from mindrestore.inference.files import restore_files
 from mindrestore.inference.pixels import RestoreError
 
@@ -195,7 +197,7 @@ def test_the_bar_counts_images_per_second_and_time_left(photos, tmp_path, capsys
     write_image(photos / "more.png", GOOD)
     restore_files(negative, photos, tmp_path / "out", progress=True)
     err = capsys.readouterr().err
-    assert "2/2" in err
+    assert "restore 2/2: 100%" in err
     assert "image/s" in err
     assert "left" in err
     restore_files(negative, photos, tmp_path / "out", progress=False, overwrite=True)
@@ -288,3 +290,29 @@ def test_names_of_any_bytes(tmp_path, name):
     (line,) = summary.failed
     assert line.isprintable()
     assert "not an image" in line
+
+
+class Slow:
+    """Restore in four tiles and say so, as a restorer does."""
+
+    progress = None
+
+    def __call__(self, photo):
+        for tile in range(1, 5):
+            self.progress(tile / 4)
+        return photo
+
+
+def test_the_bar_moves_inside_an_image(photos, tmp_path, capsys):
+    slow = Slow()
+    restore_files(slow, photos / "good.png", tmp_path / "out", progress=True)
+    err = capsys.readouterr().err
+    shown = [share for share in (25, 50, 75) if f"restore 0/1:  {share}%" in err]
+    assert shown == [25, 50, 75]
+    assert slow.progress is None  # nobody listens any more
+
+
+def test_the_clock_of_the_bar_goes_on_while_a_tile_is_computed(capsys):
+    with showing(1, True, None):
+        time.sleep(1.2)
+    assert "00:01 gone" in capsys.readouterr().err

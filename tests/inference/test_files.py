@@ -14,7 +14,7 @@ from mindrestore.images.read import read_image
 from mindrestore.images.write import write_image
 from mindrestore.inference.files import restore_files
 from mindrestore.inference.pixels import RestoreError
-from mindrestore.inference.planning import published_photos
+from mindrestore.inference.planning import matching_photos
 
 
 def halve(photo):
@@ -159,11 +159,17 @@ def test_png_results_of_one_stem_do_not_replace_each_other(photos, tmp_path):
 def test_published_programs_take_few_suffixes_and_no_sub_folders(photos):
     for name in ("10.png", "9.JPG", "e.Png", "f.jpeg", ".hidden.png"):
         write_image(photos / name, np.zeros((2, 2, 3), np.uint8))
-    assert [path.name for path in published_photos(photos)] == ["9.JPG", "10.png", "a.jpg", "a.png"]
-    with pytest.raises(RestoreError, match=r"deep: no image here \(\.bmp; sub-folders are left out\)"):
-        published_photos(photos / "sub" / "deep", (".bmp",))
+    found = matching_photos(photos, ["*.jpg", "*.JPG", "*.png", "*.PNG"])
+    assert [path.name for path in found] == [
+        "9.JPG",
+        "10.png",
+        "a.jpg",
+        "a.png",
+    ]
+    with pytest.raises(RestoreError, match=r"deep: no image here \(\*\.bmp; sub-folders are left out\)"):
+        matching_photos(photos / "sub" / "deep", ["*.bmp"])
     with pytest.raises(RestoreError, match="nowhere: no such folder"):
-        published_photos(photos / "nowhere")
+        matching_photos(photos / "nowhere", ["*.png"])
 
 
 def test_wrong_places_are_named(photos, tmp_path):

@@ -65,11 +65,11 @@ def test_one_command_makes_file_and_card(run, quality, weights_folder, capsys):
 def test_the_file_restores_as_the_run_does(run, weights_folder):
     pack_weights(run, Particulars("dehaze_free", ["dehaze"]))
     photo = np.random.default_rng(1).integers(0, 256, (21, 30, 3), np.uint8)
-    expected = Trained.of_run(run).restorer(compiled=False)(photo)
-    by_task = Restorer(task="dehaze", compiled=False)
+    expected = Restorer(Trained.of_run(run), device="CPU")(photo)
+    by_task = Restorer(task="dehaze", device="CPU")
     np.testing.assert_array_equal(by_task(photo), expected)
     assert by_task.spec.name == "aecrnet"
-    np.testing.assert_array_equal(Restorer("aecrnet", weights="default", compiled=False)(photo), expected)
+    np.testing.assert_array_equal(Restorer("aecrnet", weights="default", device="CPU")(photo), expected)
     arrays = read_weights(weights_folder / "dehaze_free.safetensors").values()
     assert {array.dtype for array in arrays} == {np.dtype(np.float32)}
 

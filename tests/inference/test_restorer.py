@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from mindspore import nn, ops
+from mindspore import Tensor, nn, ops
 
-from mindrestore.exporting.session import EngineError
+from mindrestore.inference.engines import EngineError
 from mindrestore.inference.pixels import RestoreError, pad_to
 from mindrestore.inference.restorer import InTurn, Restorer
 from mindrestore.inference.tiles import TileError
+from mindrestore.weights.convert import save_weights
 
 
 class Halve(nn.Cell):
@@ -71,8 +72,8 @@ def test_grey_and_alpha(halve):
 
 def test_what_is_no_image_is_refused(halve):
     for photo, words in (
-        (np.zeros((4, 4, 2), np.uint8), "no image"),
-        (np.zeros((0, 4, 3), np.uint8), "no image"),
+        (np.zeros((4, 4, 2), np.uint8), "not an image"),
+        (np.zeros((0, 4, 3), np.uint8), "not an image"),
         (np.zeros((4, 4, 3), np.int64), "int64"),
         (np.full((4, 4, 3), np.nan), "NaN"),
     ):
@@ -97,11 +98,40 @@ def test_training_goes_on_as_before(halve):
     assert [parameter.name for parameter in halve.net.get_parameters()] == names
 
 
-def test_wrapping_leaves_parameter_names_alone(spec_of):
-    net = Blur()
-    before = [parameter.name for parameter in net.get_parameters()]
-    Restorer(spec_of(), net=net)
-    assert [parameter.name for parameter in net.get_parameters()] == before == ["conv.weight"]
+class Mixed(nn.Cell):
+    """A network of which one part is in training and another is not."""
+
+    def __init__(self):
+        super().__init__(auto_prefix=True)
+        self.first, self.second = Blur(), Blur()
+        self.norm = nn.BatchNorm2d(3)
+
+    def construct(self, x):
+        return self.second(ops.relu(self.norm(self.first(x))))
+
+
+@pytest.mark.parametrize("options", [{"compiled": False}, {"compiled": True}, {"tile": 16}, {"ensemble": True}])
+def test_a_network_of_the_caller_is_left_as_it_is(spec_of, tmp_path, options):
+    """Values, names, the mode of every cell, what it returns and what is saved of it."""
+    photo = np.random.default_rng(0).integers(0, 256, (24, 20, 3), np.uint8)
+    image = Tensor(np.random.default_rng(1).random((1, 3, 8, 8), np.float32))
+    net = Mixed().set_train(False)
+    expected = net(image).asnumpy()
+    net.first.set_train(True)  # frozen parts beside trained ones
+    modes = {name: cell.training for name, cell in net.cells_and_names()}
+    values = {parameter.name: parameter.asnumpy().copy() for parameter in net.get_parameters()}
+    cells, attributes = [name for name, _ in net.cells_and_names()], sorted(vars(net))
+    save_weights(net, tmp_path / "before.npz")
+    Restorer(spec_of(), net=net, **options)(photo)
+    save_weights(net, tmp_path / "after.npz")
+    assert {name: cell.training for name, cell in net.cells_and_names()} == modes
+    assert (modes["first"], modes["second"]) == (True, False)
+    assert {parameter.name: parameter.asnumpy().tolist() for parameter in net.get_parameters()} == {
+        name: value.tolist() for name, value in values.items()
+    }
+    assert ([name for name, _ in net.cells_and_names()], sorted(vars(net))) == (cells, attributes)
+    assert (tmp_path / "after.npz").read_bytes() == (tmp_path / "before.npz").read_bytes()
+    np.testing.assert_array_equal(net.set_train(False)(image).asnumpy(), expected)
 
 
 def test_tiles_equal_the_whole_image(spec_of):
@@ -191,6 +221,8 @@ def test_options_that_cannot_be_are_named(spec_of):
         ({"batch": 0}, "batch 0: give the number of images"),
         ({"tile": "auto", "memory": 0}, "memory 0: give gigabytes"),
         ({"tile": "large"}, "tile 'large': give a side in pixels, such as 512, or auto"),
+        ({"tiel": 512}, "no option is called 'tiel'; did you mean 'tile'"),
+        ({"weights": "x.ckpt"}, "a net is used with the weights it has"),
     ):
         with pytest.raises(RestoreError, match=message):
             Restorer(spec_of(), net=Halve(), **options)
@@ -202,6 +234,10 @@ def test_networks_in_turn_round_once(spec_of):
     restored = InTurn([halve, halve])(photo)
     np.testing.assert_array_equal(restored[..., :3], np.rint(photo[..., :3] / 4))
     np.testing.assert_array_equal(restored[..., 3], photo[..., 3])
+    chain, told = InTurn([halve, halve]), []
+    chain.progress = told.append
+    chain(photo)
+    assert told == [0.5, 1]
 
 
 @pytest.mark.parametrize(

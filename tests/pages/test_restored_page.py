@@ -116,7 +116,7 @@ def test_nothing_restored_has_a_page(tmp_path):
 
 @pytest.fixture
 def command(monkeypatch, photos, tmp_path) -> list[str]:
-    monkeypatch.setattr("mindrestore.inference.trained.Restorer", Negative)
+    monkeypatch.setattr("mindrestore.api.Restorer", Negative)
     (tmp_path / "rain.npz").touch()
     monkeypatch.setattr("mindrestore.inference.trained.recorded_settings", lambda weights: (None, {}))
     words = ["restore", str(photos), "--task", "derain", "--weights", str(tmp_path / "rain.npz")]

@@ -12,6 +12,8 @@ from mindrestore.cli.main import main
 from mindrestore.evaluation.protocol import get_protocol
 from mindrestore.images.read import read_rgb
 from mindrestore.images.write import write_image
+from mindrestore.inference.options import PUBLISHED
+from mindrestore.inference.restorer import Restorer
 from mindrestore.models.registry import create_model
 from mindrestore.weights.convert import save_weights
 
@@ -57,7 +59,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def restorer(run):
-    return api.Trained.of_run(run).restorer("CPU", engine="mindspore")
+    return Restorer(api.Trained.of_run(run), options=PUBLISHED, device="CPU", engine="mindspore")
 
 
 @pytest.fixture(autouse=True)

@@ -58,7 +58,6 @@ def aodnet(tmp_path):
 @pytest.fixture
 def run(quality, data, aodnet, ship, tmp_path, monkeypatch):
     """Return a function that runs the program into tmp_path/out."""
-    monkeypatch.setattr("mindrestore.inference.restorer.on_cpu", lambda: False)
 
     def start(*words):
         fixed = ["quality.py", "--data", str(data), "--peers", str(aodnet), "--out", str(tmp_path / "out")]

@@ -48,6 +48,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--max-images", type=int, metavar="N", help="stop after N pairs of every set")
     parser.add_argument("--tile", type=int, metavar="N", help="restore in tiles of N pixels, for large images")
     parser.add_argument(
+        "--working-size",
+        action="store_true",
+        help="let a network against haze see large images made smaller, as `restore` does; the protocol's name says so",
+    )
+    parser.add_argument(
         "--noise-seed", type=int, metavar="N", help="seed of the noise that tests add to clear images (default: 1234)"
     )
     parser.add_argument(
@@ -107,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
         limit=args.max_images,
         device=args.device,
         tile=args.tile,
+        full_size=not args.working_size,
     )
     print(report.table)
     print(f"report and pictures: {report.folder}")

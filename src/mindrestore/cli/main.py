@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -28,7 +30,7 @@ from mindrestore.cli import (
 )
 from mindrestore.cli import eval as evaluate
 from mindrestore.cli.source import choose_cards
-from mindrestore.errors import MindRestoreError, closest, shown
+from mindrestore.errors import MindRestoreError, Notice, closest, shown
 from mindrestore.launch.cuda import enter_gpu_environment
 from mindrestore.published.translate import published_flags, translate
 
@@ -96,7 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _escape_output()
         args = parse(build_parser(), sys.argv[1:] if argv is None else list(argv))
-        code = args.run(args)
+        with _own_warnings_only():
+            code = args.run(args)
         sys.stdout.flush()  # here, where a closed pipe is understood, not when the interpreter ends
         return code
     except SystemExit as stop:  # argparse leaves this way after --help and after usage errors
@@ -123,6 +126,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:  # a full disk, a folder without write permission: the user's to mend, like the above
         print(f"error: {shown(error.filename or 'the system says')}: {error.strerror or error}", file=sys.stderr)
         return USAGE_ERROR
+
+
+@contextmanager
+def _own_warnings_only() -> Iterator[None]:
+    """Show our own notices in one line each, and nothing that libraries warn their programmers of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("default", Notice)
+        warnings.showwarning = lambda message, *_, **__: print(f"note: {message}", file=sys.stderr)
+        yield
 
 
 def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,9 @@ def run(args: argparse.Namespace) -> int:
         with in_the_cloud(recipe) as local:
             result = api.train(local, resume=args.resume)
     print(f"trained {result.step} steps; everything is in {result.run_dir}")
-    print(f"evaluate it:  mindrestore eval {result.run_dir}")
-    print(f"export it:    mindrestore export {result.run_dir}")
+    folder = shlex.quote(str(result.run_dir))
+    print(f"evaluate it:  mindrestore eval {folder}")
+    print(f"export it:    mindrestore export {folder}")
     return 0
 
 

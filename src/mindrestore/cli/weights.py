@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def _get(args: argparse.Namespace) -> int:
     path = get_published(args.name, args.source, args.cache)
     entry = find_published(args.name)
     print(f"{path}\nlicence: {entry.licence}")
-    print(f"next: mindrestore convert {path} --model {entry.network} --out {entry.name}.ckpt")
+    print(f"next: mindrestore convert {shlex.quote(str(path))} --model {entry.network} --out {entry.name}.ckpt")
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -116,7 +117,7 @@ class Trainer:
             if stop.requested:
                 raise Interrupted(
                     f"stopped at step {self.progress.step} of {self.plan.total_steps}, everything is saved; "
-                    f"go on with: mindrestore train --run-dir {self.run_dir}"
+                    f"go on with: mindrestore train --run-dir {shlex.quote(str(self.run_dir))}"
                 )
             best = describe_best(self.recipe, self.progress)
             self.log.message(f"finished {self.progress.step} steps{best}; results in {self.run_dir}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Callable
 
@@ -65,6 +65,7 @@ class Protocol:
         equal_psnr: PSNR of equal images, in decibels.
         names: Metrics in the order of the table.
         noise_seed: Seed of the noise where the test adds it to clear images.
+        restoring: How images were restored, where that is not what is published.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Protocol:
     equal_psnr: float = math.inf
     names: tuple[str, ...] = ("psnr", "ssim")
     noise_seed: int = 1234
+    restoring: str = ""
 
     def __post_init__(self) -> None:
         if self.aligned and not set(self.names) <= {"psnr", "ssim"}:
@@ -95,7 +97,16 @@ class Protocol:
         parts.append(f"SSIM: {_WINDOWS[self.window]}, {pooling}")
         if not math.isinf(self.equal_psnr):
             parts.append(f"PSNR of equal images: {self.equal_psnr:g}")
-        return "; ".join(parts)
+        return "; ".join([*parts, *filter(None, [self.restoring])])
+
+    def marked(self, mark: str, restoring: str) -> Protocol:
+        """Return this protocol for images that were restored in another way than published.
+
+        Args:
+            mark: Follows the name, after a plus sign.
+            restoring: Says in the description how they were restored.
+        """
+        return replace(self, name=f"{self.name}+{mark}", restoring=restoring)
 
     @property
     def _region(self) -> str:
@@ -267,11 +278,11 @@ def list_protocols() -> list[str]:
     return list(_PROTOCOLS)
 
 
-def get_protocol(name: str) -> Protocol:
+def get_protocol(name: str | Protocol) -> Protocol:
     """Look a protocol up by name.
 
     Args:
-        name: One of `list_protocols()`.
+        name: One of `list_protocols()`; a protocol is returned as it is.
 
     Returns:
         The protocol.
@@ -279,6 +290,8 @@ def get_protocol(name: str) -> Protocol:
     Raises:
         ProtocolError: No protocol has this name; the message gives the closest one.
     """
+    if isinstance(name, Protocol):
+        return name
     if name not in _PROTOCOLS:
         raise ProtocolError(f"no protocol is called {name!r}; {did_you_mean(name, _PROTOCOLS)}")
     return _PROTOCOLS[name]

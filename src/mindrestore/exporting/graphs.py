@@ -38,7 +38,7 @@ def graph_for(name: str, hyper: Mapping[str, Any] | None = None, tell: Tell | No
         ModelError: Unknown name or hyper-parameter.
         EngineError: It has to be made, and cannot be.
     """
-    key, tell = graph_key(name, hyper), tell or _to_stderr
+    key, tell = graph_key(name, hyper), tell or to_stderr
     for path in (FOLDER / key, cache_folder() / "graphs" / key):
         try:
             graph = NetworkGraph.of_bytes(path.read_bytes())
@@ -127,5 +127,6 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _to_stderr(line: str) -> None:
+def to_stderr(line: str) -> None:
+    """Print a line on standard error."""
     print(line, file=sys.stderr, flush=True)

@@ -93,7 +93,7 @@ def open_engine(
     if kind == "mindspore":
         from mindrestore.inference.cell_engine import network_engine
 
-        return network_engine(spec, weights, hyper, device)
+        return network_engine(spec, weights, hyper, device, tell)
     return GraphEngine(spec, weights, hyper, tell)
 
 
@@ -146,14 +146,14 @@ class GraphEngine:
         given = isinstance(weights, Mapping)
         entries = weights if given else read_weights(weights)  # first: making a graph may take a minute
         graph = graph_for(spec.name, hyper, tell)
-        label = "this set of weights" if given else str(weights)
-        self.session = open_session(graph.model, _values(graph, entries, label))
+        self.label = "this set of weights" if given else str(weights)
+        self.session = open_session(graph.model, _values(graph, entries, self.label))
         (self.input,) = (entry.name for entry in self.session.get_inputs())
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """See `Engine`; images go through one by one, which costs no time on CPU and saves memory."""
         try:
-            return _finite(np.concatenate([self._one(images[i : i + 1]) for i in range(len(images))]), self.name)
+            return _finite(np.concatenate([self._one(images[i : i + 1]) for i in range(len(images))]), self.label)
         except EngineError:
             raise
         except Exception as error:  # onnxruntime's own classes are generated and share no base

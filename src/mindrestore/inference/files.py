@@ -11,7 +11,6 @@ from typing import Any, Callable, NamedTuple
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from mindrestore.errors import MindRestoreError, first_line, shown
 from mindrestore.files import PathLike
@@ -19,6 +18,7 @@ from mindrestore.images.kinds import VIDEO_SUFFIXES
 from mindrestore.images.photos import PHOTO_SUFFIXES, Photo, read_photo, write_photo
 from mindrestore.images.read import read_rgb
 from mindrestore.images.write import write_image
+from mindrestore.inference.bar import Bar, showing
 from mindrestore.inference.planning import (
     Job,
     Plan,
@@ -32,8 +32,6 @@ from mindrestore.inference.video import restore_video
 PhotoFunction = Callable[[np.ndarray], np.ndarray]
 
 _READ_AHEAD = 1 << 28  # bytes of photographs that wait for others of their size
-
-_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n}/{total} {rate_noinv_fmt}, {elapsed} gone, {remaining} left{postfix}"
 
 
 class RestoredFile(NamedTuple):
@@ -108,10 +106,10 @@ def restore_files(
             else:  # floating point in [0, 1], rounded to 8 bits when it is written
                 write_image(target, restorer(read_rgb(source)))
 
-        return restore_each(plan, restore_one, out, overwrite=overwrite, progress=progress)
+        return restore_each(plan, restore_one, out, overwrite=overwrite, progress=progress, restorer=restorer)
     account = _Account(failed=list(plan.problems), notes=list(plan.notes))
     jobs = account.due(plan.jobs, out, overwrite)
-    with _bar(len(jobs), progress) as bar:
+    with showing(len(jobs), progress, restorer) as bar:
         for group in _groups(jobs, account, bar, getattr(restorer, "batch", 1)):
             _restore_group(restorer, group, account)
             bar.update(len(group))
@@ -126,6 +124,7 @@ def restore_each(
     *,
     overwrite: bool = False,
     progress: bool | None = None,
+    restorer: PhotoFunction | None = None,
 ) -> RestoreSummary:
     """Run one function over files; what fails is noted and the others go on.
 
@@ -135,6 +134,7 @@ def restore_each(
         out: Folder of all results.
         overwrite: Replace results that are there; otherwise they stay.
         progress: Show a bar; None shows it on a terminal only.
+        restorer: What the function restores with; its progress moves the bar inside an image.
 
     Returns:
         Paths written and kept, and the messages of the files that failed.
@@ -145,7 +145,7 @@ def restore_each(
     plan = plan if isinstance(plan, Plan) else Plan(list(plan), [])
     account = _Account(failed=list(plan.problems), notes=list(plan.notes))
     jobs = account.due(plan.jobs, out, overwrite)
-    with _bar(len(jobs), progress) as bar:
+    with showing(len(jobs), progress, restorer) as bar:
         for source, target in jobs:
             start = time.perf_counter()
             done, _ = account.attempt(source, lambda pair=(source, target): restore_one(*pair))
@@ -226,7 +226,7 @@ class _Account:
         return RestoreSummary(tuple(self.written), tuple(self.kept), failed, tuple(there), notes)
 
 
-def _groups(jobs: Sequence[Job], account: _Account, bar: tqdm, most: int) -> Iterator[list[_Read]]:
+def _groups(jobs: Sequence[Job], account: _Account, bar: Bar, most: int) -> Iterator[list[_Read]]:
     """Read files one after the other and put neighbours of one size together."""
     group: list[_Read] = []
     for source, target in jobs:
@@ -283,11 +283,6 @@ def _restore_one(restorer: PhotoFunction, account: _Account, read: _Read, restor
         pixels = restorer(read.photo.pixels) if restored is None else restored
         notes = (*read.photo.notes, *write_photo(read.target, replace(read.photo, pixels=pixels)))
     account.notes += [f"{read.source}: {line}" for line in notes]
-
-
-def _bar(total: int, progress: bool | None) -> tqdm:
-    hidden = None if progress is None else not progress
-    return tqdm(total=total, desc="restore", unit="image", disable=hidden, bar_format=_BAR)
 
 
 def _own_name(path: Path) -> str:

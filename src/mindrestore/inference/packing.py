@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,13 +13,16 @@ import mindspore as ms
 import numpy as np
 
 from mindrestore.errors import MindRestoreError
+from mindrestore.inference.cell_engine import filled
+from mindrestore.inference.options import PUBLISHED
 from mindrestore.inference.restorer import Restorer
 from mindrestore.inference.tasks import task_of
 from mindrestore.inference.trained import Trained
+from mindrestore.models.registry import create_model
 from mindrestore.recipes.load import list_recipes, load_recipe, to_dict
 from mindrestore.recipes.schema import Recipe
 from mindrestore.weights import shipped
-from mindrestore.weights.convert import load_weights, save_weights
+from mindrestore.weights.convert import save_weights
 from mindrestore.weights.errors import WeightError
 from mindrestore.weights.files import sha256_of
 from mindrestore.weights.shipped import LARGEST, Card, list_shipped, write_card
@@ -128,14 +132,14 @@ def command_of(recipe: Recipe) -> str:
 
     Of files and folders the last part of the path remains.
     """
-    words = ["mindrestore train --recipe", recipe.name]
+    words = ["mindrestore", "train", "--recipe", recipe.name]
     if recipe.name in list_recipes():
         packaged = _flat(to_dict(load_recipe(recipe.name)))
         for key, value in _flat(to_dict(recipe)).items():
             if key.split(".")[0] not in _PLACE_KEYS and packaged.get(key) != value:
                 shown = Path(value).name if isinstance(value, str) and "/" in value else value
                 words.append(f"{key}={json.dumps(shown) if not isinstance(shown, str) else shown}")
-    return " ".join(word if " " not in word or word.startswith("mindrestore") else f"'{word}'" for word in words)
+    return shlex.join(words)
 
 
 def scores_of(quality: Path, tasks: Sequence[str]) -> list[dict[str, Any]]:
@@ -162,22 +166,22 @@ def scores_of(quality: Path, tasks: Sequence[str]) -> list[dict[str, Any]]:
 
 def _write_file(trained: Trained, path: Path) -> None:
     """Write the network's own values, in float32, and prove that the file restores a picture as the run does."""
-    restorer = trained.restorer(engine="mindspore")
-    wrong = [name for name, value in restorer.net.parameters_and_names() if value.dtype not in (ms.float32, ms.int32)]
+    net = filled(create_model(trained.model, **trained.hyper), trained.weights)
+    wrong = [name for name, value in net.parameters_and_names() if value.dtype not in (ms.float32, ms.int32)]
     if wrong:
         raise WeightError(f"{trained.weights}: {wrong[0]} is not float32; train without mixed-precision parameters")
-    size = sum(value.size * 4 for value in restorer.net.get_parameters())
+    size = sum(value.size * 4 for value in net.get_parameters())
     if size > LARGEST:
         raise WeightError(
             f"{trained.weights}: {size / 1e6:.1f} MB in float32; at most {LARGEST / 1e6:g} MB ship, so"
             " take a smaller network"
         )
-    save_weights(restorer.net, path)
-    picture = np.random.default_rng(0).random((restorer.fitting(32), restorer.fitting(32), 3), np.float32)
-    expected = restorer.restore_float(picture)
-    again = Restorer(trained.model, hyper=trained.hyper, engine="mindspore")
-    load_weights(again.net, path)
-    if not np.array_equal(again.restore_float(picture), expected, equal_nan=True):
+    save_weights(net, path)
+    again = filled(create_model(trained.model, **trained.hyper), path)
+    picture = np.random.default_rng(0).random((32, 32, 3), np.float32)
+    options = PUBLISHED.with_(compiled=False)
+    expected, given = (Restorer(trained.model, net=one, options=options).restore_float(picture) for one in (net, again))
+    if not np.array_equal(given, expected):
         raise WeightError(f"{path}: restores another picture than {trained.weights}; try another disk")
 
 

@@ -7,8 +7,13 @@ from typing import Callable
 import numpy as np
 
 from mindrestore.errors import MindRestoreError
+from mindrestore.images.pixels import to_float
 
-RgbFunction = Callable[[np.ndarray, np.dtype], np.ndarray]
+# From an image (H, W, 3), uint8, uint16 or float32 in [0,1], to the restored one of the same size and type. What works
+# on pieces of a large image makes them floating point one by one.
+Restore = Callable[[np.ndarray], np.ndarray]
+
+__all__ = ["Restore", "RestoreError", "as_given", "check_photo", "pad_to", "to_float", "to_type"]
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601, for photographs that came in grey
 
@@ -19,26 +24,29 @@ class RestoreError(MindRestoreError):
     several_lines = False
 
 
-def restore_as_given(rgb_function: RgbFunction, photo: np.ndarray) -> np.ndarray:
-    """Restore an image of any type with a function for RGB images.
+def as_given(restore: Restore) -> Restore:
+    """Let a function for RGB images take images of any kind: grey stays grey, alpha is kept.
 
     Args:
-        rgb_function: Maps (H, W, 3) and a type to the restored image in that type.
-        photo: (H, W), (H, W, 3) RGB or (H, W, 4) RGBA; uint8, uint16, or floating point in [0,1].
+        restore: Maps (H, W, 3) to the same type and size.
 
     Returns:
-        Array of the same shape and type; grey stays grey, alpha is kept.
-
-    Raises:
-        RestoreError: The array is not an image, or holds NaN or infinite values.
+        A function of (H, W), (H, W, 3) RGB or (H, W, 4) RGBA; uint8, uint16, or floating point in [0,1]. It returns
+        an array of the same shape and type, and raises RestoreError for an array that is not an image, or that has
+        NaN or infinite values.
     """
-    photo = np.asarray(photo)
-    check_photo(photo)
-    if photo.ndim == 2:
-        restored = rgb_function(np.repeat(photo[..., None], 3, axis=2), np.dtype(np.float32))
-        return to_type(restored @ _LUMA, photo.dtype)
-    restored = rgb_function(photo[..., :3], photo.dtype)
-    return np.concatenate((restored, photo[..., 3:]), axis=2) if photo.shape[2] == 4 else restored
+
+    def restored(photo: np.ndarray) -> np.ndarray:
+        photo = np.asarray(photo)
+        check_photo(photo)
+        if photo.ndim == 2:  # rounded once, as the luma of the result
+            grey = restore(np.repeat(to_float(photo)[..., None], 3, axis=2)) @ _LUMA
+            return to_type(grey, photo.dtype)
+        if photo.shape[2] == 3:
+            return restore(photo)
+        return np.concatenate((restore(np.ascontiguousarray(photo[..., :3])), photo[..., 3:]), axis=2)
+
+    return restored
 
 
 def pad_to(image: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -2,57 +2,49 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mindrestore.errors import Notice
 from mindrestore.files import PathLike
-from mindrestore.images.pixels import to_float
-from mindrestore.inference.budget import Budget
-from mindrestore.inference.engines import Engine, EngineError, ExportedEngine, Size, open_engine
-from mindrestore.inference.pixels import RestoreError, check_photo, pad_to, restore_as_given, to_type
-from mindrestore.inference.tasks import source_for
-from mindrestore.inference.tiles import Place, Tiling, run_tiled
-from mindrestore.models.registry import list_models, model_spec
+from mindrestore.inference.engines import Engine, open_engine
+from mindrestore.inference.ensemble import ensemble
+from mindrestore.inference.layout import ImageLayout, run_batch, tiled
+from mindrestore.inference.options import Options
+from mindrestore.inference.pixels import RestoreError, as_given, check_photo, pad_to, to_float, to_type
+from mindrestore.inference.progress import ImageProgress
+from mindrestore.inference.trained import Trained, resolve
+from mindrestore.inference.working_size import at_working_size
+from mindrestore.models.registry import model_spec
 from mindrestore.models.spec import ModelSpec
-from mindrestore.weights.create import weights_for
 
 if TYPE_CHECKING:
     from mindspore import nn
-
-Tile = Union[int, str, None]
 
 
 class Restorer:
     """A trained network, ready for photographs of any size.
 
     Args:
-        model: Registered name; or the `ModelSpec` of `net`; None: the network for `task`.
-        weights: Weight file or dict for a network made here; "default" or a name of `mindrestore weights list` for
-            those that come with MindRestore; None keeps the initial weights, and with `task` means the default ones.
-            Or a file of `export`.
+        model: Registered name; a `Trained`; or the `ModelSpec` of `net` or of an exported file; None: the network for
+            `task`.
         task: What to remove: "dehaze", "derain", "denoise" or "deblur"; chooses network and weights.
-        device: "auto", "CPU", "GPU" or "Ascend"; only for a network made here.
-        tile: Side of overlapping tiles in pixels; None takes images whole; "auto" takes those whole that fit into
-            `memory` and cuts others into tiles of one size that does.
+        weights: Weight file or dict; "default" or a name of `mindrestore weights list` for those that come with
+            MindRestore; None keeps the initial weights, and with `task` means the default ones. Or a file of `export`.
         hyper: Hyper-parameters that differ from the defaults.
-        net: A network to use as it is; it is put into inference mode while it restores.
-        compiled: Compile `net` once for all sizes (seconds at the first image, faster after it) or run it operator by
-            operator; None: compile on CPU.
-        memory: Gigabytes that the network may take for an image or a batch of tiles; None: half of what is free now. A
-            given number makes the same tiles on every machine.
-        batch: Images of one size, or tiles, that go through the network together.
-        ensemble: Restore the eight flips and turns of an image and average them: eight times as long.
-        engine: "onnx" runs on onnxruntime, "mindspore" and "mindir" (a file of `export`) with MindSpore. None:
-            MindSpore where there is a card, else onnxruntime. A file of one size is filled up to it, or run in tiles.
-        key: Of an encrypted MINDIR.
+        net: A network to use as it is, with the weights it has; nothing about it is changed.
+        options: How images go through the network.
+        **changes: Fields of `Options` by name, such as `tile=512` or `ensemble=True`.
 
     Attributes:
-        progress: Set it to a function that takes the share of an image that is done, from 0 to 1; it is called after
-            every batch of tiles.
+        trained: Network, weights and task.
+        spec: What the network takes.
+        options: How images go through it.
+        engine: What computes.
 
     Raises:
         MindRestoreError: The model, the weights, the device, the tile size or an option cannot be used.
@@ -66,46 +58,36 @@ class Restorer:
 
     def __init__(
         self,
-        model: str | ModelSpec | None = None,
+        model: str | Trained | ModelSpec | None = None,
         *,
         task: str | None = None,
         weights: PathLike | Mapping[str, Any] | None = None,
-        device: str = "auto",
-        tile: Tile = None,
         hyper: Mapping[str, Any] | None = None,
         net: nn.Cell | None = None,
-        compiled: bool | None = None,
-        memory: float | None = None,
-        batch: int = 1,
-        ensemble: bool = False,
-        engine: str | None = None,
-        key: bytes | None = None,
+        options: Options | None = None,
+        **changes: Any,
     ) -> None:
-        if task is not None:
-            model, weights = source_for(task, weights, getattr(model, "name", model))
-        elif model is None:
-            raise RestoreError('nothing says which network to use; give a model, or a task such as task="dehaze"')
-        self.spec = model_spec(model) if isinstance(model, str) else model
-        if weights is not None and self.spec.name in list_models():
-            weights, hyper = weights_for(self.spec.name, weights, hyper)
-        self.batch, self.ensemble = _checked_batch(batch), ensemble
-        self.fixed: Size | None = None
-        if net is not None:
-            from mindrestore.inference.cell_engine import CellEngine, filled
-
-            self.engine: Engine = CellEngine(filled(net, weights), self.spec, compiled)
+        self.options = (options or Options()).with_(**changes)
+        if isinstance(model, ModelSpec):
+            self.spec, self.trained = model, Trained(model.name, weights, dict(hyper or {}), task=task)
         else:
-            self.engine = open_engine(self.spec, weights, hyper=hyper, engine=engine, device=device, key=key)
-        self.net: nn.Cell | None = getattr(self.engine, "net", None)
-        if isinstance(self.engine, ExportedEngine):
-            tile = self._fitting_file(tile)
-        self.budget = Budget.of(self.engine.pixel_bytes, memory)
-        self.by_memory = tile == "auto"
-        self.tiling = None if tile is None else self._tiling(tile)
-        self.progress: Callable[[float], None] | None = None
+            given = {"task": task, "model": model, "weights": weights, "hyper": hyper}
+            self.trained = model if isinstance(model, Trained) else resolve(**given)
+            if self.trained is not model and self.trained.card and self.trained.card.terms:
+                warnings.warn(self.trained.card.note, Notice, stacklevel=2)
+            self.spec = model_spec(self.trained.model)
+        self.engine = self._opened(net)
+        self.layout = ImageLayout.of(self.spec, self.engine, self.options)
+        self._progress = ImageProgress()
+        restore = tiled(self.engine, self.layout, self._progress)
+        if self.at_working_size:
+            restore = at_working_size(restore, self.layout.working)
+        if self.options.ensemble:
+            restore = ensemble(restore, self._progress)
+        self._restore, self._restore_as_given = restore, as_given(restore)
 
     def __call__(self, photo: np.ndarray) -> np.ndarray:
-        """Restore an image and give it back in its own type and size.
+        """Restore an image and return it in its own type and size.
 
         Args:
             photo: (H, W), (H, W, 3) RGB or (H, W, 4) RGBA; uint8, uint16, or floating point in [0,1]. Grey images
@@ -115,13 +97,14 @@ class Restorer:
             Array of the same shape and type.
 
         Raises:
-            RestoreError: The array is not an image, or holds NaN or infinite values.
+            RestoreError: The array is not an image, or has NaN or infinite values.
+            EngineError: The network makes NaN or infinite values of it.
 
         Examples:
             >>> restore(np.zeros((17, 23, 3), np.uint8)).shape
             (17, 23, 3)
         """
-        return restore_as_given(self._restore_rgb, photo)
+        return self._restore_as_given(photo)
 
     restore = __call__
 
@@ -129,7 +112,8 @@ class Restorer:
         """Restore images of one shape together, as many at a time as `batch` says.
 
         Args:
-            photos: Images as for a call; those of one shape, three channels and a size that needs no tiles are joined.
+            photos: Images as for a call; those of one shape, three channels and a size that goes through whole are
+                joined.
 
         Returns:
             Arrays of the same shapes and types.
@@ -141,19 +125,19 @@ class Restorer:
             >>> [image.shape for image in restore.restore_batch([photo, photo])]
             [(40, 48, 3), (40, 48, 3)]
         """
-        shape = np.shape(photos[0])
-        joined = len(shape) == 3 and shape[2] == 3 and all(np.shape(photo) == shape for photo in photos)
-        if not joined or self.ensemble or not self._fits_together(*self._padded(shape)):
+        photos = [np.asarray(photo) for photo in photos]
+        if not self._goes_together(photos):
             return [self(photo) for photo in photos]
         for photo in photos:
-            check_photo(np.asarray(photo))
-        padded = [pad_to(np.asarray(photo), *self._padded(shape)) for photo in photos]
-        restored = []
-        for first in range(0, len(padded), self.batch):
-            restored += self._run(padded[first : first + self.batch])
-        return [
-            to_type(image[: shape[0], : shape[1]], np.asarray(photo).dtype) for image, photo in zip(restored, photos)
-        ]
+            check_photo(photo)
+        (height, width), count = photos[0].shape[:2], self.options.batch
+        padded = [pad_to(photo, *self.layout.padded(height, width)) for photo in photos]
+        restored: list[np.ndarray] = []
+        for first in range(0, len(padded) - len(padded) % count, count):
+            restored += list(run_batch(self.engine, padded[first : first + count]))
+        for image in padded[len(restored) :]:  # a batch of another size would be compiled for it alone
+            restored += list(run_batch(self.engine, [image]))
+        return [to_type(image[:height, :width], photo.dtype) for image, photo in zip(restored, photos)]
 
     def restore_float(self, image: np.ndarray) -> np.ndarray:
         """Restore a floating-point RGB image.
@@ -165,108 +149,64 @@ class Restorer:
             (H, W, 3), float32 in [0,1].
 
         Raises:
-            RestoreError: The network's output has another shape.
+            RestoreError: The array is not an image, or has NaN or infinite values.
+            EngineError: The network makes NaN or infinite values of it.
 
         Examples:
             >>> restore.restore_float(np.zeros((1, 1, 3), np.float32)).dtype
             dtype('float32')
         """
-        return self._restore_rgb(image, np.dtype(np.float32))
+        image = np.asarray(image, np.float32)
+        check_photo(image)
+        return self._restore(image)
 
-    def fitting(self, side: int) -> int:
-        """Return the next side, in pixels, that the network takes."""
-        multiple = self.spec.size_multiple
-        return -(-max(side, self.spec.min_size) // multiple) * multiple
+    @property
+    def progress(self) -> Callable[[float], None] | None:
+        """Function that takes the share of an image that is done, from 0 to 1, after every batch of tiles."""
+        return self._progress.listener
 
-    def _fitting_file(self, tile: Tile) -> Tile:
-        """Return the tiles that an exported file of fixed size is run in."""
-        self.fixed = self.engine.size
-        if self.fixed is None:
-            return tile
-        height, width = self.fixed
-        if height != width:
-            return None
-        if tile not in (None, "auto", height):
-            raise EngineError(f"the file takes {height}x{width} pixels; tiles of {tile} are not possible")
-        self.spec = replace(self.spec, min_size=height)
-        return height
+    @progress.setter
+    def progress(self, listener: Callable[[float], None] | None) -> None:
+        self._progress.listener = listener
 
-    def _restore_rgb(self, image: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        if not self.ensemble:
-            return self._pass(image, dtype)
-        total = np.zeros(image.shape, np.float32)
-        for turns in range(4):
-            for mirrored, way in enumerate((1, -1)):
-                turned = np.rot90(image, turns)[:, ::way]
-                part = (2 * turns + mirrored) / 8, 1 / 8
-                total += np.rot90(self._pass(turned, np.dtype(np.float32), part)[:, ::way], -turns)
-        return to_type(total / 8, dtype)
+    @property
+    def net(self) -> nn.Cell | None:
+        """The network, where MindSpore runs it; None: another engine does."""
+        return getattr(self.engine, "net", None)
 
-    def _pass(self, image: np.ndarray, dtype: np.dtype, part: tuple[float, float] = (0.0, 1.0)) -> np.ndarray:
-        """Run the network once over an image of any size; part: where this begins in the whole work, and its share."""
-        height, width = image.shape[:2]
-        padded = pad_to(image, *self._padded(image.shape))
-        tiling = self._tiling_for(*padded.shape[:2])
-        return self._whole_or_tiled(padded, tiling, dtype, part)[:height, :width]
+    @property
+    def batch(self) -> int:
+        """How many images of one size `restore_batch` joins."""
+        return self.options.batch
 
-    def _whole_or_tiled(
-        self, padded: np.ndarray, tiling: Tiling | None, dtype: np.dtype, part: tuple[float, float]
-    ) -> np.ndarray:
-        if tiling is None:
-            result = to_type(self._run([padded])[0], dtype)
-            self._tell(sum(part))
-            return result
-        done, count = 0, tiling.count(*padded.shape[:2])
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """What it removes, in the words of the model specs."""
+        return self.trained.made_for or self.spec.tasks
 
-        def run(tiles: Sequence[np.ndarray], places: Sequence[Place]) -> list[np.ndarray]:
-            nonlocal done
-            restored = self._run(tiles)
-            done += len(tiles)
-            self._tell(part[0] + part[1] * done / count)
-            return restored
+    @property
+    def at_working_size(self) -> bool:
+        """Whether the network sees large images at a working size: for haze, unless the full size is asked for."""
+        return self.tasks == ("dehaze",) and not self.options.full_size
 
-        return run_tiled(run, padded, tiling, batch=self.batch, finish=partial(to_type, dtype=dtype))
+    def _opened(self, net: nn.Cell | None) -> Engine:
+        weights, options = self.trained.weights, self.options
+        if net is None:
+            ways = {"engine": options.engine, "device": options.device, "key": options.key}
+            return open_engine(self.spec, weights, hyper=self.trained.hyper, **ways)
+        if weights is not None:
+            raise RestoreError("a net is used with the weights it has; give it without weights, or load them into it")
+        from mindrestore.inference.cell_engine import CellEngine
 
-    def _tell(self, share: float) -> None:
-        if self.progress:
-            self.progress(share)
+        return CellEngine(net, self.spec, options.compiled)
 
-    def _run(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Run the network on images (h, w, 3) of one size: all together when they fill a batch, else one by one."""
-        if len(images) not in (1, self.batch):
-            return [self._run([image])[0] for image in images]
-        return list(self.engine(_batched(images)).transpose(0, 2, 3, 1))
-
-    def _padded(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        if self.fixed is None or self.fixed[0] == self.fixed[1]:
-            return self.fitting(shape[0]), self.fitting(shape[1])
-        if shape[0] > self.fixed[0] or shape[1] > self.fixed[1]:
-            raise EngineError(
-                f"the file takes {self.fixed[0]}x{self.fixed[1]} pixels, the image has {shape[0]}x{shape[1]}; "
-                "export it for free sizes, or for a square to be used as a tile"
-            )
-        return self.fixed
-
-    def _tiling(self, tile: int | str) -> Tiling:
-        grid = self.spec.size_multiple, self.spec.min_size
-        if tile == "auto":
-            return Tiling.within(self.budget.pixels / self.batch, *grid)
-        if not isinstance(tile, int):
-            raise RestoreError(f"tile {tile!r}: give a side in pixels, such as 512, or auto")
-        return Tiling.of(tile, *grid)
-
-    def _tiling_for(self, height: int, width: int) -> Tiling | None:
-        """Leave tiles out where the whole image fits into the memory, or into one tile."""
-        if self.by_memory and self.budget.fits(height * width):
-            return None
-        if self.tiling is None or max(height, width) <= self.tiling.size:
-            return None
-        return self.tiling
-
-    def _fits_together(self, height: int, width: int) -> bool:
-        if self.by_memory:
-            return self.budget.fits(height * width * self.batch)
-        return self._tiling_for(height, width) is None
+    def _goes_together(self, photos: Sequence[np.ndarray]) -> bool:
+        shape = photos[0].shape
+        if len(shape) != 3 or shape[2] != 3 or any(photo.shape != shape for photo in photos) or self.options.ensemble:
+            return False
+        size = shape[:2]
+        seen_as_it_is = not self.at_working_size or self.layout.working(*size) == size
+        return seen_as_it_is and self.layout.goes_together(*self.layout.padded(*size))
 
 
 class InTurn:
@@ -274,27 +214,29 @@ class InTurn:
 
     Args:
         restorers: Networks in the order of their work.
+
+    Attributes:
+        progress: Function that takes the share of an image that is done by all of them, from 0 to 1; None: nobody asks.
     """
 
     def __init__(self, restorers: Sequence[Restorer]) -> None:
         self.restorers = tuple(restorers)
+        self.progress: Callable[[float], None] | None = None
+        self._restore_as_given = as_given(self._in_own_type)
 
     def __call__(self, photo: np.ndarray) -> np.ndarray:
         """Restore an image as `Restorer` does."""
-        return restore_as_given(lambda rgb, dtype: to_type(self.restore_float(to_float(rgb)), dtype), photo)
+        return self._restore_as_given(photo)
 
     def restore_float(self, image: np.ndarray) -> np.ndarray:
         """Restore a floating-point RGB image (H, W, 3) in [0,1]."""
-        for restorer in self.restorers:
+        for number, restorer in enumerate(self.restorers):
+            restorer.progress = self.progress and partial(self._tell, number)
             image = restorer.restore_float(image)
         return image
 
+    def _tell(self, number: int, share: float) -> None:
+        self.progress((number + share) / len(self.restorers))
 
-def _batched(images: Sequence[np.ndarray]) -> np.ndarray:
-    return np.ascontiguousarray(np.stack([to_float(image) for image in images]).transpose(0, 3, 1, 2))  # (N, 3, h, w)
-
-
-def _checked_batch(batch: int) -> int:
-    if batch < 1:
-        raise RestoreError(f"batch {batch}: give the number of images that go through together, 1 or more")
-    return batch
+    def _in_own_type(self, image: np.ndarray) -> np.ndarray:
+        return to_type(self.restore_float(to_float(image)), image.dtype)

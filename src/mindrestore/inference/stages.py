@@ -46,20 +46,19 @@ def restore_stages(restorer: Restorer, image: np.ndarray) -> StageImages:
     Raises:
         RestoreError: The network has one stage only, or another engine runs it.
     """
-    if restorer.net is None:
+    net = restorer.net
+    if net is None:
         raise RestoreError("only engine mindspore shows stages, and only of weights; other engines return the result")
     import mindspore as ms
+
+    from mindrestore.inference.cell_engine import inferring
 
     if restorer.spec.stages < 2:
         raise RestoreError(f"{restorer.spec.name} has one stage; its only image is what `restore` gives anyway")
     height, width = image.shape[:2]
-    padded = pad_to(image, *(restorer.fitting(side) for side in (height, width)))
-    training = restorer.net.training
-    restorer.net.set_train(False)
-    try:
-        output = restorer.net(ms.Tensor(np.ascontiguousarray(padded.transpose(2, 0, 1)[None], np.float32)))
-    finally:
-        restorer.net.set_train(training)
+    padded = pad_to(image, *restorer.layout.padded(height, width))
+    with inferring(net):
+        output = net(ms.Tensor(np.ascontiguousarray(padded.transpose(2, 0, 1)[None], np.float32)))
     images, maps = output if isinstance(output[0], tuple) else (output, ())
     pictures, shown = (
         tuple(tensor.asnumpy()[0].transpose(1, 2, 0)[:height, :width] for tensor in part) for part in (images, maps)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from mindrestore.errors import MindRestoreError
 from mindrestore.models.registry import list_models, model_spec
 from mindrestore.weights.files import READABLE, PathLike
-from mindrestore.weights.shipped import DEFAULT, has_default, list_shipped, requested
+from mindrestore.weights.shipped import DEFAULT, Card, has_default, list_shipped, requested
 
 # What the model specs call a task -> what published programs call it
 PUBLISHED_WORDS = {"deblur": "Deblurring", "denoise": "Denoising", "derain": "Deraining", "dehaze": "Dehazing"}
@@ -31,12 +33,18 @@ def task_of(word: str) -> str:
     Raises:
         TaskError: No registered network does it; the message lists the tasks that are known.
     """
-    known = {task: PUBLISHED_WORDS.get(task, task) for name in list_models() for task in model_spec(name).tasks}
-    for task, published in known.items():
-        if word.lower() in (task, published.lower()):
-            return task
-    listed = ", ".join(f"{task} ({published})" for task, published in sorted(known.items()))
-    raise TaskError(f"unknown task {word!r}; known: {listed}")
+    return _task_among(word, known_tasks())
+
+
+def known_tasks() -> dict[str, tuple[str, ...]]:
+    """List the tasks of the registered networks.
+
+    Returns:
+        Task in the word of the model specs -> networks, the one that does the least else first.
+    """
+    tasks = {name: model_spec(name).tasks for name in list_models()}
+    names = sorted(tasks, key=lambda name: len(tasks[name]))  # stable: those that do as much stay in alphabetical order
+    return {task: tuple(name for name in names if task in tasks[name]) for own in tasks.values() for task in own}
 
 
 def published_word(word: str | None) -> str:
@@ -69,9 +77,8 @@ def network_for(word: str) -> str:
     Raises:
         TaskError: No registered network does it.
     """
-    task = task_of(word)
-    able = [name for name in list_models() if task in model_spec(name).tasks]
-    return min(able, key=lambda name: len(model_spec(name).tasks))
+    known = known_tasks()
+    return known[_task_among(word, known)][0]
 
 
 def split_tasks(words: str, weights: str | None) -> list[tuple[str, str | None]]:
@@ -108,12 +115,7 @@ def require_task(model: str, word: str) -> None:
     Raises:
         TaskError: It does other tasks; the message names them.
     """
-    shipped = [task for card in list_shipped() if card.network == model for task in card.tasks]
-    tasks = dict.fromkeys((*model_spec(model).tasks, *shipped))
-    if task_of(word) not in tasks:
-        raise TaskError(
-            f"model {model} does {', '.join(tasks)}, not {task_of(word)}; leave the model out to have it chosen"
-        )
+    _require_task(model, task_of(word))
 
 
 def published_weights(word: str) -> Path | None:
@@ -126,7 +128,10 @@ def published_weights(word: str) -> Path | None:
         `Deraining/pretrained_models/model_deraining.ckpt`, `.pth` and the like: the first that is there; None when none
         is.
     """
-    published = PUBLISHED_WORDS[task_of(word)]
+    return _published_file(PUBLISHED_WORDS[task_of(word)])
+
+
+def _published_file(published: str) -> Path | None:
     stem = Path(published, "pretrained_models", f"model_{published.lower()}")
     places = map(stem.with_suffix, READABLE) if published in MPRNET_TASKS else ()
     return next((path for path in places if path.is_file()), None)
@@ -137,7 +142,16 @@ def is_published_word(word: str) -> bool:
     return word.capitalize() in MPRNET_TASKS
 
 
-def source_for(word: str, weights: PathLike | None = None, model: str | None = None) -> tuple[str, PathLike]:
+class Source(NamedTuple):
+    """What does a task: registered name, weights, the card of weights that ship, and the task in the specs' word."""
+
+    model: str
+    weights: PathLike
+    card: Card | None
+    task: str
+
+
+def source_for(word: str, weights: PathLike | None = None, model: str | None = None) -> Source:
     """Choose network and weights for a task.
 
     Without weights those are taken that come with MindRestore. A published word such as `Deraining` looks first where
@@ -149,27 +163,45 @@ def source_for(word: str, weights: PathLike | None = None, model: str | None = N
         model: Registered name; by default that of the shipped weights, else the network that specialises in the task.
 
     Returns:
-        Registered name, and a weight file or the name of weights that ship.
+        Network, weight file or name of weights that ship, and their card.
 
     Raises:
         TaskError: The task is unknown, the model does another one, or no weights were found.
         WeightError: Weights that ship were asked for, and there are none.
     """
-    usual = network_for(word)
-    require_task(model or usual, word)
+    known = known_tasks()
+    task = _task_among(word, known)
+    usual = known[task][0]
+    if model is not None:
+        _require_task(model, task)
     if weights is None:
-        weights = _usual_weights(word) if model in (None, usual) else DEFAULT
-    card = requested(weights, network=model, task=task_of(word))
-    return (card.network, card.name) if card else (model or usual, weights)
+        weights = _usual_weights(word, task, usual) if model in (None, usual) else DEFAULT
+    card = requested(weights, network=model, task=task)
+    return Source(card.network, card.name, card, task) if card else Source(model or usual, weights, None, task)
 
 
-def _usual_weights(word: str) -> PathLike:
-    found = published_weights(word) if is_published_word(word) else None
-    task = task_of(word)
+def _task_among(word: str, known: Mapping[str, Sequence[str]]) -> str:
+    words = {task: PUBLISHED_WORDS.get(task, task) for task in known}
+    for task, published in words.items():
+        if word.lower() in (task, published.lower()):
+            return task
+    listed = ", ".join(f"{task} ({published})" for task, published in sorted(words.items()))
+    raise TaskError(f"unknown task {word!r}; known: {listed}")
+
+
+def _require_task(model: str, task: str) -> None:
+    shipped = [own for card in list_shipped() if card.network == model for own in card.tasks]
+    tasks = dict.fromkeys((*model_spec(model).tasks, *shipped))
+    if task not in tasks:
+        raise TaskError(f"model {model} does {', '.join(tasks)}, not {task}; leave the model out to have it chosen")
+
+
+def _usual_weights(word: str, task: str, usual: str) -> PathLike:
+    found = _published_file(PUBLISHED_WORDS[task]) if is_published_word(word) else None
     if found or has_default(task):
         return found or DEFAULT
     published = PUBLISHED_WORDS[task]
-    hint = f", or train {network_for(word)}"
+    hint = f", or train {usual}"
     if published in MPRNET_TASKS:
         file = f"{published}/pretrained_models/model_{published.lower()}.pth"
         asks = "put one at" if is_published_word(word) else f"--task {published} takes"

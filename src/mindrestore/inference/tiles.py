@@ -10,12 +10,13 @@ from typing import Callable
 import numpy as np
 
 from mindrestore.errors import MindRestoreError
+from mindrestore.inference.pixels import to_type
+from mindrestore.inference.progress import ImageProgress
 
 # Neighbours share a quarter of a small tile, and no more than this of a large one: it is computed twice
 _MOST_OVERLAP = 64
 
-Place = tuple[int, int]  # first row and first column of a tile
-TilesFunction = Callable[[Sequence[np.ndarray], Sequence[Place]], Sequence[np.ndarray]]
+TilesFunction = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 
 
 class TileError(MindRestoreError):
@@ -93,15 +94,6 @@ class Tiling:
         step = max((self.size - self.overlap) // self.multiple, 1) * self.multiple
         return [*range(0, length - self.size, step), length - self.size]
 
-    def count(self, height: int, width: int) -> int:
-        """Count the tiles of an image.
-
-        Args:
-            height: Rows, a multiple of `multiple`.
-            width: Columns, a multiple of `multiple`.
-        """
-        return len(self.starts(height)) * len(self.starts(width))
-
     def weights(self, length: int) -> list[np.ndarray]:
         """Return the weight of every pixel of every tile along a side; those of one image line sum to 1.
 
@@ -120,47 +112,43 @@ class Tiling:
 
 
 def run_tiled(
-    run: TilesFunction,
-    image: np.ndarray,
-    tiling: Tiling,
-    *,
-    batch: int = 1,
-    finish: Callable[[np.ndarray], np.ndarray] = np.float32,
+    run: TilesFunction, image: np.ndarray, tiling: Tiling, *, batch: int = 1, progress: ImageProgress | None = None
 ) -> np.ndarray:
     """Apply a function to every tile of an image and blend the results.
 
     Beside image and result, memory holds one row of tiles.
 
     Args:
-        run: Maps arrays (h, w, C) of one shape, and their places in the image, to arrays of the same shape.
-        image: Array (H, W, C) of any type; both sides multiples of `tiling.multiple`.
+        run: Maps tiles (h, w, C) of one shape, in the type of the image, to floating-point arrays of that shape.
+        image: (H, W, C), uint8, uint16 or floating point; both sides multiples of `tiling.multiple`.
         tiling: Layout of the tiles.
         batch: Most tiles that `run` gets at once.
-        finish: Maps rows of the result, float64, to the type it is wanted in.
+        progress: Told after every batch of tiles.
 
     Returns:
-        Array (H, W, C) of the type that `finish` gives.
+        (H, W, C) of the type of the image.
     """
     height, width, channels = image.shape
     tops, lefts = tiling.starts(height), tiling.starts(width)
     high, wide = min(tiling.size, height), min(tiling.size, width)
     down, across = tiling.weights(height), tiling.weights(width)
-    result = np.empty(image.shape, finish(np.zeros(1)).dtype)
+    result = np.empty(image.shape, image.dtype)
     # Double precision: the weighted mean of equal values is then that value again after rounding to float32.
     band = np.zeros((high, width, channels), np.float64)
     for row, top in enumerate(tops):
         if row:  # nothing more comes for the rows above
             ready = top - tops[row - 1]
-            result[tops[row - 1] : top] = finish(band[:ready])
+            result[tops[row - 1] : top] = to_type(band[:ready], image.dtype)
             band[:-ready] = band[ready:].copy()
             band[-ready:] = 0
         for first in range(0, len(lefts), batch):
-            places = [(top, left) for left in lefts[first : first + batch]]
-            tiles = [image[top : top + high, left : left + wide] for _, left in places]
-            for column, restored in enumerate(run(tiles, places), first):
+            tiles = [image[top : top + high, left : left + wide] for left in lefts[first : first + batch]]
+            for column, restored in enumerate(run(tiles), first):
                 weight = (down[row][:, None] * across[column])[..., None]  # (h, w, 1)
                 band[:, lefts[column] : lefts[column] + wide] += weight * restored
-    result[tops[-1] :] = finish(band)
+            if progress:
+                progress.tell(row * len(lefts) + first + len(tiles), len(tops) * len(lefts))
+    result[tops[-1] :] = to_type(band, image.dtype)
     return result
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Union
 
 from mindrestore.errors import MindRestoreError
-from mindrestore.inference.restorer import Restorer
+from mindrestore.inference.pixels import RestoreError
 from mindrestore.inference.tasks import source_for
+from mindrestore.models.registry import model_spec
 from mindrestore.recipes.load import list_recipes, load_recipe
 from mindrestore.recipes.schema import Recipe
 from mindrestore.weights.create import shipped_source
@@ -31,14 +32,21 @@ class Trained:
         folder: Its run folder; `None` for a lone weight file.
         recipe: The run's recipe; `None` for a lone weight file.
         card: What is known about weights that come with MindRestore; `None` for others.
+        task: What it was asked or trained to remove, in the word of the model specs; `None`: nobody said.
     """
 
     model: str
-    weights: PathLike
+    weights: PathLike | Mapping[str, Any] | None
     hyper: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     recipe: Recipe | None = None
     card: Card | None = None
+    task: str | None = None
+
+    @property
+    def made_for(self) -> tuple[str, ...]:
+        """What it removes: the task asked for, else what its weights were made for; empty: what the network is for."""
+        return (self.task,) if self.task else self.card.tasks if self.card else ()
 
     @classmethod
     def of_run(cls, folder: PathLike) -> Trained:
@@ -58,7 +66,7 @@ class Trained:
         if weights is None:
             raise MindRestoreError(f"{folder}: holds none of {', '.join(RESULTS)}; train for at least one checkpoint")
         recipe = load_recipe(folder)
-        return cls(recipe.model.name, weights, recipe.model.hyper, folder, recipe)
+        return cls(recipe.model.name, weights, recipe.model.hyper, folder, recipe, task=recipe.model.task)
 
     @classmethod
     def of_file(cls, model: str, weights: PathLike, hyper: Mapping[str, Any] | None = None) -> Trained:
@@ -73,12 +81,7 @@ class Trained:
         Raises:
             MindRestoreError: There are no such shipped weights for the network, or what is recorded cannot be read.
         """
-        card = requested(weights, network=model)
-        if card:
-            return cls(model, *shipped_source(card, hyper), card=card)
-        weights = weight_file(weights)
-        network, recorded = recorded_settings(weights)
-        return cls(model, weights, {**(recorded if network == model else {}), **(hyper or {})})
+        return resolve(model=model, weights=weights, hyper=hyper)
 
     @classmethod
     def of_task(
@@ -102,7 +105,7 @@ class Trained:
         Raises:
             MindRestoreError: The task is unknown, the model does another one, or no weights were found.
         """
-        return cls.of_file(*source_for(task, weights, model), hyper)
+        return resolve(task=task, model=model, weights=weights, hyper=hyper)
 
     def usual_protocol(self) -> str:
         """Return the test protocol of the run, else of the first packaged recipe for this network, else `rgb`."""
@@ -110,7 +113,47 @@ class Trained:
         recipes = [self.recipe] if self.recipe else (recipe for recipe in packaged if recipe.model.name == self.model)
         return next((recipe.validation.final_protocol for recipe in recipes), "rgb")
 
-    def restorer(self, device: str = "auto", tile: int | str | None = None, **options: Any) -> Restorer:
-        """Load the network, ready for images of any size; options are those of `Restorer`."""
-        own = {"weights": self.weights, "hyper": dict(self.hyper)}
-        return Restorer(self.model, **own, device=device, tile=tile, **options)
+
+def resolve(
+    *,
+    task: str | None = None,
+    model: str | None = None,
+    weights: PathLike | Mapping[str, Any] | None = None,
+    hyper: Mapping[str, Any] | None = None,
+) -> Trained:
+    """Find the network and the weights that somebody means; this is asked once, and its answer passed on.
+
+    Args:
+        task: As for `Trained.of_task`; None: the model says enough.
+        model: Registered name; None: the network for the task.
+        weights: Weight file, values by name, `default`, or a name of `mindrestore weights list`; None: initial ones
+            or, with a task, those that are there for it.
+        hyper: Hyper-parameters to lay over those that come with the weights.
+
+    Returns:
+        The network, its weights, and what is known of them.
+
+    Raises:
+        MindRestoreError: Nothing says which network, a name is unknown, or weights were not found.
+    """
+    if task is not None:
+        model, weights, card, task = source_for(task, weights, model)
+    elif model is None:
+        raise RestoreError('nothing says which network to use; give a model, or a task such as task="dehaze"')
+    else:
+        model_spec(model)  # an unknown network is the first thing to say
+        card = requested(weights, network=model)
+    if card:
+        return Trained(model, *shipped_source(card, hyper), card=card, task=task)
+    if not isinstance(weights, (str, Path)):
+        return Trained(model, weights, dict(hyper or {}), task=task)
+    weights = weight_file(weights)
+    folder = weights.parent
+    if (folder / "recipe.yaml").is_file():
+        made = load_recipe(folder).model
+        network, recorded, made_for = made.name, made.hyper, made.task
+    else:
+        (network, recorded), made_for = recorded_settings(weights), None
+    if network != model:
+        recorded, made_for = {}, None
+    return Trained(model, weights, {**recorded, **(hyper or {})}, task=task or made_for)

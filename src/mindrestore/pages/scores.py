@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +126,7 @@ def read_report(folder: PathLike) -> WrittenReport:
     place = folder / "report" if not _newest(folder) and _newest(folder / "report") else folder
     newest = _newest(place)
     if newest is None:
-        raise ReportError(f"{folder}: holds no report; write one with `mindrestore eval {folder}`")
+        raise ReportError(f"{folder}: holds no report; write one with `mindrestore eval {shlex.quote(str(folder))}`")
     label = place.resolve().parent.name if place.resolve().name == "report" else place.resolve().name
     if newest.name == "scores.json":
         return WrittenReport(place, label, (_read_set("", place),))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
@@ -78,7 +79,8 @@ class Flag:
             raise PublishedError(f"{self.name} {shown}: {self.refused}")
         if self.type == "local" and command not in self.remote and "://" in text:
             raise PublishedError(
-                f"{self.name} {text}: this needs a path on this machine; get it with `mindrestore copy {text} FOLDER`"
+                f"{self.name} {text}: this needs a path on this machine; get it with `mindrestore copy "
+                f"{shlex.quote(text)} FOLDER`"
             )
         if isinstance(text, list):
             return [replace(self, type="int").value(word, command) for word in text]

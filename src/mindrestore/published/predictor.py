@@ -73,8 +73,8 @@ class MPRPredictor:
             raise RestoreError(f"max_side {max_side}: give a number of pixels, such as 640, or None")
         self.folder = Path(output_path) / task
         self.max_side, self.truncate = max_side, truncate
-        model, weights = source_for(task, weight_path)
-        self.restorer = Restorer(model, weights=weights, device=device, tile=tile, hyper=hyper)
+        source = source_for(task, weight_path)
+        self.restorer = Restorer(source.model, weights=source.weights, device=device, tile=tile, hyper=hyper)
 
     def run(self, images_path: PathLike) -> RestoreSummary:
         """Restore a photograph, or those of a folder without its sub-folders; earlier results are replaced.
@@ -99,7 +99,7 @@ class MPRPredictor:
         path = Path(images_path)
         photos = [path] if path.is_file() else matching_photos(path, PATTERNS)
         jobs = [(photo, self.folder / f"{photo.stem}_restoration{photo.suffix}") for photo in photos]
-        summary = restore_each(jobs, self._restore_one, self.folder, overwrite=True)
+        summary = restore_each(jobs, self._restore_one, self.folder, overwrite=True, restorer=self.restorer)
         if summary.failed:
             done = f"{len(summary.written)} of {len(photos)} photographs are restored into {self.folder}"
             raise UnrestoredError("\n".join((*summary.failed, done)))

@@ -24,6 +24,7 @@ class ModelConfig:
 
     name: str = "aecrnet"
     hyper: dict[str, Any] = field(default_factory=dict)
+    task: Optional[str] = None  # what it learns to remove, where that is not what its paper is about
     weights: Optional[str] = None  # a file, or a name of `mindrestore weights list`
     follows: Optional[str] = None  # the recipe whose weights this one starts from: training without them is refused
     encoder_weights: Optional[str] = None  # VGG file that the encoder starts from; None: from scratch or `weights`

@@ -72,7 +72,7 @@ class Networks:
         identity = f"{trained.model} {trained.weights}"  # one network may serve several tasks
         if identity not in self._loaded:
             self._tell({"phase": "loading"})
-            self._loaded[identity] = trained.restorer(**self._options)
+            self._loaded[identity] = Restorer(trained, **self._options)
         return self._loaded[identity]
 
     def _restore_file(self, restorer: Restorer, source: Path, target: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mindrestore.errors import Notice
 from mindrestore.models import registry
 from mindrestore.weights.convert import Source, load_weights
 from mindrestore.weights.shipped import Card, requested
@@ -57,7 +58,7 @@ def weights_for(
     if card is None:
         return weights, dict(hyper or {})
     if card.terms:
-        warnings.warn(card.note, stacklevel=3)
+        warnings.warn(card.note, Notice, stacklevel=3)
     return shipped_source(card, hyper)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,13 @@ def list_shipped(folder: Path | None = None) -> list[Card]:
     Args:
         folder: Where they lie; None: in the package.
     """
-    return [read_card(path) for path in sorted((folder or FOLDER).glob("*.yaml"))]
+    paths = sorted((folder or FOLDER).glob("*.yaml"))
+    return [_read_once(path, path.stat().st_mtime_ns, path.stat().st_size) for path in paths]
+
+
+@lru_cache(maxsize=256)
+def _read_once(path: Path, changed: int, size: int) -> Card:
+    return read_card(path)
 
 
 def find_shipped(name: str) -> Card:

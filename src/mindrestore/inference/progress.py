@@ -1,0 +1,34 @@
+"""How far the work on an image has come: shares of the whole, through all that a restorer does with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Callable
+
+
+class ImageProgress:
+    """Pass on to a listener which share of an image is done.
+
+    Attributes:
+        listener: Takes the share, from 0 to 1; None: nobody listens.
+    """
+
+    def __init__(self) -> None:
+        self.listener: Callable[[float], None] | None = None
+        self._start, self._span = 0.0, 1.0
+
+    def tell(self, done: int, total: int) -> None:
+        """Report how much of the part that runs now is done."""
+        if self.listener:
+            self.listener(self._start + self._span * done / total)
+
+    @contextmanager
+    def part(self, number: int, total: int) -> Iterator[None]:
+        """Let what runs in this block be one of several equal parts of what runs around it."""
+        before = self._start, self._span
+        self._start, self._span = self._start + self._span * number / total, self._span / total
+        try:
+            yield
+        finally:
+            self._start, self._span = before
