@@ -8,7 +8,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from mindrestore.images.metadata import (
     upright_xmp,
 )
 from mindrestore.images.pixels import from_pillow, turn_upright
+from mindrestore.images.quiet import quiet_stderr
 from mindrestore.images.tiff import exif_of_tiff, is_tiff, raw_message, read_tiff
 
 # What decoders raise on damaged files; anything else is a defect of this package and must show as one.
@@ -195,7 +196,8 @@ def _deep_key(image: Image.Image, colours: np.ndarray) -> np.ndarray | None:
 
 
 def _from_pillow(path: Path, data: bytes) -> _Stored:
-    with Image.open(io.BytesIO(data)) as image:
+    speaks = data[4:8] == b"ftyp"  # libraries for AVIF and HEIC print what they think of a damaged file
+    with quiet_stderr() if speaks else nullcontext(), Image.open(io.BytesIO(data)) as image:
         check_size(path, *image.size)
         image.load()
         colours, alpha = _deep_grey(path, image) if image.mode.startswith(("I", "F")) else _eight_bits(image)

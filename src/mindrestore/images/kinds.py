@@ -88,5 +88,5 @@ def advice(data: bytes) -> str | None:
             "HEIC is read with pillow-heif, which is not there; pip install 'mindrestore[heif]', or export it as JPEG"
         )
     if data[4:8] == b"ftyp" and b"avif" in data[8:40]:
-        return "AVIF is not read by this Pillow; pip install 'pillow>=11.3', or export it as PNG"
+        return "AVIF is not read by this Pillow; install one that was built with it, or export the picture as PNG"
     return next((text for beginning, text in _ADVICE if data.startswith(beginning)), None)
