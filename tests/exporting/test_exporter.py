@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from mindspore import nn, ops
 
+from mindrestore.exporting import exporter
 from mindrestore.exporting.exporter import export_cell, export_model
 from mindrestore.exporting.form import ExportError, Form
-from mindrestore.inference import exporter
 
 
 class Tiny(nn.Cell):

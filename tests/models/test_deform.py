@@ -163,6 +163,18 @@ def test_very_distant_positions_read_zeros(form):
     assert not sample(form)(*(Tensor(v) for v in far)).asnumpy().any()
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_half_precision_samples_where_single_precision_does(form):
+    rng, shape = np.random.default_rng(4), (1, 9, 60, 60)  # 3,600 positions: float16 counts to 2,048 only
+    x, weight = rng.standard_normal((1, 4, 60, 60)), rng.standard_normal((5, 4, 3, 3))
+    dy, dx = (rng.integers(-16, 17, shape) / 8 for _ in range(2))  # the same numbers in both types
+    inputs = [Tensor(v.astype(np.float16)) for v in (x, dy, dx, rng.random(shape), weight)]
+    expected = sample(form)(*(value.astype(ms.float32) for value in inputs)).asnumpy()
+    found = sample(form)(*inputs)
+    assert found.dtype == ms.float16
+    assert error(found.asnumpy().astype(np.float32), expected) < 2e-3
+
+
 def test_fresh_layer_is_half_an_ordinary_convolution():
     layer = DeformConv2d(4, 5)
     x = Tensor(np.random.default_rng(0).standard_normal((2, 4, 7, 6)).astype(np.float32))

@@ -11,7 +11,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from mindrestore.models.layers import average_pool_2x2
+from mindrestore.models.layers import AveragePool2x2
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, the finest first
 SMALLEST_SIDE = 2 ** (len(WEIGHTS) - 1)  # pixels: four halvings leave one
@@ -64,7 +64,7 @@ class MSSSIM(nn.Cell):
     def __init__(self, normalise: bool = True) -> None:
         super().__init__()
         self.normalise = normalise
-        self.pool = average_pool_2x2()
+        self.pool = AveragePool2x2()
 
     def construct(self, output: Tensor, target: Tensor) -> Tensor:
         h, w = output.shape[2:]

@@ -6,6 +6,7 @@ from mindspore import Tensor, nn, ops
 from mindspore.common.initializer import HeNormal, Zero, initializer
 
 from mindrestore.models.layers import (
+    AveragePool2x2,
     ChannelMean,
     ChannelScale,
     Conv1x1,
@@ -14,7 +15,6 @@ from mindrestore.models.layers import (
     LeakyReLU,
     NarrowConv2d,
     ReflectPad,
-    average_pool_2x2,
     conv_3x3,
 )
 from mindrestore.models.vgg import VGGFeatures, stage_channels
@@ -213,7 +213,7 @@ class Output(nn.Cell):
         self.contexts = nn.CellList([Conv2d(20, 1, 1) for _ in range(4)])
         self.refine3 = Conv3x3(24, channels)
         self.tail = NarrowConv2d(channels, 3, 7)
-        self.leaky, self.pool, self.pad = LeakyReLU(0.2), average_pool_2x2(), ReflectPad(3)
+        self.leaky, self.pool, self.pad = LeakyReLU(0.2), AveragePool2x2(), ReflectPad(3)
 
     def construct(self, x: Tensor) -> Tensor:
         x = self.leaky(self.refine2(self.leaky(self.refine1(x))))  # (N, 20, H, W)

@@ -1,7 +1,7 @@
 """The layers of all networks: the only place with operators whose form depends on the device."""
 
 from mindrestore.models.layers.activations import LeakyReLU, ScalarPReLU
-from mindrestore.models.layers.basic import average_pool_2x2, batch_norm, linear, max_pool_2x2, upsample_conv
+from mindrestore.models.layers.basic import AveragePool2x2, batch_norm, linear, max_pool_2x2, upsample_conv
 from mindrestore.models.layers.channels import ChannelAdd, ChannelMean, ChannelScale, channel_sum
 from mindrestore.models.layers.conv1x1 import Conv1x1, Product1x1
 from mindrestore.models.layers.conv3x3 import Conv3x3, conv_3x3
@@ -18,6 +18,7 @@ from mindrestore.models.layers.windows import WindowAttention, Windows
 
 __all__ = [
     "FORMS",
+    "AveragePool2x2",
     "BilinearResize",
     "ChannelAdd",
     "ChannelMean",
@@ -39,7 +40,6 @@ __all__ = [
     "ScalarPReLU",
     "WindowAttention",
     "Windows",
-    "average_pool_2x2",
     "batch_norm",
     "channel_sum",
     "chosen",

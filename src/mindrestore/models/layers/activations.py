@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mindspore as ms
 from mindspore import Parameter, Tensor, nn, ops
+from mindspore.ops import auto_generate
 
 from mindrestore.models.layers.form import Layer, chosen, like
 
@@ -25,10 +26,14 @@ class LeakyReLU(Layer):
         super().__init__()
         self.slope = slope
         self.slopes = Tensor([slope], ms.float32)
+        self.through_aclnn = auto_generate.LeakyReLUExt()
         self.prelu = ops.PReLU()
 
     def construct(self, x: Tensor) -> Tensor:
-        if chosen(self.form) != "cpu":
+        form = chosen(self.form)
+        if form == "ascend":
+            return self.through_aclnn(x, self.slope)
+        if form != "cpu":
             return self.prelu(x, like(self.slopes, x))
         positive = ops.relu(x)
         return positive + self.slope * (x - positive)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 
-from mindspore import nn
+from mindspore import Tensor, mint, nn
 from mindspore.common.initializer import Uniform
 
+from mindrestore.models.layers.form import Layer, chosen
 from mindrestore.models.layers.initial import he_uniform
 
 
@@ -61,9 +62,22 @@ def max_pool_2x2() -> nn.MaxPool2d:
     return nn.MaxPool2d(kernel_size=2, stride=2, pad_mode="valid", data_format="NCHW")
 
 
-def average_pool_2x2() -> nn.AvgPool2d:
-    """Make the 2x2 mean with stride 2; an odd last row or column is left out."""
-    return nn.AvgPool2d(kernel_size=2, stride=2, pad_mode="valid", data_format="NCHW")
+class AveragePool2x2(Layer):
+    """Take the 2x2 mean with stride 2; an odd last row or column is left out.
+
+    Inputs:
+        x: (N, C, H, W).
+
+    Returns:
+        (N, C, H/2, W/2).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.AvgPool2d(kernel_size=2, stride=2, pad_mode="valid", data_format="NCHW")
+
+    def construct(self, x: Tensor) -> Tensor:
+        return mint.nn.functional.avg_pool2d(x, 2, 2) if chosen(self.form) == "ascend" else self.pool(x)
 
 
 def batch_norm(channels: int) -> nn.BatchNorm2d:

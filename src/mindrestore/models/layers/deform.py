@@ -13,6 +13,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import initializer
+from mindspore.ops import auto_generate
 
 from mindrestore.models.layers.convolve import Conv2d
 from mindrestore.models.layers.form import Layer, chosen, is_free, like
@@ -70,6 +71,7 @@ class DeformSample(Layer):
         self.sample = ops.operations.nn_ops.DeformableOffsets(
             (1, 1, sh, sw), (ph, ph, pw, pw), (kh, kw), (1, 1, dh, dw), "NCHW", 1, True
         )
+        self.through_aclnn = auto_generate.Conv2DExt()
         self.taps, self.stride = window.taps, window.stride
         self.sampled_matmul = SampledMatMul(taps_at_once=window.kernel[1])
 
@@ -77,10 +79,13 @@ class DeformSample(Layer):
         weight = like(weight, x)
         dy, dx = dy.astype(ms.float32), dx.astype(ms.float32)
         form = chosen(self.form)
-        if (form == "gpu" or form == "ascend") and not is_free(x):
+        if form in ("gpu", "ascend") and not is_free(x):
             offsets = ops.concat((dx, dy, mask.astype(ms.float32)), 1)
             columns = self.sample(x.astype(ms.float32), offsets)  # (N, C, Ho*kh, Wo*kw)
-            return ops.conv2d(columns.astype(x.dtype), weight, stride=self.window.kernel, pad_mode="valid")
+            columns = columns.astype(x.dtype)
+            if form == "ascend":
+                return self.through_aclnn(columns, weight, None, self.window.kernel, (0, 0), (1, 1), 1)
+            return ops.conv2d(columns, weight, stride=self.window.kernel, pad_mode="valid")
         n, c = x.shape[:2]
         outputs = weight.shape[0]
         index, fy, fx = self.positions(x, dy, dx)

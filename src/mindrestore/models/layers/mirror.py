@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from mindspore import Tensor, nn, ops
+from mindspore.ops import auto_generate
 from mindspore.ops.primitive import constexpr
 
 from mindrestore.models.layers.form import Layer, chosen, is_free
@@ -25,13 +26,15 @@ class ReflectPad(Layer):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.slices = _MirroredSlices(width)
+        self.through_aclnn = auto_generate.ReflectionPad2D()
         self.pad = ops.MirrorPad("REFLECT")
         self.width = width
 
     def construct(self, x: Tensor) -> Tensor:
-        if chosen(self.form) == "cpu":
+        form, p = chosen(self.form), self.width
+        if form == "cpu":
             return self.slices(x)
-        return self.pad(x, _widths(self.width, self.width, self.width))
+        return self.through_aclnn(x, (p, p, p, p)) if form == "ascend" else self.pad(x, _widths(p, p, p))
 
 
 class MirrorExtend(Layer):
@@ -51,16 +54,20 @@ class MirrorExtend(Layer):
     def __init__(self, multiple: int, before: int = 0) -> None:
         super().__init__()
         self.multiple, self.before = multiple, before
+        self.through_aclnn = auto_generate.ReflectionPad2D()
         self.pad = ops.MirrorPad("REFLECT")
 
     def construct(self, x: Tensor) -> Tensor:
         h, w = x.shape[2:]
         rows, columns = self.rounded(h), self.rounded(w)
         down, right = rows - h - self.before, columns - w - self.before
-        if chosen(self.form) != "cpu" and not is_free(x):
+        form = chosen(self.form)
+        if form != "cpu" and not is_free(x):
             if down + right + self.before == 0:
                 return x
             if max(self.before, down, right) < min(h, w):  # as far as the operator goes
+                if form == "ascend":
+                    return self.through_aclnn(x, (self.before, right, self.before, down))
                 return self.pad(x, _widths(self.before, down, right))
         x = ops.gather(x, mirrored(h, rows, self.before), 2)
         return ops.gather(x, mirrored(w, columns, self.before), 3)

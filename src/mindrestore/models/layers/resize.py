@@ -5,8 +5,8 @@ from __future__ import annotations
 from mindspore import Tensor
 from mindspore.ops import auto_generate
 
-from mindrestore.models.layers.basic import average_pool_2x2
-from mindrestore.models.layers.form import Layer
+from mindrestore.models.layers.basic import AveragePool2x2
+from mindrestore.models.layers.form import Layer, chosen
 
 
 class BilinearResize(Layer):
@@ -27,11 +27,14 @@ class BilinearResize(Layer):
     def __init__(self, way: str) -> None:
         super().__init__()
         self.halves = way == "half"
-        self.pool = average_pool_2x2()
+        self.pool = AveragePool2x2()
+        self.through_aclnn = auto_generate.UpsampleBilinear2D()
         self.resize = auto_generate.ResizeBilinearV2(align_corners=False, half_pixel_centers=True)
 
     def construct(self, x: Tensor) -> Tensor:
         if self.halves:
             return self.pool(x)
         h, w = x.shape[2:]
+        if chosen(self.form) == "ascend":
+            return self.through_aclnn(x, (2 * h, 2 * w), None, False)
         return self.resize(x, (2 * h, 2 * w))  # the function `interpolate` refuses sizes that are free
