@@ -19,6 +19,7 @@ os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
 pytest_plugins = ["browser"]  # fixtures `chromium` and `browser`
 
 ROOT = Path(__file__).resolve().parents[1]
+_BLANK = {"tasks": ("dehazing",), "value_range": (0.0, 1.0), "parameters": 0, "paper": "", "licence": ""}
 SHARED = Path(os.environ.get("MINDRESTORE_SHARED", ROOT.parent / "shared"))
 
 
@@ -115,5 +116,25 @@ def ship(weights_folder):
         card = Card(name, network=network, variant=variant, sha256=sha256_of(path), folder=weights_folder, **facts)
         write_card(card)
         return card
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def spec_of():
+    """Return a function that makes the spec of a network with sizes in multiples of 4, from 8 on."""
+
+    import dataclasses
+
+    from mindrestore.models.spec import ModelSpec
+
+    def make(**changes):
+        required = {
+            field.name
+            for field in dataclasses.fields(ModelSpec)
+            if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        }
+        blank = {name: value for name, value in _BLANK.items() if name in required}
+        return ModelSpec(**{**blank, "name": "toy", "size_multiple": 4, "min_size": 8, "tiling": "exact", **changes})
 
     return make
