@@ -13,6 +13,8 @@ import pytest
 
 from mindrestore.cli.main import main
 from mindrestore.data.catalog import find_pairs
+from mindrestore.engine.log import RunLog
+from mindrestore.errors import shown
 from mindrestore.evaluation.evaluator import evaluate_pairs
 from mindrestore.evaluation.protocol import get_protocol
 from mindrestore.evaluation.report import format_table, write_csv, write_json
@@ -67,6 +69,15 @@ def test_restored_files_of_any_name_are_shown(tmp_path, name):
     page = write_restored_page(summary, tmp_path / "out" / "report")
     assert page.is_file()
     assert page.read_text(encoding="utf-8").count("<img") > 0
+
+
+def test_a_training_log_takes_any_name(tmp_path, name, capsys):
+    with RunLog(tmp_path) as log:
+        log.message(shown(name))
+        log.message(f"left out {name}", console=False)
+    text = (tmp_path / "log.txt").read_text(encoding="utf-8")
+    assert shown(name) in text
+    assert "left out" in text
 
 
 def test_a_terminal_gets_no_control_characters(tmp_path, capsys):

@@ -150,7 +150,7 @@ def _version(package: str) -> str | None:
 
 def _open_for_append(path: Path) -> IO[str]:
     try:
-        return path.open("a", encoding="utf-8")
+        return path.open("a", encoding="utf-8", errors="backslashreplace")  # names of files may not be UTF-8
     except OSError as error:
         raise CheckpointError(f"{path} cannot be written ({error.strerror}); choose another output.root") from error
 
