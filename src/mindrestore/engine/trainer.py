@@ -139,8 +139,8 @@ class Trainer:
             if saves or stopping:
                 self._save()
             if last or stopping:
-                # All wait for rank 0 to save: who leaves with an error ends the others.
-                stop.requested |= any_rank(stopping or stop.requested)
+                if any_rank(stopping or stop.requested):  # all wait for rank 0 to save: an error ends the others
+                    stop.requested = True
                 return
             self._advance(batches, stop)
 
