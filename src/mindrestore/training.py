@@ -24,6 +24,7 @@ from mindrestore.inference.options import PUBLISHED
 from mindrestore.inference.restorer import Restorer
 from mindrestore.losses.objective import build_objective
 from mindrestore.losses.progressive import SMALLEST_SIDE
+from mindrestore.models.network import RestorationNetwork
 from mindrestore.models.registry import create_model, model_spec
 from mindrestore.recipes.schema import DataConfig, ModelConfig, Recipe
 from mindrestore.weights.convert import load_weights
@@ -79,7 +80,8 @@ def load_start(net: nn.Cell, model: ModelConfig) -> list[str]:
         return []
     if model.encoder_weights:
         return [load_encoder(net, model.encoder_weights)]
-    return [f"warning: {untrained_encoder(net)}"] if net.encoder_cells() else []
+    has_encoder = isinstance(net, RestorationNetwork) and net.encoder_cells()
+    return [f"warning: {untrained_encoder(net)}"] if has_encoder else []
 
 
 def check_start(recipe: Recipe) -> None:
