@@ -81,3 +81,12 @@ def test_the_wrapper_keeps_parameter_names():
     net = create_model("aecrnet", channels=4)
     names = [name for name, _ in net.parameters_and_names()]
     assert [p.name for p in ImageModel(net, model_spec("aecrnet")).get_parameters()] == names
+
+
+def test_one_rule_says_which_sides_fit():
+    spec = model_spec("mprnet_deraining")
+    multiple, least = spec.size_multiple, spec.min_size
+    for side in range(1, 3 * multiple + least):
+        fits = [n for n in range(side, side + multiple + least) if n % multiple == 0 and n >= least]
+        assert spec.fitting_side(side) == fits[0]
+    assert spec.fitting_side() == spec.fitting_side(1)

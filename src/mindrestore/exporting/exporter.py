@@ -162,12 +162,8 @@ def _compare(temporary: Path, reference: nn.Cell, spec: ModelSpec, form: Form, p
     return differences
 
 
-def _fitting(side: int, spec: ModelSpec) -> int:
-    return -(-max(side, spec.min_size, 1) // spec.size_multiple) * spec.size_multiple
-
-
 def _compared_sizes(spec: ModelSpec, form: Form) -> list[Size]:
     """Return two sizes that differ in both sides, neither square; for photographs, odd ones that need padding."""
-    multiple, least = spec.size_multiple, _fitting(_COMPARED_SIDE, spec)
+    multiple, least = spec.size_multiple, spec.fitting_side(_COMPARED_SIDE)
     sizes = [(least, least + multiple), (least + 3 * multiple, least + 2 * multiple)]
     return [(height - 1, width - 3) for height, width in sizes] if form.uint8 else sizes

@@ -28,7 +28,7 @@ class PhotoModel(nn.Cell):
         super().__init__(auto_prefix=False)  # the network's parameters keep their names
         self.model = model
         self.multiple = spec.size_multiple
-        self.least = -(-max(spec.min_size, 1) // spec.size_multiple) * spec.size_multiple
+        self.least = spec.fitting_side()
 
     def construct(self, photo: Tensor) -> Tensor:
         h, w = photo.shape[1:3]

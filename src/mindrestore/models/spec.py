@@ -51,3 +51,7 @@ class ModelSpec:
     cell_bytes: int = 8000
     aliases: Mapping[str, str] = field(default_factory=dict)
     recognise: Callable[[Mapping[str, tuple[int, ...]]], dict[str, Any]] | None = None
+
+    def fitting_side(self, side: int = 1) -> int:
+        """Return the smallest height or width, from `side` on, that the network takes."""
+        return -(-max(side, self.min_size, 1) // self.size_multiple) * self.size_multiple

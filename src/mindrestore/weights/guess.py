@@ -81,7 +81,7 @@ def get_network(name: str) -> Network:
         recognise=spec.recognise,
         published=hyper_parameters(name),
         licence=spec.licence,
-        side=-(-spec.min_size // spec.size_multiple) * spec.size_multiple,
+        side=spec.fitting_side(),
         value_range=spec.value_range,
         words=(name, *(word for word in (*name.split("_"), *spec.tasks) if len(word) > 1)),
     )
