@@ -70,9 +70,9 @@ def test_weights_of_several_tasks_are_found(here):
         ("in --task derain,denoise --weights a,b --out o --stages", "--stages shows one network"),
         (
             "in --task dehaze --out o",
-            "for dehaze: none come with MindRestore; train aecrnet, or see `mindre",
+            "for dehaze: none come with MindRestore; give a weight file, or train aecrnet; see `mindre",
         ),
-        ("in --task derain --out o", "none come with MindRestore; give a weight file, or put one there"),
+        ("in --task derain --out o", "none come with MindRestore; give a weight file; --task Deraining takes"),
     ],
 )
 def test_what_is_wrong_is_one_line(here, weights_folder, words, message, capsys):
