@@ -18,13 +18,14 @@ from mindrestore.models.vgg import VGGFeatures
 from mindrestore.recipes.load import load_recipe
 from mindrestore.training import load_start
 from mindrestore.weights.convert import load_weights, save_weights
+from small import small
 
 
 @pytest.fixture(scope="module")
 def vgg_file(tmp_path_factory):
-    """Return a file of VGG-16 with random weights."""
+    """Return a file of VGG-16 with random weights, an eighth as wide."""
     path = tmp_path_factory.mktemp("vgg") / "vgg16.npz"
-    save_weights(VGGFeatures("vgg16", (last_tap("vgg16"),)), path)
+    save_weights(VGGFeatures("vgg16", (last_tap("vgg16"),), width=8), path)
     return path
 
 
@@ -41,7 +42,7 @@ def folders(tmp_path_factory):
 
 
 def test_the_log_says_whether_there_is_transfer_learning(vgg_file):
-    net = create_model("mpilnet")
+    net = small("mpilnet")
     (line,) = load_start(net, load_recipe("mpilnet/nh_haze").model)
     assert line.startswith("warning: NO TRANSFER LEARNING")
     assert "model.encoder_weights=FILE" in line
@@ -61,11 +62,11 @@ def test_contradictions_are_named(vgg_file):
         load_start(create_model("aecrnet"), load_recipe("aecrnet/its", [f"model.encoder_weights={vgg_file}"]).model)
     frozen = load_recipe("mpilnet/nh_haze", ["model.hyper.freeze_encoder=true"])
     with pytest.raises(MindRestoreError, match="frozen and has random weights"):
-        load_start(create_model("mpilnet", **frozen.model.hyper), frozen.model)
+        load_start(small("mpilnet", **frozen.model.hyper), frozen.model)
 
 
 def test_the_encoder_is_a_group_of_its_own():
-    params = create_model("mpilnet").trainable_params()
+    params = small("mpilnet").trainable_params()
     optimizer = build_optimizer(load_recipe("mpilnet/nh_haze", ["optim.lr_factors.encoders=0.1"]).optim, params)
     sizes = {factor: last - first for factor, (first, last) in zip(optimizer.factors, optimizer.spans)}
     assert sizes == {0.1: 26, 1.0: 296 - 26}
@@ -74,9 +75,9 @@ def test_the_encoder_is_a_group_of_its_own():
 @pytest.mark.slow
 def test_a_frozen_encoder_stays_bit_for_bit_while_the_rest_learns(vgg_file, folders, tmp_path):
     overrides = [
-        "model.hyper.freeze_encoder=true", f"data.root={folders}", f"model.encoder_weights={vgg_file}",
-        "data.patch_size=64", "train.batch_size=2", "train.max_steps=2", "train.log_every=1", "train.device=CPU",
-        "data.workers=1",
+        "model.hyper.width=8", "model.hyper.freeze_encoder=true", f"model.encoder_weights={vgg_file}",
+        f"data.root={folders}", "data.patch_size=64", "train.batch_size=2", "train.max_steps=2", "train.log_every=1",
+        "train.device=CPU", "data.workers=1",
     ]  # fmt: skip
     folder = api.train(load_recipe("mpilnet/nh_haze", overrides), run_dir=tmp_path / "run").run_dir
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -91,4 +92,4 @@ def test_a_frozen_encoder_stays_bit_for_bit_while_the_rest_learns(vgg_file, fold
     assert all(np.abs(state.arrays[name]).max() > 0 for name in moments)
     published = sorted(folder.glob("NH-HAZE_epoch_*_PSNR_*.ckpt"))
     assert published[0].name.startswith("NH-HAZE_epoch_0_PSNR_")
-    load_weights(create_model("mpilnet"), published[-1])  # strict: the generator alone
+    load_weights(small("mpilnet"), published[-1])  # strict: the generator alone

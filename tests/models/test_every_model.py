@@ -112,7 +112,7 @@ WITHOUT_EFFECT = ".attn.attn.meta.2.bias"
 
 every_model = pytest.mark.parametrize("name", list_models())
 # Registered names that share a class differ in hyper-parameters only: the first stands for all in slow tests.
-NETWORKS = tuple({_NETWORKS[name][:2]: name for name in list_models()}.values())
+NETWORKS = tuple({_NETWORKS[name][0]: name for name in list_models()}.values())
 every_network = pytest.mark.parametrize("name", NETWORKS)
 
 
@@ -146,8 +146,8 @@ def raw_image(net: nn.Cell, spec: ModelSpec, x: Tensor) -> np.ndarray:
 
 def test_every_model_has_its_rows():
     assert sorted(SMALL) == list_models()
-    moved = {_NETWORKS[move.model][:2]: move.model for move in MOVES}  # one registered name of every network
-    assert set(moved) == {row[:2] for row in _NETWORKS.values()}
+    moved = {_NETWORKS[move.model][0]: move.model for move in MOVES}  # one registered name of every network
+    assert set(moved) == {row[0] for row in _NETWORKS.values()}
     for name in moved.values():
         assert {move.key for move in MOVES if move.model == name} == set(SMALL[name])
 

@@ -12,6 +12,7 @@ from mindrestore.weights.convert import save_weights
 from mindrestore.weights.encoder import load_encoder, untrained_encoder
 from mindrestore.weights.errors import WeightError
 from mindrestore.weights.torch_writer import write_torch_file
+from small import small
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,7 @@ def files(tmp_path_factory):
     """Return files as torchvision would make them: VGG-16 with a classifier, VGG-19."""
     folder = tmp_path_factory.mktemp("vgg")
     for layout in ("vgg16", "vgg19"):
-        net = VGGFeatures(layout, (last_tap(layout),))
+        net = VGGFeatures(layout, (last_tap(layout),), width=8)
         arrays = {name: parameter.asnumpy() for name, parameter in net.parameters_and_names()}
         np.savez(folder / f"{layout}.npz", **arrays, **{"classifier.0.weight": np.zeros((2, 3), np.float32)})
     return folder
@@ -27,7 +28,7 @@ def files(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def net():
-    return create_model("mpilnet")
+    return small("mpilnet")
 
 
 def encoder_arrays(net, number=0):
@@ -49,7 +50,7 @@ def test_every_convolution_is_loaded_and_the_decoder_stays(files, net):
 
 
 def test_levels_with_encoders_of_their_own_all_get_the_weights(files):
-    net = create_model("mpilnet", vgg_depth=19, share_encoder=False)
+    net = small("mpilnet", vgg_depth=19, share_encoder=False)
     assert "32 tensors in each of 3 encoders" in load_encoder(net, files / "vgg19.npz")
     with np.load(files / "vgg19.npz") as file:
         for number in range(3):
@@ -58,7 +59,7 @@ def test_levels_with_encoders_of_their_own_all_get_the_weights(files):
 
 
 def test_converted_files_a_prefix_and_torchvisions_own_are_understood(files, net, tmp_path):
-    vgg = VGGFeatures("vgg16", ("relu5_3",))
+    vgg = VGGFeatures("vgg16", ("relu5_3",), width=8)
     save_weights(vgg, tmp_path / "vgg16.ckpt")
     load_encoder(net, tmp_path / "vgg16.ckpt")
     np.testing.assert_array_equal(encoder_arrays(net)["features.28.weight"], vgg.features[28].weight.asnumpy())
@@ -107,20 +108,27 @@ def test_files_that_are_no_vgg_or_not_all_of_it(files, net, tmp_path):
 
 def test_a_network_without_encoder_says_so(files):
     with pytest.raises(WeightError, match=r"DSRIR has no VGG encoder.*given as model.weights"):
-        load_encoder(create_model("dsrir", width=8, blocks=1, groups=1), files / "vgg16.npz")
+        load_encoder(small("dsrir"), files / "vgg16.npz")
 
 
 def test_training_from_scratch_is_said_loudly_and_freezing_it_refused(net):
     assert untrained_encoder(net).startswith("NO TRANSFER LEARNING: the vgg16 encoder starts from random weights")
     assert "model.encoder_weights=FILE" in untrained_encoder(net)
     with pytest.raises(WeightError, match=r"frozen and has random weights.*freeze_encoder=false"):
-        untrained_encoder(create_model("mpilnet", freeze_encoder=True))
+        untrained_encoder(small("mpilnet", freeze_encoder=True))
 
 
-def test_genuine_imagenet_weights(shared, net):
+def test_another_width_names_both_and_the_fix(files, tmp_path):
+    wide = VGGFeatures("vgg16", (last_tap("vgg16"),), width=16)
+    save_weights(wide, tmp_path / "wide.npz")
+    refused(small("mpilnet"), tmp_path / "wide.npz", "has 16 channels, but the encoder's has 8", "model.hyper.width=16")
+
+
+def test_genuine_imagenet_weights(shared):
     path = shared / "weights" / "vgg16_imagenet_conv.npz"
     if not path.is_file():
         pytest.skip(f"{path} is absent")
+    net = create_model("mpilnet")
     load_encoder(net, path)
     first = encoder_arrays(net)["features.0.weight"][0, 0, 0]
     np.testing.assert_allclose(first, [-0.5537306, 0.1427047, 0.5289615], rtol=1e-6)
