@@ -9,7 +9,7 @@ from typing import Any
 
 import mindspore as ms
 
-from mindrestore.errors import MindRestoreError, first_line
+from mindrestore.errors import first_line
 from mindrestore.exporting.graph_file import NetworkGraph
 from mindrestore.exporting.onnx_file import to_onnx
 from mindrestore.exporting.session import EngineError
@@ -45,9 +45,9 @@ def build_graph(name: str, hyper: Mapping[str, Any] | None = None) -> NetworkGra
                 cell, ms.Tensor(shape=(1, 3, None, None), dtype=ms.float32), file_name=str(path), file_format="MINDIR"
             )
             model = to_onnx(path.read_bytes(), {"model": name}, left_out=names)
-    except OSError as error:
-        raise EngineError(f"the graph of {name} cannot be written ({error}); check TMPDIR and the disk") from error
-    except (MindRestoreError, RuntimeError, ValueError, TypeError) as error:
+    except Exception as error:  # the graph compiler raises whatever fits the Python that it cannot compile
+        if isinstance(error, OSError) and error.errno:
+            raise EngineError(f"the graph of {name} cannot be written ({error}); check TMPDIR and the disk") from error
         raise EngineError(
             f"the graph of {name} cannot be made: {first_line(error)}; engine mindspore runs the network itself"
         ) from error
