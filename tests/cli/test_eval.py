@@ -160,3 +160,15 @@ def test_sets_with_protocols_of_their_own_in_python(rain, run, tmp_path):
     same = api.evaluate(run, table, protocol="rgb8", out=tmp_path / "same").evaluation
     assert [evaluation.protocol.name for evaluation in same.sets.values()] == ["rgb8", "rgb8"]
     assert same.mean["psnr"] == pytest.approx(np.mean([part.mean["psnr"] for part in same.sets.values()]))
+
+
+def test_both_engines_measure_the_same(run, rain, tmp_path):
+    """One set, so that MindSpore compiles once."""
+    scores = {}
+    for engine in ("onnx", "mindspore"):
+        out = tmp_path / engine
+        words = ["eval", str(run), "--data", str(rain), "--max-images", "1", "--engine", engine, "--out", str(out)]
+        assert main(words) == 0
+        with next(out.rglob("scores.csv")).open(encoding="utf-8") as stream:
+            scores[engine] = next(csv.DictReader(stream))
+    assert abs(float(scores["onnx"]["psnr"]) - float(scores["mindspore"]["psnr"])) < 0.001

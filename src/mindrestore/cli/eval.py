@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mindrestore.cli.progress import announce
+from mindrestore.cli.restore import add_engine
 from mindrestore.cli.source import add_source, read_source
 from mindrestore.errors import MindRestoreError
 
@@ -52,6 +53,7 @@ def add_parser(subparsers: Any) -> None:
         action="store_true",
         help="let a network against haze see large images made smaller, as `restore` does; the protocol's name says so",
     )
+    add_engine(parser)
     parser.add_argument(
         "--noise-seed", type=int, metavar="N", help="seed of the noise that tests add to clear images (default: 1234)"
     )
@@ -103,6 +105,7 @@ def run(args: argparse.Namespace) -> int:
     announce(f"evaluating {args.run_folder or args.weights or ''}".strip())
     source = read_source(args)
     from mindrestore import api
+    from mindrestore.exporting.form import read_key
 
     report = api.evaluate(
         source,
@@ -113,6 +116,8 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
         tile=args.tile,
         full_size=not args.working_size,
+        engine=args.engine,
+        key=read_key(args.key_file),
     )
     print(report.table)
     print(f"report and pictures: {report.folder}")
