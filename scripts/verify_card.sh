@@ -8,7 +8,7 @@
 # the others; the exit code is 1 then.
 # Environment: MINDRESTORE_DEVICE (Ascend, GPU or CPU; default: the best there is), VERIFY_STEPS (default 50),
 #   VERIFY_NETWORKS (default: all), VERIFY_CARDS (processes of the step with two cards; default 2, on one card 0),
-#   VERIFY_PATIENCE (each step may take so many times as long; default 1), PYTHON
+#   VERIFY_OVERRIDES (key=value words for the training), VERIFY_PATIENCE (each step may take so many times as long; default 1), PYTHON
 # Example: MINDRESTORE_DEVICE=GPU bash scripts/verify_card.sh /tmp/verify
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -46,7 +46,7 @@ train() { # NAME OVERRIDES...
   shift
   step "train $name" 240 "$LAUNCH_PYTHON" -m mindrestore train --recipe quickstart --device "$device" --no-resume \
     "data.root=$OUT/data" "output.root=$OUT/runs" "output.name=$name" "train.max_steps=$STEPS" train.log_every=10 \
-    train.val_every=0 "$@"
+    train.val_every=0 ${OVERRIDES[@]+"${OVERRIDES[@]}"} "$@"
 }
 
 {
@@ -62,6 +62,7 @@ train() { # NAME OVERRIDES...
 cat "$REPORT"
 
 read -r -a networks <<<"${VERIFY_NETWORKS:-}"
+read -r -a OVERRIDES <<<"${VERIFY_OVERRIDES:-}"
 step "golden parity" 300 "$LAUNCH_PYTHON" "$ROOT/benchmarks/verify_parity.py" --device "$device" --out "$OUT/parity.jsonl" \
   ${networks[@]+--network "${networks[@]}"}
 rm -rf "$OUT/scenes" "$OUT/data" # rendered anew: the same ones every time
@@ -74,7 +75,8 @@ train overflow loss_scale.kind=dynamic loss_scale.value=1.2676506e30 loss_scale.
 if [ "$cards" -ge 2 ]; then
   step "two cards" 240 "$LAUNCH_PYTHON" -m mindrestore launch --device "$device" --device-num "$cards" \
     --log-dir "$OUT/launch" -- train --recipe quickstart --device "$device" --no-resume "data.root=$OUT/data" \
-    "output.root=$OUT/runs" output.name=two "train.max_steps=$STEPS" train.log_every=10 train.val_every=0
+    "output.root=$OUT/runs" output.name=two "train.max_steps=$STEPS" train.log_every=10 train.val_every=0 \
+    ${OVERRIDES[@]+"${OVERRIDES[@]}"}
 fi
 step "export" 120 "$LAUNCH_PYTHON" -m mindrestore export "$OUT/runs/plain" --device "$device" --out "$OUT/model.mindir"
 step "restore" 120 "$LAUNCH_PYTHON" -m mindrestore restore "$OUT/data/train/hazy" --model aecrnet \

@@ -52,9 +52,9 @@ def test_a_difference_above_the_limit_is_a_failure(difference, code, monkeypatch
 
 @pytest.mark.slow
 def test_all_steps_on_the_cpu(tmp_path):
-    done = verify(
-        tmp_path / "verify", VERIFY_STEPS="4", VERIFY_NETWORKS="dehazeformer_t mprnet_deraining", VERIFY_CARDS="2"
-    )
+    settings = {"VERIFY_STEPS": "4", "VERIFY_NETWORKS": "dehazeformer_t mprnet_deraining", "VERIFY_CARDS": "2"}
+    settings["VERIFY_OVERRIDES"] = "model.hyper.channels=4 train.batch_size=2 data.patch_size=32"
+    done = verify(tmp_path / "verify", **settings)
     page = (tmp_path / "verify" / "report.md").read_text(encoding="utf-8")
     assert done.returncode == 0, page
     results = dict(re.findall(r"^\| ([a-z ]+) \| (ok|failed[^|]*) \|", page, re.M))
