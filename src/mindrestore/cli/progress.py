@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 
@@ -15,4 +14,4 @@ def bar(*words: Any, **options: Any) -> Any:
 
 def announce(what: str) -> None:
     """Print what begins, before libraries that take seconds are loaded."""
-    print(f"{what} ...", file=sys.stderr, flush=True)
+    print(f"{what} ...", flush=True)
