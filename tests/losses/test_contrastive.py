@@ -255,7 +255,7 @@ def test_a_file_without_biases_needs_its_setting(files):
 
 def test_a_file_that_is_no_weight_file_is_refused(tmp_path):
     (tmp_path / "vgg19.npz").write_text("not an archive")
-    with pytest.raises(WeightError, match=r"vgg19\.npz: damaged or no \.npz file"):
+    with pytest.raises(WeightError, match=r"vgg19\.npz: damaged or not a \.npz file"):
         build_contrastive(**{"vgg": "vgg19", "vgg_weights": str(tmp_path / "vgg19.npz")})
 
 

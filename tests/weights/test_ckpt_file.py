@@ -87,9 +87,9 @@ def tensor(kind=b"Float32", dims=(2,), content=bytes(8), name=b"w"):
     ("content", "reason"),
     [
         (tensor(dims=(3,)), r"'w' has 8 bytes, which do not make \(3,\) of Float32"),
-        (tensor(dims=(2**63, 2**63)), "'w' has 8 bytes"),
-        (tensor(dims=(0, 2**63), content=b""), "aximum"),
-        (tensor(dims=(1,) * 70, content=bytes(4)), "aximum"),
+        (tensor(dims=(2**63, 2**63)), "a tensor of impossible shape"),
+        (tensor(dims=(0, 2**63), content=b""), "a tensor of impossible shape"),
+        (tensor(dims=(1,) * 70, content=bytes(4)), "a tensor of 70 axes, more than 16"),
         (tensor(kind=b"Int4"), "'w' is of type 'Int4'"),
         (tensor(name=b"\xff"), "codec can't decode"),
         (message(1, message(1, b"w") + message(3, b"")), "'w' is not a tensor"),
@@ -107,7 +107,7 @@ def tensor(kind=b"Float32", dims=(2,), content=bytes(8), name=b"w"):
 def test_damage_is_named(tmp_path, content, reason):
     path = tmp_path / "x.ckpt"
     path.write_bytes(content)
-    with pytest.raises(WeightFileError, match=rf"x\.ckpt: damaged or no \.ckpt file \(.*{reason}"):
+    with pytest.raises(WeightFileError, match=rf"x\.ckpt: damaged or not a \.ckpt file \(.*{reason}"):
         read_weights(path)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from mindspore import nn
 
-from mindrestore.weights import convert, files, names
+from mindrestore.weights import convert, names
 from mindrestore.weights.convert import LoadReport, WeightError, load_weights, read_weights, save_weights
 
 
@@ -207,7 +207,7 @@ def test_damaged_files_are_named(tmp_path, suffix, how):
     save_weights(Toy(), path)
     path.chmod(0o644)
     damage(path, how)
-    with pytest.raises(WeightError, match=rf"w\{suffix}: (the file is empty|damaged or no \{suffix} file)"):
+    with pytest.raises(WeightError, match=rf"w\{suffix}: (the file is empty|damaged or not a \{suffix} file)"):
         load_weights(Toy(), path)
 
 
@@ -242,7 +242,7 @@ def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
             stream.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.ms, "save_checkpoint", full_disk)
+    monkeypatch.setattr(ms, "save_checkpoint", full_disk)
     with pytest.raises(WeightError, match="No space left"):
         save_weights(Toy(), path)
     assert path.read_bytes() == old

@@ -296,10 +296,10 @@ HOSTILE = {
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_files_end_in_an_error_with_their_name(place, kind):
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(WeightFileError, match=r"w\.pth: "):
         place(HOSTILE[kind])
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_overlapping_members_are_refused(place):
@@ -317,7 +317,7 @@ def test_overlapping_members_are_refused(place):
 
 
 def test_a_dict_that_holds_itself_ends(place):
-    from mindrestore.weights.names import weights_of
+    from mindrestore.weights.sections import weights_of
 
     content = place(pickled(b"}q\x00" + text("state_dict") + b"h\x00s"))
     assert list(weights_of(content)) == ["state_dict"]

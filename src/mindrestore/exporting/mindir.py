@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from mindrestore.errors import MindRestoreError
+from mindrestore.errors import MindRestoreError, first_line
 
 # Numbers of mind_ir.proto, which are those of ONNX
 DTYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "float64"}
+
+
+_IMAGE_RANK = 4
+_MOST_AXES = 32
 
 
 class MindIRError(MindRestoreError):
@@ -80,10 +85,27 @@ def read_mindir(data: bytes) -> Graph:
     try:
         model.ParseFromString(data)
     except DecodeError as error:
-        raise MindIRError("no MINDIR file that can be read; export it again") from error
-    graph = model.graph
-    if model.functions or not graph.output:
+        raise MindIRError("not a MINDIR file that can be read; export it again") from error
+    if model.functions or not model.graph.output:
         raise MindIRError("the graph has branches or no output; only plain networks can be read")
+    try:
+        graph = _graph(model)
+    except (ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:
+        raise MindIRError(f"damaged, or not a MINDIR file ({first_line(error)}); export it again") from error
+    known = {*graph.inputs, *graph.values}
+    for node in graph.nodes:
+        unknown = [name for name in node.inputs if name not in known]
+        if unknown:
+            raise MindIRError(f"damaged: operator {node.op!a:.40} takes {unknown[0]!a:.40}, which nothing makes")
+        known.add(node.output)
+    if graph.output not in known:
+        raise MindIRError(f"damaged: nothing makes its output {graph.output!a:.40}; export it again")
+    return graph
+
+
+def _graph(model: Any) -> Graph:
+    """Read the parsed message; a damaged one raises whatever fits."""
+    graph = model.graph
     primitives = {primitive.name: primitive for primitive in model.primitives}
     values = {parameter.name: _array(parameter) for parameter in graph.parameter}
     nodes = []
@@ -107,14 +129,22 @@ def input_kind(data: bytes) -> Kind:
     Raises:
         MindIRError: The content is not MINDIR.
     """
-    return next(iter(read_mindir(data).inputs.values()))
+    kinds = [*read_mindir(data).inputs.values()]
+    if len(kinds) != 1 or kinds[0].rank != _IMAGE_RANK or kinds[0].dtype not in DTYPES.values():
+        raise MindIRError("its graph does not take one image; export it again")
+    if any(side < -1 or side == 0 for side in kinds[0].shape):
+        raise MindIRError(f"damaged: it takes an image of shape {kinds[0].shape}; export it again")
+    return kinds[0]
 
 
 def _array(tensor: Any) -> np.ndarray:
     dtype = DTYPES.get(tensor.data_type)
     if dtype is None:
         raise MindIRError(f"a tensor of type number {tensor.data_type} cannot be read")
-    return np.frombuffer(tensor.raw_data, dtype).reshape(tuple(tensor.dims))
+    shape = tuple(tensor.dims)
+    if len(shape) > _MOST_AXES or math.prod(shape) * np.dtype(dtype).itemsize != len(tensor.raw_data):
+        raise MindIRError(f"damaged: {tensor.name!a:.60} has {len(tensor.raw_data)} bytes, which do not make {shape}")
+    return np.frombuffer(tensor.raw_data, dtype).reshape(shape)
 
 
 def _value(attribute: Any) -> Any:

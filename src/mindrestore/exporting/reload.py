@@ -12,7 +12,7 @@ from mindrestore.errors import first_line
 from mindrestore.exporting.mindir import Kind, MindIRError, input_kind
 from mindrestore.exporting.session import EngineError, open_session
 from mindrestore.files import PathLike
-from mindrestore.weights.wire import fields
+from mindrestore.weights.wire import Steps, fields
 
 Size = tuple[int, int]
 
@@ -122,10 +122,11 @@ def _refuse_branches(path: Path) -> None:
     with path.open("rb") as stream:
         data = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b"")
     try:
-        model = list(fields(data))
-        graphs = [fields(value) for number, value in model if number == _GRAPH]
+        steps = Steps()
+        model = list(fields(data, steps))
+        graphs = [fields(value, steps) for number, value in model if number == _GRAPH]
         nodes = [value for graph in graphs for number, value in graph if number == _NODE]
-        kinds = {bytes(value).decode() for node in nodes for number, value in fields(node) if number == _OP_TYPE}
+        kinds = {bytes(value).decode() for node in nodes for number, value in fields(node, steps) if number == _OP_TYPE}
     except (ValueError, TypeError) as error:
         raise EngineError(f"{path}: cannot be loaded: it is damaged, or not an ONNX file ({error})") from error
     found = sorted(kinds.intersection(_BRANCHES)) or ["functions"] * any(number == _FUNCTIONS for number, _ in model)

@@ -39,6 +39,7 @@ class Comparison:
         ignored: what is needed for training only, or belongs to a part that is not used here.
         missing: what the network needs and the file lacks.
         misshapen: name in the network -> both shapes, where they differ.
+        origin: section of the file and prefix of its names, in words.
     """
 
     source: Path
@@ -49,6 +50,7 @@ class Comparison:
     ignored: tuple[str, ...]
     missing: tuple[str, ...] = ()
     misshapen: Mapping[str, str] = field(default_factory=dict)
+    origin: str = ""
 
     def table(self, every: bool = False) -> str:
         """Return what is mapped, renamed, reshaped, missing and extra as text.
@@ -72,6 +74,8 @@ class Comparison:
             "left out": self.ignored,
         }
         lines = [f"network {self.network} {_settings(self.differing)}".rstrip()]
+        if self.origin:
+            lines.append(f"  {'source':9}{self.origin}")
         lines.append(f"  {'mapped':9}{len(tensors):6}  {values:,} values")
         for kind, names in listed.items():
             if names or kind in _ALWAYS:

@@ -12,7 +12,7 @@ from mindrestore.models.registry import list_models, model_spec
 from mindrestore.weights.errors import MisfitError
 from mindrestore.weights.files import SUFFIXES, PathLike, WeightError, read_weights, write_weights
 from mindrestore.weights.layout import Described, WeightLayout, layout_of
-from mindrestore.weights.names import only_for_training, published_names, to_published_names
+from mindrestore.weights.names import match_weights, only_for_training, published_names
 
 if TYPE_CHECKING:
     from mindspore import nn
@@ -39,10 +39,10 @@ class LoadReport(NamedTuple):
 def load_weights(net: nn.Cell, source: Source, strict: bool = True) -> LoadReport:
     """Copy weights into a network; nothing changes unless everything fits.
 
-    Official PyTorch names are understood: a `module.` prefix, aliases of the model specs, `weight`, `bias`,
-    `running_mean`, `running_var` of normalisation layers, nested dicts (`model`, `state_dict`, `params_ema`), and
-    PaddleGAN's `generator` and `_weight`. A tensor that published files list under several names is read from any of
-    them. Of a training state the network's own parameters are taken.
+    Official PyTorch names are understood: prefixes such as `module.` and `_orig_mod.`, aliases of the model specs,
+    `weight`, `bias`, `running_mean`, `running_var` of normalisation layers, nested dicts (`model`, `state_dict`,
+    `model_ema`), and PaddleGAN's `generator` and `_weight`. A tensor that published files list under several names is
+    read from any of them. A training state gives the network's own parameters.
 
     Args:
         net: Network to fill.
@@ -54,7 +54,8 @@ def load_weights(net: nn.Cell, source: Source, strict: bool = True) -> LoadRepor
 
     Raises:
         WeightError: The file is absent, empty, damaged or of an unknown kind, does not fit the network, or holds
-            different values under two names of one tensor (`MisfitError` lists what does not fit).
+            different values under two names of one tensor (`MisfitError` lists what does not fit), or values that
+            are not finite.
 
     Examples:
         >>> report = load_weights(create_model("aecrnet"), "runs/its/best.ckpt")
@@ -91,7 +92,9 @@ def fitting_arrays(
         WeightError: As `load_weights`.
     """
     layout, label = layout_of(net), label or ("this set of weights" if isinstance(source, Mapping) else str(source))
-    entries = to_published_names(source if isinstance(source, Mapping) else read_weights(source), layout)
+    match = match_weights(source if isinstance(source, Mapping) else read_weights(source), layout)
+    entries = {target: match.entries[name] for name, target in match.targets.items()}
+    label += f" ({match.origin})" if match.origin else ""
     shapes, names = layout.shapes, layout.names
     arrays = {name: _as_array(entries[name], name, label) for name in names if name in entries}
     given = {names[name] for name in arrays}
@@ -104,6 +107,8 @@ def fitting_arrays(
     }
     if misshapen or not arrays or (strict and (missing or extra)):
         raise _Misfit(label, layout, entries, missing, extra, misshapen).error()
+    for name, array in arrays.items():
+        check_finite(array, name, label)
     found = _one_per_parameter(arrays, names, label)
     fitting = {name: array.reshape(shapes[name]) for name, array in found.items()}
     return fitting, LoadReport(tuple(arrays), tuple(missing), tuple(extra))
@@ -142,6 +147,29 @@ def _one_per_parameter(arrays: Mapping[str, np.ndarray], names: Mapping[str, str
     return {own: arrays[name] for own, name in first.items()}
 
 
+def check_finite(array: np.ndarray, name: str, label: str) -> None:
+    """Refuse values that are not finite, or that float32 cannot hold.
+
+    Args:
+        array: Values of a tensor.
+        name: What the tensor is called.
+        label: The file.
+
+    Raises:
+        WeightError: One is not; the message names file, tensor, value and place.
+    """
+    if array.dtype.kind != "f":
+        return
+    with np.errstate(over="ignore"):
+        bad = ~np.isfinite(array.astype(np.float32) if array.dtype.itemsize > 4 else array)
+    if bad.any():
+        place = tuple(int(index) for index in np.unravel_index(int(bad.argmax()), bad.shape))
+        raise WeightError(
+            f"{label}: {int(bad.sum())} of the {bad.size} values of {name} are not finite ({array[place]} at {place}); "
+            "the training had diverged or the file is damaged: take an earlier checkpoint"
+        )
+
+
 def _as_array(value: Any, name: str, label: str) -> np.ndarray:
     if hasattr(value, "asnumpy"):
         return value.asnumpy()
@@ -175,8 +203,10 @@ class _Misfit:
         own, owner = _with_parameters({self.layout.learnt}), _probable_owner(self.entries)
         title = f"{self.layout.network} ({own})" if own else self.layout.network
         lines = [f"{self.label} does not fit {title}: {matching} of its {len(names)} names match"]
-        another, origin = owner and owner != own, ""
-        if matching < len(names) / 2 or len(self.misshapen) > len(names) / 2 or another:
+        origin = ""
+        if owner and owner == own and matching < len(names) / 2:
+            lines[0] += ", though its tensors have the sizes of this network: their names are others; rename them"
+        elif matching < len(names) / 2 or len(self.misshapen) > len(names) / 2 or (owner and owner != own):
             origin = self._origin(all_names=matching == len(names) and not self.extra)
             lines[0] += f"; this is probably {origin}"
         others = {own: sum(own == other for other in names.values()) - 1 for own in self.missing}
@@ -186,7 +216,12 @@ class _Misfit:
             if listed:
                 more = f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
                 lines.append(f"  {kind} ({len(listed)}): {', '.join(listed[:_LISTED])}{more}")
-        lines.append("give the weights of this network, or create it with the settings it was trained with")
+        only_extra = not (self.missing or self.misshapen or origin)
+        lines.append(
+            "`mindrestore convert IN --drop-extra --out OUT` leaves out what is extra"
+            if only_extra
+            else "give the weights of this network, or create it with the settings it was trained with"
+        )
         differing = {"missing": self.missing, "extra": self.extra, "misshapen": self.misshapen}
         return MisfitError("\n".join(lines), **differing, origin=origin)
 

@@ -14,7 +14,7 @@ from mindrestore.models.vgg import VGGFeatures
 from mindrestore.weights.convert import load_weights
 from mindrestore.weights.errors import WeightError
 from mindrestore.weights.files import PathLike, read_weights
-from mindrestore.weights.names import unwrapped, weights_of
+from mindrestore.weights.sections import unwrapped, weights_of
 
 
 def load_encoder(net: nn.Cell, path: PathLike) -> str:

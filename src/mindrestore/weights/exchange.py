@@ -17,7 +17,8 @@ from mindrestore.weights.convert import load_weights, save_weights
 from mindrestore.weights.errors import MisfitError, WeightError
 from mindrestore.weights.files import SUFFIXES, PathLike, each_weight, read_weights, sha256_of
 from mindrestore.weights.guess import Guess, Network, get_network, guess
-from mindrestore.weights.names import match_names, official_names, published_names, weights_of
+from mindrestore.weights.names import match_weights, official_names, published_names
+from mindrestore.weights.sections import is_tensor, sections_of
 from mindrestore.weights.torch_writer import WRITABLE, write_torch_file
 
 if TYPE_CHECKING:
@@ -103,10 +104,11 @@ def _take_over(
     source: Path, model: str | None, hyper: Mapping[str, Any], drop_extra: bool
 ) -> tuple[nn.Cell, Guess, Comparison]:
     """Recognise the network of a file, build it and fill it."""
-    entries = weights_of(read_weights(source))
-    found = _find_network(source, entries, model, hyper)
+    content = read_weights(source)
+    found = _find_network(source, content, model, hyper)
     net = found.network.build(**found.hyper)
-    matched, own = match_names(entries, net), published_names(net)
+    match, own = match_weights(content, net), published_names(net)
+    entries, matched = match.entries, match.targets
     strangers = [name for name, target in matched.items() if target not in own]
     optional = [name for name in strangers if matched[name].startswith(found.network.optional)]
     parameters = dict(net.parameters_and_names())
@@ -121,6 +123,7 @@ def _take_over(
         ),
         extra=tuple(name for name in strangers if name not in optional),
         ignored=(*optional, *(name for name in entries if name not in matched)),
+        origin=match.origin,
     )
     left_out = strangers if drop_extra else optional
     try:
@@ -158,22 +161,32 @@ def _check_destination(source: Path, out: Path) -> None:
         raise WeightError(f"{out}: is the file to convert; give another name for the result")
 
 
-def _find_network(source: Path, entries: Mapping[str, Any], model: str | None, hyper: Mapping[str, Any]) -> Guess:
+def _find_network(source: Path, content: Mapping[str, Any], model: str | None, hyper: Mapping[str, Any]) -> Guess:
     """Recognise the network; what a run folder or an earlier conversion recorded beside the file adds to it."""
-    shapes = {name: tuple(value.shape) for name, value in entries.items() if hasattr(value, "shape")}
     hint = str(Path(*source.absolute().parts[-3:]))
-    try:
-        found = guess(shapes, hint, model)
-    except WeightError as error:
-        if model is None:
-            raise WeightError(f"{source}: {error}") from error
-        found = Guess(get_network(model), {})  # fails later, with a list of what differs
+    shapes, found = _recognised(source, content, hint, model)
     recorded, settings = recorded_settings(source)
     if model is None and recorded in (found.network.name, *found.alternatives):
         found = guess(shapes, hint, recorded)
     if recorded == found.network.name:
         found = Guess(found.network, {**settings, **found.hyper})
     return Guess(found.network, {**found.hyper, **hyper}, () if model else found.alternatives)
+
+
+def _recognised(
+    source: Path, content: Mapping[str, Any], hint: str, model: str | None
+) -> tuple[Mapping[str, tuple[int, ...]], Guess]:
+    """Recognise the network by the first section whose names and shapes are those of one."""
+    first: WeightError | None = None
+    for section in sections_of(content):
+        shapes = {name: tuple(value.shape) for name, value in section.entries.items() if is_tensor(value)}
+        try:
+            return shapes, guess(shapes, hint, model)
+        except WeightError as error:
+            first = first or error
+    if model is None:
+        raise WeightError(f"{source}: {first}") from first
+    return {}, Guess(get_network(model), {})  # fails later, with a list of what differs
 
 
 def recorded_settings(source: PathLike) -> tuple[str | None, Mapping[str, Any]]:
@@ -207,6 +220,7 @@ def _check_forward(source: Path, net: nn.Cell, network: Network) -> str:
     import mindspore as ms
 
     low, high = network.value_range
+
     image = np.random.default_rng(0).random((1, 3, network.side, network.side), np.float32) * (high - low) + low
     outputs = [output.asnumpy() for output in _flat(net.set_train(False)(ms.Tensor(image)))]
     if not all(np.isfinite(output).all() for output in outputs):
@@ -275,6 +289,7 @@ def _facts(conversion: Conversion) -> dict[str, Any]:
         "differing": dict(comparison.differing),
         "licence": conversion.licence,
         "tensors": len(comparison.tensors),
+        "origin": comparison.origin,
         "extra": list(comparison.extra),
         "left_out": list(comparison.ignored),
         "checks": list(conversion.checks),

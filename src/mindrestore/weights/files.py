@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import threading
-import zipfile
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
-import safetensors
-import safetensors.numpy
-from safetensors import SafetensorError
 
 from mindrestore.errors import first_line
 from mindrestore.files import WriteError, replacing
+from mindrestore.weights.archive import MAGIC as ARCHIVE
+from mindrestore.weights.archive import Archive
 from mindrestore.weights.ckpt_file import read_ckpt_file
 from mindrestore.weights.errors import WeightError, WeightFileError
-from mindrestore.weights.torch_file import TORCH_SUFFIXES, read_torch_file, widen
+from mindrestore.weights.limits import NotReadError, map_file
+from mindrestore.weights.npz_file import read_npz_file
+from mindrestore.weights.safetensors_file import is_safetensors, read_safetensors_file
+from mindrestore.weights.torch_file import read_torch_file
+
+if TYPE_CHECKING:
+    import mindspore as ms
 
 SUFFIXES = (".ckpt", ".safetensors", ".npz")  # read and written
-READABLE = (*SUFFIXES, *TORCH_SUFFIXES)
+# Of PyTorch and PaddlePaddle; .tar is that of NAME.pth.tar, which is no archive of that kind
+READABLE = (*SUFFIXES, ".pth", ".pt", ".pk", ".pkl", ".pdparams", ".bin", ".tar")
 
 _BLOCK = 1 << 20  # bytes
+_PICKLE = 0x80
+_DAMAGE = (
+    *(ValueError, KeyError, IndexError, TypeError, OverflowError, MemoryError, RecursionError, EOFError),
+    *(struct.error, zlib.error),
+)
 
 if TYPE_CHECKING:
     import mindspore as ms
@@ -36,13 +48,15 @@ def read_weights(path: PathLike) -> dict[str, Any]:
     """Read every entry of a weight file under the names it was saved with.
 
     Args:
-        path: .ckpt, .safetensors or .npz file, or one of PyTorch or PaddlePaddle (.pth, .pt, .pk, .pkl, .pdparams).
+        path: File of MindSpore, safetensors, NumPy, PyTorch or PaddlePaddle. The content decides, so that a `.ckpt` may
+            be Lightning's; the suffix is one of `READABLE`.
 
     Returns:
         Name -> array or, in training states, text, plain value or nested dict. Arrays may be views of the file.
 
     Raises:
-        WeightFileError: The file is absent, empty, damaged, of an unknown kind, or asks for more than data.
+        WeightFileError: The file is absent, empty, damaged, of an unknown kind, asks for more than data, or unpacks to
+            far more than its size.
     """
     return dict(each_weight(path))
 
@@ -60,27 +74,41 @@ def each_weight(path: PathLike) -> Iterator[tuple[str, Any]]:
         WeightFileError: As `read_weights`.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in READABLE:
+    if path.suffix.lower() not in READABLE:
         raise WeightFileError(
             f"{path}: weights come as {', '.join(READABLE)}, not as {path.suffix or 'a file without suffix'}"
         )
     try:
         size = path.stat().st_size if path.is_file() else None
-    except OSError as error:
-        raise WeightFileError(f"{path}: cannot be read ({error.strerror}); check the rights of the folder") from error
-    if size is None:
-        raise WeightFileError(f"{path}: no such file; check the path given as weights")
-    if size == 0:
-        raise WeightFileError(f"{path}: the file is empty (0 bytes), an interrupted copy or save; get it again")
-    reader = {".ckpt": _read_ckpt, ".safetensors": _read_safetensors, ".npz": _read_npz}.get(suffix, _read_torch)
-    try:
-        yield from reader(path)
+        if size is None:
+            raise WeightFileError(f"{path}: no such file; check the path given as weights")
+        if size == 0:
+            raise WeightFileError(f"{path}: the file is empty (0 bytes), an interrupted copy or save; get it again")
+        yield from _reader(path)(path)
     except OSError as error:
         raise WeightFileError(f"{path}: cannot be read ({error.strerror or error}); check its rights") from error
-    except (ValueError, KeyError, TypeError, EOFError, SafetensorError, zipfile.BadZipFile) as error:
-        reason = f"damaged or no {path.suffix} file ({first_line(error)})"
+    except NotReadError as error:
+        raise WeightFileError(f"{path}: {error}") from error
+    except _DAMAGE as error:
+        reason = f"damaged or not a {path.suffix} file ({first_line(error)})"
         raise WeightFileError(f"{path}: {reason}; get it again") from error
+
+
+def _reader(path: Path) -> Callable[[Path], Iterator[tuple[str, Any]]]:
+    """Choose a reader by the first bytes."""
+    with path.open("rb") as stream:
+        head = stream.read(16)
+    if head[:4] == ARCHIVE:
+        names = [*Archive(map_file(path)).members]
+        pickled = any(name.endswith("data.pkl") for name in names)
+        arrays = path.suffix.lower() == ".npz" or any(name.endswith(".npy") for name in names)
+        return read_npz_file if arrays and not pickled else _read_torch
+    if head[0] == _PICKLE:
+        return _read_torch
+    if is_safetensors(head):
+        return read_safetensors_file
+    suffix = path.suffix.lower()
+    return {".ckpt": _read_ckpt, ".safetensors": read_safetensors_file, ".npz": read_npz_file}.get(suffix, _read_torch)
 
 
 def write_weights(path: PathLike, parameters: Mapping[str, ms.Parameter]) -> None:
@@ -103,6 +131,9 @@ def write_weights(path: PathLike, parameters: Mapping[str, ms.Parameter]) -> Non
         _save_ckpt(parameters, path)
         return
     arrays = {name: np.ascontiguousarray(parameter.asnumpy()) for name, parameter in parameters.items()}
+    import safetensors.numpy
+    from safetensors import SafetensorError
+
     try:
         with replacing(path) as temporary:
             if suffix == ".safetensors":
@@ -151,25 +182,3 @@ def _read_torch(path: Path) -> Iterator[tuple[str, Any]]:
 
 def _read_ckpt(path: Path) -> Iterator[tuple[str, Any]]:
     yield from read_ckpt_file(path).items()
-
-
-def _read_safetensors(path: Path) -> Iterator[tuple[str, Any]]:
-    halves = []
-    with safetensors.safe_open(path, framework="np") as file:
-        for name in file.keys():  # noqa: SIM118
-            if file.get_slice(name).get_dtype() == "BF16":
-                halves.append(name)
-            else:
-                yield name, file.get_tensor(name)
-    if halves:  # NumPy has no bfloat16, and the library then gives no array
-        stored = dict(safetensors.deserialize(path.read_bytes()))
-        for name in halves:
-            yield name, widen(np.frombuffer(stored[name]["data"], "<u2").reshape(stored[name]["shape"]))
-
-
-def _read_npz(path: Path) -> Iterator[tuple[str, Any]]:
-    with np.load(path, allow_pickle=False) as file:
-        if not hasattr(file, "files"):
-            raise ValueError("a single array, not a set of named ones")
-        for name in file.files:
-            yield name, file[name]

@@ -12,7 +12,7 @@ from mindrestore.models.registry import create_model, hyper_parameters, list_mod
 from mindrestore.models.specs.vgg import LAYOUTS, last_tap
 from mindrestore.models.specs.vgg import recognise as recognise_vgg
 from mindrestore.weights.errors import WeightError
-from mindrestore.weights.names import unwrapped
+from mindrestore.weights.sections import unwrapped
 
 if TYPE_CHECKING:
     from mindspore import nn
@@ -106,35 +106,36 @@ def guess(shapes: Shapes, hint: str = "", name: str | None = None) -> Guess:
     """
     found, spoken = [], hint.lower().replace("-", "_")
     for candidate in map(get_network, [name] if name else list_networks()):
-        hyper = _recognised(candidate, shapes)
+        hyper, covered = _recognised(candidate, shapes)
         if hyper is not None:
             differing = {key: value for key, value in hyper.items() if candidate.published.get(key) != value}
             words = sum(word in spoken for word in candidate.words)
-            found.append((len(differing), -words, candidate, differing))
+            found.append((-covered, len(differing), -words, candidate, differing))
     if not found:
         raise WeightError(
             f"names and shapes are those of {f'no {name}' if name else 'no network known here'} "
             f"({', '.join(list(shapes)[:3])}, ...); give --model NAME to see what differs. "
             f"Known: {', '.join(list_networks())}"
         )
-    found.sort(key=lambda entry: entry[:2])
-    distance, _, network, hyper = found[0]
-    alternatives = [entry[2].name for entry in found[1:] if distance or entry[0] == 0]
+    found.sort(key=lambda entry: entry[:3])
+    covered, distance, _, network, hyper = found[0]
+    rivals = [entry for entry in found[1:] if entry[0] == covered]  # a loss network beside the network covers less
+    alternatives = [entry[3].name for entry in rivals if distance or entry[1] == 0]
     return Guess(network, hyper, tuple(alternatives))
 
 
-def _recognised(network: Network, shapes: Shapes) -> dict[str, Any] | None:
-    """Read the hyper-parameters, whatever stands before all names; None when the file is of another network."""
+def _recognised(network: Network, shapes: Shapes) -> tuple[dict[str, Any] | None, int]:
+    """Read the hyper-parameters, whatever stands before the names, and count these; None for another network's file."""
     if network.recognise is None:
-        return None
+        return None, 0
     for names in unwrapped(shapes):
         try:
             hyper = network.recognise({short: shapes[name] for short, name in names.items()})
         except (LookupError, ArithmeticError, ValueError):
             continue
         if all(0 <= number <= _LARGEST for value in hyper.values() for number in _numbers(value)):
-            return hyper
-    return None
+            return hyper, len(names)
+    return None, 0
 
 
 def _numbers(value: Any) -> Iterator[float]:

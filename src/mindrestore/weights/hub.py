@@ -12,7 +12,7 @@ from mindrestore.files import cache_folder
 from mindrestore.weights.download import fetch, is_address
 from mindrestore.weights.errors import WeightError
 from mindrestore.weights.files import read_weights
-from mindrestore.weights.names import unwrapped, weights_of
+from mindrestore.weights.sections import unwrapped, weights_of
 
 
 @dataclass(frozen=True)

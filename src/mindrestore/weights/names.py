@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from mindrestore.models.registry import list_models, model_spec
 from mindrestore.weights.layout import Described, layout_of
+from mindrestore.weights.sections import is_averaged, is_tensor, prefixes_of, sections_of, without_wrappers
 
-# Where published checkpoints keep their weights; averaged ones before those of the last step
-_SECTIONS = ("state_dict", "model_state_dict", "generator", "model", "params_ema", "params", "net")
-_MOST_SECTIONS = 8  # in each other; a dict may hold itself
-_WRAPPERS = ("module.", "net.", "network.", "model.", "generator.")  # put before every name by whatever wrapped the net
-_STATE_FACTS, _STATE_NET = "facts", "net."  # last.ckpt of a run: one JSON text beside the arrays, the network's first
 # Left behind by optimizers and loss scalers in other people's training states
 _STATE_SECTIONS = ("moment1.", "moment2.", "moments.", "accum.", "exp_avg.", "exp_avg_sq.", "ema.", "optimizer.")
 _STATE_SCALARS = (
@@ -21,6 +19,31 @@ _STATE_SCALARS = (
     *("epoch_num", "step_num", "epoch", "step"),
 )
 _PADDLE_WEIGHT = "._weight"  # what PaddlePaddle's PReLU calls its slope
+_COUNTERS = ("num_batches_tracked", "total_ops", "total_params")  # the last two are left behind by thop
+_OTHER_COPY = 0.5  # share of the network that makes another prefix a copy of it
+
+
+@dataclass(frozen=True)
+class Match:
+    """Which entries of a checkpoint are a network's.
+
+    Attributes:
+        entries: name -> value, of the section that was taken.
+        targets: name -> name as `published_names` lists it; a stranger keeps its own, without the prefix of the others.
+        section: dotted path of the section; empty when the weights are not in one.
+        prefix: what was taken off the names; empty when nothing was.
+    """
+
+    entries: Mapping[str, Any]
+    targets: Mapping[str, str]
+    section: str
+    prefix: str
+
+    @property
+    def origin(self) -> str:
+        """Section and prefix in words; empty when there are neither."""
+        section = [f"section {self.section}"] if self.section else []
+        return ", ".join(section + ([f"prefix {self.prefix} taken off"] if self.prefix else []))
 
 
 def published_names(net: Described) -> dict[str, str]:
@@ -35,36 +58,50 @@ def published_names(net: Described) -> dict[str, str]:
     return layout_of(net).names
 
 
-def to_published_names(entries: Mapping[str, Any], net: Described) -> dict[str, Any]:
-    """Rename the entries of a checkpoint as `published_names` lists them, and leave out what only training needs.
+def match_weights(entries: Mapping[str, Any], net: Described) -> Match:
+    """Find a network's weights in a checkpoint, whatever section they lie in and whatever stands before their names.
 
     Args:
-        entries: Name -> value, nested (`state_dict`, `generator`, `params_ema`) or not, with or without a prefix such
-            as `module.`, named by PyTorch, PaddlePaddle or MindSpore.
+        entries: Name -> value, nested (`state_dict`, `model_ema`, `params`) or not, with or without a prefix such as
+            `module.` or `_orig_mod.`, named by PyTorch, PaddlePaddle or MindSpore.
         net: The network they are meant for, or its layout.
 
     Returns:
-        Name -> value; what the network does not know keeps its name.
-    """
-    entries = weights_of(entries)
-    return {target: entries[name] for name, target in match_names(entries, net).items()}
-
-
-def match_names(entries: Mapping[str, Any], net: Described) -> dict[str, str]:
-    """Find the published name of every entry, and leave out what only training needs.
-
-    Args:
-        entries: Name -> value, not nested (`weights_of`).
-        net: The network they are meant for, or its layout.
-
-    Returns:
-        Name of the entry -> name as `published_names` lists it; a stranger is given without the prefix of the others.
+        The section and the prefix with which the most names fit; among equals, averaged weights. What only training
+        needs is left out, as is a second copy of the network under another prefix.
     """
     own_name = _translator(net)
-    prefix = _wrapper(entries, own_name)
-    stripped = {name: name.removeprefix(prefix) for name in entries}
-    present = set(stripped.values())
-    matched = {}
+    counted = [(section, _fits(section.entries, own_name)) for section in sections_of(entries)]
+    section, fits = max(counted, key=lambda pair: max(pair[1].values(), default=0))
+    prefix = max(
+        fits,
+        key=lambda name: (fits[name], not name, is_averaged(name), -len(name)),
+        default="",
+    )
+    plain = {name: without_wrappers(name) for name in section.entries}
+    targets = _targets(section.entries, {name: text.removeprefix(prefix) for name, text in plain.items()}, own_name)
+    copies = {name for name, count in fits.items() if name != prefix and count >= _OTHER_COPY * fits[prefix]}
+    for name, text in plain.items():
+        if not text.startswith(prefix) and any(own_name(text.removeprefix(copy)) for copy in copies):
+            targets.pop(name, None)
+    fronts = Counter(name.removesuffix(target) for name, target in targets.items() if name.endswith(target))
+    front = next(iter(fronts.most_common(1)), ("", 0))[0]
+    return Match(section.entries, targets, section.name, front or prefix)
+
+
+def _fits(entries: Mapping[str, Any], own_name: Callable[[str], str | None]) -> Counter[str]:
+    """Count, for every beginning of names, how many names fit the network without it."""
+    fits: Counter[str] = Counter()
+    for name in map(without_wrappers, entries):
+        fits.update(prefix for prefix in prefixes_of(name) if own_name(name[len(prefix) :]) is not None)
+    return fits
+
+
+def _targets(
+    entries: Mapping[str, Any], stripped: Mapping[str, str], own_name: Callable[[str], str | None]
+) -> dict[str, str]:
+    """Translate names that lost their prefix, and leave out what only training needs."""
+    present, matched = set(stripped.values()), {}
     for name, short in stripped.items():
         target = own_name(short)
         matched[name] = short if target is None or (target != short and target in present) else target
@@ -92,45 +129,11 @@ def official_names(net: Described) -> dict[str, str]:
 
 def only_for_training(name: str) -> bool:
     """Return whether a name belongs to an optimizer, a loss scaler or a counter."""
-    return name.startswith(_STATE_SECTIONS) or name in _STATE_SCALARS or name.endswith("num_batches_tracked")
-
-
-def weights_of(entries: Mapping[str, Any]) -> dict[str, Any]:
-    """Take the weights out of a training state or a nested checkpoint.
-
-    Args:
-        entries: What a weight file holds.
-
-    Returns:
-        Name -> value of the section with the weights, or of the whole when there is none.
-    """
-    if isinstance(entries.get(_STATE_FACTS), str):
-        return {name[len(_STATE_NET) :]: value for name, value in entries.items() if name.startswith(_STATE_NET)}
-    for _ in range(_MOST_SECTIONS):
-        inner = next((entries[name] for name in _SECTIONS if isinstance(entries.get(name), Mapping)), None)
-        if inner is None:
-            break
-        entries = inner
-    return {str(name): value for name, value in entries.items()}
-
-
-def unwrapped(names: Iterable[str]) -> Iterator[dict[str, str]]:
-    """Return names as they are, then without each prefix that wrappers put before every name.
-
-    Args:
-        names: Names in a file.
-
-    Yields:
-        Short name -> name in the file.
-    """
-    names = list(names)
-    for prefix in ("", *_WRAPPERS):
-        if any(name.startswith(prefix) for name in names):
-            yield {name.removeprefix(prefix): name for name in names}
+    return name.startswith(_STATE_SECTIONS) or name in _STATE_SCALARS or name.endswith(_COUNTERS)
 
 
 def _is_numeric(value: Any) -> bool:
-    return hasattr(value, "shape") or isinstance(value, (bool, int, float))
+    return is_tensor(value) or isinstance(value, (bool, int, float))
 
 
 def _translator(net: Described) -> Callable[[str], str | None]:
@@ -148,15 +151,6 @@ def _translator(net: Described) -> Callable[[str], str | None]:
         return target if target in known else None
 
     return own_name
-
-
-def _wrapper(names: Iterable[str], own_name: Callable[[str], str | None]) -> str:
-    """Find the prefix without which the most names fit the network; none when that changes nothing."""
-    counts = {"": 0, **dict.fromkeys(_WRAPPERS, 0)}
-    for name in names:
-        for prefix in counts:
-            counts[prefix] += own_name(name.removeprefix(prefix)) is not None
-    return max(counts, key=counts.__getitem__)
 
 
 def _aliases(known: Mapping[str, str]) -> dict[str, str]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable, Union
+
+from mindrestore.weights.limits import NotReadError
 
 Buffer = Union[bytes, memoryview]
 
 _STOP = ord(".")
 _NEWEST_PROTOCOL = 5
 _LONG_BYTES = 256  # longer values stay views of the file
-_MOST_OPERATIONS = 10_000_000  # some ten seconds; large checkpoints have a hundredth of it
+_MOST_OPERATIONS = 1_500_000  # some four seconds; large checkpoints with an optimizer have a third of it
+_CALL = 5  # operations that a call counts for: it takes as long
+_LONG_TEXT = 1 << 16  # bytes; names have a hundred
 _KEYS = (str, int, float, bool, type(None))  # what hashes in constant time, however the file was made
 
 
@@ -42,6 +47,23 @@ def named_values(keys: Sequence[Any], values: Sequence[Any]) -> dict[Any, Any]:
     if len(keys) != len(values) or not all(isinstance(key, _KEYS) for key in keys):
         raise ValueError("keys that are neither text nor numbers")
     return dict(zip(keys, values))
+
+
+class LongText:
+    """A text too long to be a name: bytes that protocol 2 writes as letters, left in the file until they are wanted.
+
+    Attributes:
+        data: the text in UTF-8.
+    """
+
+    def __init__(self, data: memoryview) -> None:
+        self.data = data
+
+    def latin_1(self) -> bytes:
+        """Return the byte that each letter stands for."""
+        decode = codecs.getincrementaldecoder("utf-8")().decode
+        blocks = (bytes(self.data[start : start + _LONG_TEXT]) for start in range(0, len(self.data), _LONG_TEXT))
+        return b"".join(decode(block).encode("latin-1") for block in blocks)
 
 
 class Pending(ABC):
@@ -75,6 +97,8 @@ class Machine:
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
+        self.named: dict[str, Named] = {}
+        self.left = _MOST_OPERATIONS
 
     def run(self) -> Any:
         """Run one pickle from the present position, and stand behind it afterwards.
@@ -84,16 +108,22 @@ class Machine:
             ValueError, IndexError, KeyError, TypeError, AttributeError: it is not a pickle of this kind.
         """
         self.stack, self.marks, self.memo = [], [], {}
-        for _ in range(_MOST_OPERATIONS):
-            start = self.position
-            code = self.take(1)[0]
+        data, end = self.data, len(self.data)
+        while self.left > 0:
+            self.left -= 1
+            if self.position >= end:
+                raise ValueError(f"cut off at byte {end}")
+            code = data[self.position]
+            self.position += 1
             if code == _STOP:
                 return self.pop()
             operation = _OPERATIONS.get(code)
             if operation is None:
-                raise ValueError(f"opcode 0x{code:02x} at byte {start} is none of a weight file")
+                raise ValueError(f"opcode 0x{code:02x} at byte {self.position - 1} is none of a weight file")
             operation(self)
-        raise ValueError(f"a pickle of more than {_MOST_OPERATIONS:,} operations")
+        raise NotReadError(
+            f"has more than {_MOST_OPERATIONS:,} operations, which no network needs; save the weights alone"
+        )
 
     def take(self, count: int) -> memoryview:
         """Return the next bytes."""
@@ -112,12 +142,11 @@ class Machine:
 
     def line(self) -> str:
         """Return the text up to the end of the line."""
-        for end in range(self.position, min(self.position + 1000, len(self.data))):
-            if self.data[end] == 0x0A:
-                text = bytes(self.take(end - self.position)).decode("utf-8")
-                self.position += 1
-                return text
-        raise ValueError(f"no end of line behind byte {self.position}")
+        text, end, _ = bytes(self.data[self.position : self.position + 1000]).partition(b"\n")
+        if not end:
+            raise ValueError(f"no end of line behind byte {self.position}")
+        self.position += len(text) + 1
+        return text.decode("utf-8")
 
     def push(self, value: Any) -> None:
         """Put a value on the stack."""
@@ -147,7 +176,9 @@ class Machine:
         """Push what a dotted name stands for."""
         if name not in self.names:
             raise ForbiddenGlobal(name)
-        self.push(Named(name, self.names[name]))
+        if name not in self.named:
+            self.named[name] = Named(name, self.names[name])
+        self.push(self.named[name])
 
     def remember(self, key: int) -> None:
         """Keep the topmost value under a number."""
@@ -177,6 +208,7 @@ class Machine:
         arguments, function = self.pop(), self.pop()
         if not (isinstance(function, Named) and callable(function.meaning) and isinstance(arguments, tuple)):
             raise ValueError(f"a call of something that cannot be called at byte {self.position}")
+        self.left -= _CALL
         self.push(function.meaning(*arguments))
 
     def build(self) -> None:
@@ -209,12 +241,13 @@ class Machine:
         self.push(self.persistent(self.pop()))
 
 
-def _text(data: memoryview) -> str:
-    return str(data, "utf-8", "surrogatepass")
+def _text(data: memoryview) -> str | LongText:
+    return LongText(data) if len(data) >= _LONG_TEXT else str(data, "utf-8", "surrogatepass")
 
 
-def _old_text(data: memoryview) -> str:
-    return str(data, "latin-1")  # Python 2 kept bytes and text in one type
+def _old_text(data: memoryview) -> str | memoryview:
+    # Python 2 kept bytes and text in one type; what is long are the values of an array
+    return data if len(data) >= _LONG_BYTES else str(data, "latin-1")
 
 
 def _bytes(data: memoryview) -> Buffer:

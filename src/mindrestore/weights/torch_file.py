@@ -8,10 +8,8 @@ into memory: tensors are views of it, and only what is used is read.
 
 from __future__ import annotations
 
-import mmap
 import os
 import struct
-import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,29 +18,17 @@ from typing import Any
 import numpy as np
 
 from mindrestore.errors import first_line
+from mindrestore.weights.archive import MAGIC, Archive
 from mindrestore.weights.errors import WeightFileError
-from mindrestore.weights.pickles import Buffer, ForbiddenGlobal, Machine, Pending, named_values
-
-TORCH_SUFFIXES = (".pth", ".pt", ".pk", ".pkl", ".pdparams")
+from mindrestore.weights.limits import BFLOAT16, UNREAD, Budget, NotReadError, count_values, map_file, values_of
+from mindrestore.weights.pickles import ForbiddenGlobal, Machine
+from mindrestore.weights.torch_names import known_names
 
 _MAGIC, _LEGACY_VERSION = 0x1950A86A20F9469CFC6C, 1001
-_MAX_AXES = 32
 _MAX_REPEATED = 1 << 20  # values of a tensor that repeats those of its storage
-_BFLOAT16 = "bfloat16"  # NumPy has none; values are widened to float32
-_STORAGES = {
-    **{"Double": "<f8", "Float": "<f4", "Half": "<f2", "BFloat16": _BFLOAT16, "Bool": "?"},
-    **{"Long": "<i8", "Int": "<i4", "Short": "<i2", "Char": "i1", "Byte": "u1"},
-    **{"ComplexDouble": "<c16", "ComplexFloat": "<c8"},
-}
-_DTYPES = {
-    **{"float64": "<f8", "float32": "<f4", "float16": "<f2", "bfloat16": _BFLOAT16, "bool": "?"},
-    **{"int64": "<i8", "int32": "<i4", "int16": "<i2", "int8": "i1"},
-    **{"uint64": "<u8", "uint32": "<u4", "uint16": "<u2", "uint8": "u1", "complex128": "<c16", "complex64": "<c8"},
-}
-_NUMPY_DTYPES = frozenset(f"{kind}{size}" for kind in "fiuc" for size in (1, 2, 4, 8, 16)) | {"b1"}
 _DAMAGE = (
     *(ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, MemoryError),
-    *(RecursionError, EOFError, NotImplementedError, struct.error, zipfile.BadZipFile, zlib.error),
+    *(RecursionError, EOFError, struct.error, zlib.error),
 )
 
 
@@ -64,16 +50,17 @@ def read_torch_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        with path.open("rb") as stream:
-            data = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
-        content = _Archive(data).read() if data[:4] == b"PK\x03\x04" else _Stream(data).read()
+        data = map_file(path)
+        content = _Archive(data).read() if data[:4] == MAGIC else _Stream(data).read()
     except ForbiddenGlobal as error:
         raise WeightFileError(
             f"{path}: asks for {ascii(str(error))[1:-1][:100]}, which no set of weights needs; nothing of it was run. "
             "If you trust the file, load it where it was made and save its state_dict alone"
         ) from error
+    except NotReadError as error:
+        raise WeightFileError(f"{path}: {error}") from error
     except _DAMAGE as error:
-        raise WeightFileError(f"{path}: damaged or no file of weights ({first_line(error)}); get it again") from error
+        raise WeightFileError(f"{path}: damaged or not a weight file ({first_line(error)}); get it again") from error
     if not isinstance(content, dict):
         raise WeightFileError(f"{path}: holds {type(content).__name__} instead of named tensors; save a state_dict")
     return {str(name): value for name, value in content.items()}
@@ -83,59 +70,40 @@ class _Archive:
     """Read the zip format."""
 
     def __init__(self, data: memoryview) -> None:
-        self.data = data
-        with zipfile.ZipFile(data.obj) as archive:
-            members = archive.infolist()
-        self.members = {member.filename: member for member in members}
-        if "constants.pkl" in {name.rpartition("/")[2] for name in self.members}:
+        self.budget = Budget(len(data))
+        self.archive = Archive(data)
+        members = self.archive.members
+        if "constants.pkl" in {name.rpartition("/")[2] for name in members}:
             raise ValueError("a TorchScript program; save its state_dict")
-        if sum(member.file_size for member in members) > len(data):
-            raise ValueError("members that unpack to more than the file")
-        pickles = [name for name in self.members if name.rpartition("/")[2] == "data.pkl" and name.count("/") < 2]
+        pickles = [name for name in members if name.rpartition("/")[2] == "data.pkl" and name.count("/") < 2]
         if len(pickles) != 1:
             raise ValueError(f"{len(pickles)} members data.pkl instead of one")
         self.folder = pickles[0][: -len("data.pkl")]
         order = f"{self.folder}byteorder"
-        self.swapped = order in self.members and bytes(self.member(order)) == b"big"
-        self.storages: dict[tuple[str, str], _Storage] = {}
+        self.swapped = order in members and bytes(self.archive.read(order)) == b"big"
+        self.storages: dict[str, _Storage] = {}
 
     def read(self) -> Any:
         """Run the pickle."""
-        return Machine(self.member(f"{self.folder}data.pkl"), _names(len(self.data)), self.storage).run()
+        pickle = self.archive.read(f"{self.folder}data.pkl")
+        return Machine(pickle, known_names(self.budget), self.storage).run()
 
-    def member(self, name: str) -> memoryview:
-        """Return the bytes of a member after comparing their checksum."""
-        if name not in self.members:
-            raise ValueError(f"no member {name!a}")
-        info = self.members[name]
-        if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
-            raise ValueError(f"{name!a} is compressed or encrypted, as PyTorch never writes it")
-        header = self.data[info.header_offset : info.header_offset + 30]
-        if info.header_offset < 0 or header[:4] != b"PK\x03\x04":
-            raise ValueError(f"no header of {name!a}")
-        start = info.header_offset + 30 + sum(struct.unpack("<HH", header[26:30]))
-        content = self.data[start : start + info.file_size]
-        # PyTorch writes 0 when it is told to save time
-        if len(content) != info.file_size or (info.CRC and zlib.crc32(content) != info.CRC):
-            raise ValueError(f"the checksum of {name!a} is wrong")
-        return content
-
-    def storage(self, identity: Any) -> _Storage:
+    def storage(self, identity: Any) -> _View:
         """Return the storage that a persistent id names."""
         key, dtype, count, _ = _identity(identity)
-        if (key, dtype) not in self.storages:
-            raw = self.member(f"{self.folder}data/{key}")
-            self.storages[key, dtype] = _Storage(dtype, count, raw, self.swapped)
-        return self.storages[key, dtype]
+        if key not in self.storages:
+            raw = self.archive.read(f"{self.folder}data/{key}")
+            self.storages[key] = _Storage(self.budget, raw, self.swapped)
+        return _View(self.storages[key], dtype, 0, count)
 
 
 class _Stream:
     """Read the format before the zip one, and plain pickles."""
 
     def __init__(self, data: memoryview) -> None:
-        self.data = data
-        self.machine = Machine(data, _names(len(data)))
-        self.storages: dict[str, _Storage] = {}
+        self.budget = Budget(len(data))
+        self.machine = Machine(data, known_names(self.budget))
+        self.storages: dict[str, tuple[_Storage, str, int]] = {}
 
     def read(self) -> Any:
         """Run the pickles."""
@@ -144,7 +112,7 @@ class _Stream:
             return first
         version, _ = self.machine.run(), self.machine.run()
         if version != _LEGACY_VERSION:
-            raise ValueError(f"version {version} of PyTorch's old format")
+            raise ValueError(f"version {version!a:.40} of PyTorch's old format")
         self.machine.persistent = self.storage
         start = self.machine.position
         self.machine.run()  # the storages lie behind the pickle: a first run tells where, and which there are
@@ -153,59 +121,75 @@ class _Stream:
         return self.machine.run()
 
     def fill(self, keys: Any) -> None:
-        """Return every storage its bytes."""
+        """Fill every storage with its bytes."""
         for key in keys:
-            storage = self.storages[key]
-            if self.machine.number("<q") != storage.count:
-                raise ValueError(f"storage {key!a} has another length than its tensors expect")
-            storage.fill(self.machine.take(storage.count * storage.itemsize))
+            storage, dtype, count = self.storages[key]
+            if self.machine.number("<q") != count:
+                raise ValueError(f"storage {key!a:.40} has another length than its tensors expect")
+            storage.raw = self.machine.take(count * _itemsize(dtype))
         if len(keys) != len(self.storages):
             raise ValueError(f"{len(keys)} storages instead of {len(self.storages)}")
 
-    def storage(self, identity: Any) -> _Storage:
+    def storage(self, identity: Any) -> _View:
         """Return the storage, or the part of it, that a persistent id names."""
-        key, dtype, count, view = _identity(identity)
-        storage = self.storages.setdefault(key, _Storage(dtype, count))
-        if (storage.dtype, storage.count) != (dtype, count):
-            raise ValueError(f"storage {key!a} has two types or lengths")
-        return storage.part(view[1], view[2]) if view else storage
+        key, dtype, count, part = _identity(identity)
+        storage, *kind = self.storages.setdefault(key, (_Storage(self.budget), dtype, count))
+        if kind != [dtype, count]:
+            raise ValueError(f"storage {key!a:.40} has two types or lengths")
+        if part is None:
+            return _View(storage, dtype, 0, count)
+        if not 0 <= part[1] <= part[1] + part[2] <= count:
+            raise ValueError("a part of a storage lies outside of it")
+        return _View(storage, dtype, part[1], part[2])
 
 
 class _Storage:
-    """A row of numbers that tensors are views of; without bytes, only its length is known."""
+    """The bytes that tensors share; without them, only a first look at the file is being taken."""
 
-    def __init__(self, dtype: str, count: int, raw: memoryview | None = None, swapped: bool = False) -> None:
-        self.dtype, self.count, self.swapped = dtype, count, swapped
-        self.itemsize = 2 if dtype == _BFLOAT16 else np.dtype(dtype).itemsize
-        self.values: np.ndarray | None = None
-        if raw is not None:
-            if len(raw) < count * self.itemsize:
-                raise ValueError("a storage is shorter than its tensors expect")
-            self.fill(raw[: count * self.itemsize])
+    def __init__(self, budget: Budget, raw: memoryview | None = None, swapped: bool = False) -> None:
+        self.budget, self.raw, self.swapped = budget, raw, swapped
+        self._values: dict[str, np.ndarray] = {}
 
-    def fill(self, raw: memoryview) -> None:
-        """Take the bytes."""
-        self.values = _numbers(raw, self.dtype, self.swapped)
+    def values(self, dtype: str) -> np.ndarray:
+        """Return all values of a type; those that have to be converted are converted once for all tensors."""
+        if dtype not in self._values:
+            size = len(self.raw) // _itemsize(dtype) * _itemsize(dtype)
+            stored = "<u2" if dtype == BFLOAT16 else dtype
+            kind = np.dtype(stored).newbyteorder() if self.swapped else dtype
+            values = values_of(self.raw[:size], kind, self.budget)
+            if self.swapped and dtype == BFLOAT16:
+                values = values_of(values.data.cast("B"), dtype, self.budget)
+            self._values[dtype] = values
+        return self._values[dtype]
 
-    def part(self, start: int, count: int) -> _Storage:
-        """Return some of the numbers as a storage."""
-        if not (0 <= start <= start + count <= self.count):
-            raise ValueError("a part of a storage lies outside of it")
-        part = _Storage(self.dtype, count)
-        part.values = None if self.values is None else self.values[start : start + count]
-        return part
+
+class _View:
+    """A storage as numbers of a type, or some of them."""
+
+    def __init__(self, storage: _Storage, dtype: str, start: int, count: int) -> None:
+        self.storage, self.dtype, self.start, self.count = storage, dtype, start, count
+        if storage.raw is not None and len(storage.raw) < (start + count) * _itemsize(dtype):
+            raise ValueError("a storage is shorter than its tensors expect")
 
     def tensor(self, offset: int, size: Sequence[int], stride: Sequence[int], dtype: str | None = None) -> Any:
-        """Return a view, or None as long as the bytes are unknown."""
-        if self.values is None:
+        """Return a tensor, which is a view; None as long as the bytes are unknown."""
+        if self.storage.raw is None:
             return None
-        values = self.values if dtype is None else _numbers(self.values.data, dtype, self.swapped)
-        if not len(size) == len(stride) <= _MAX_AXES or min((offset, *size, *stride)) < 0:
+        values = self.storage.values(dtype or self.dtype)
+        first = self.start * _itemsize(self.dtype) // _itemsize(dtype or self.dtype)
+        last = (self.start + self.count) * _itemsize(self.dtype) // _itemsize(dtype or self.dtype)
+        if len(size) != len(stride) or min((offset, *stride), default=0) < 0:
             raise ValueError("a tensor of impossible size")
-        if not np.prod(size, dtype=np.float64) <= max(len(values), _MAX_REPEATED):
+        if count_values(tuple(size)) > max(last - first, _MAX_REPEATED):
             raise ValueError("a tensor of far more values than its storage has")
-        step = values.itemsize
-        return np.ndarray(tuple(size), values.dtype, values.data, offset * step, tuple(step * s for s in stride))
+        part, step = values[first:last], values.itemsize
+        return np.ndarray(tuple(size), values.dtype, part.data, offset * step, tuple(step * s for s in stride))
+
+
+def _itemsize(dtype: str) -> int:
+    if dtype in UNREAD:
+        return 1
+    return 2 if dtype == BFLOAT16 else np.dtype(dtype).itemsize
 
 
 def _identity(identity: Any) -> tuple[str, str, int, Any]:
@@ -214,133 +198,3 @@ def _identity(identity: Any) -> tuple[str, str, int, Any]:
     if kind != "storage" or not isinstance(key, str) or not isinstance(count, int) or count < 0:
         raise ValueError("data that is not a storage")
     return key, storage_type.meaning, count, view[0] if view else None
-
-
-def widen(halves: np.ndarray) -> np.ndarray:
-    """Make float32 of bfloat16, its upper half.
-
-    Args:
-        halves: uint16 array of any shape.
-
-    Returns:
-        float32 array of that shape.
-    """
-    return (halves.astype("<u4") << 16).view("<f4")
-
-
-def _numbers(raw: Buffer, dtype: str, swapped: bool = False) -> np.ndarray:
-    stored = np.dtype("<u2" if dtype == _BFLOAT16 else dtype)
-    values = np.frombuffer(raw, stored.newbyteorder() if swapped else stored)
-    return widen(values) if dtype == _BFLOAT16 else values
-
-
-class _DType(Pending):
-    """Make a NumPy type: code first, byte order later."""
-
-    def __init__(self, code: str, *_: Any) -> None:
-        if code not in _NUMPY_DTYPES:
-            raise ValueError(f"arrays of type {ascii(code)[:40]}")
-        self.code = code
-
-    def build(self, state: Any) -> None:
-        self.result = np.dtype(self.code).newbyteorder("=" if state[1] == "|" else state[1])
-
-
-class _Array(Pending):
-    """Make a NumPy array: shape, type and bytes come later."""
-
-    def __init__(self, copies: _Copies) -> None:
-        self.copies = copies
-
-    def build(self, state: Any) -> None:
-        _, shape, dtype, fortran, raw = state
-        self.result = self.copies.array(raw, dtype, shape, "F" if fortran else "C")
-
-
-class _Copies:
-    """Make containers and arrays of others, within a limit.
-
-    An honest file has every value in its bytes; a hostile one could have the same million copied again and again.
-
-    Args:
-        budget: values that may be copied.
-    """
-
-    def __init__(self, budget: int) -> None:
-        self.left = budget
-
-    def spend(self, values: Any) -> Any:
-        """Return the values back after counting them."""
-        self.left -= len(values)
-        if self.left < 0:
-            raise ValueError("more copies than the file has bytes")
-        return values
-
-    def ordered(self, pairs: Any = ()) -> dict[Any, Any]:
-        """Make a dict of pairs, as Python 2 wrote one."""
-        keys, values = zip(*self.spend(pairs)) if pairs else ((), ())
-        return named_values(keys, values)
-
-    def counter(self, counts: Any = ()) -> dict[Any, Any]:
-        """Make a dict of a dict."""
-        return named_values([*self.spend(counts)], [*counts.values()] if counts else [])
-
-    def sequence(self, values: Any = ()) -> tuple[Any, ...]:
-        """Make a tuple."""
-        return tuple(self.spend(values))
-
-    def tuple_or_tensor(self, values: Any = ()) -> Any:
-        """Make a tuple, or take the values of PaddlePaddle's pair of a tensor's name and values."""
-        if len(values) == 2 and isinstance(values[0], str) and isinstance(values[1], np.ndarray):
-            return values[1]
-        return self.sequence(values)
-
-    def encode(self, text: str, *_: Any) -> bytes:
-        """Return bytes that were written as text."""
-        return self.spend(text).encode("latin-1")
-
-    def array(self, raw: Any, dtype: Any, shape: Any, order: str = "C") -> np.ndarray:
-        """Make an array of its bytes; Python 2 wrote them as text."""
-        if not isinstance(dtype, np.dtype) or len(shape) > _MAX_AXES:
-            raise ValueError("an array of unknown type")
-        return np.frombuffer(self.encode(raw) if isinstance(raw, str) else raw, dtype).reshape(shape, order=order)
-
-
-def _tensor(storage: _Storage, offset: int, size: Any, stride: Any, *_: Any) -> Any:
-    return storage.tensor(offset, size, stride)
-
-
-def _typed_tensor(storage: _Storage, offset: int, size: Any, stride: Any, *rest: Any) -> Any:
-    return storage.tensor(offset, size, stride, rest[2].meaning)  # behind: requires_grad, hooks, type
-
-
-def _names(budget: int) -> dict[str, Any]:
-    """List every name that a file may use, with what the reader does in its place."""
-    copies = _Copies(budget)
-    names: dict[str, Any] = {
-        "collections.OrderedDict": copies.ordered,
-        "collections.Counter": copies.counter,
-        "_codecs.encode": copies.encode,
-        "torch._utils._rebuild_tensor": _tensor,
-        "torch._utils._rebuild_tensor_v2": _tensor,
-        "torch._utils._rebuild_tensor_v3": _typed_tensor,
-        "torch._utils._rebuild_parameter": lambda data, *_: data,
-        "torch._utils._rebuild_parameter_with_state": lambda data, *_: data,
-        "torch._tensor._rebuild_from_type_v2": lambda function, kind, arguments, state: function.meaning(*arguments),
-        "torch.Size": copies.sequence,
-        "torch.device": lambda *words: words,
-        "torch.storage.UntypedStorage": "u1",
-        "numpy.dtype": _DType,
-    }
-    for module in ("builtins", "__builtin__"):
-        names[f"{module}.tuple"] = copies.tuple_or_tensor
-        names[f"{module}.set"] = copies.sequence
-    for core in ("numpy.core", "numpy._core"):
-        names[f"{core}.multiarray._reconstruct"] = lambda *_: _Array(copies)
-        names[f"{core}.multiarray.scalar"] = lambda dtype, raw: copies.array(raw, dtype, ()).item()
-        names[f"{core}.numeric._frombuffer"] = copies.array
-    for kind in ("numpy.ndarray", "torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"):
-        names[kind] = None
-    names.update({f"torch.{name}Storage": dtype for name, dtype in _STORAGES.items()})
-    names.update({f"torch.{name}": dtype for name, dtype in _DTYPES.items()})
-    return names

@@ -5,26 +5,51 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from mindrestore.weights.limits import NotReadError
+
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # how protobuf writes a field
 _FIXED = {_FIXED64: 8, _FIXED32: 4}  # bytes
 
 
-def fields(data: memoryview | int | None) -> Iterator[tuple[int, memoryview | int]]:
+class Steps:
+    """The fields that a file may have: each costs time and memory, whatever its size.
+
+    Args:
+        most: Number of fields and numbers; a tensor has a dozen, and half a million take two seconds.
+    """
+
+    def __init__(self, most: int = 500_000) -> None:
+        self.most = self.left = most
+
+    def count(self) -> None:
+        """Count one.
+
+        Raises:
+            NotReadError: There are more.
+        """
+        self.left -= 1
+        if self.left < 0:
+            raise NotReadError(f"has more than {self.most:,} fields, which no network needs; save the weights alone")
+
+
+def fields(data: memoryview | int | None, steps: Steps) -> Iterator[tuple[int, memoryview | int]]:
     """Return number and value of every field of a message.
 
     Args:
         data: The message; views of it are returned, nothing is copied.
+        steps: Counts what the whole file has.
 
     Yields:
         Number of the field, and a whole number, or the bytes of text, of numbers or of another message.
 
     Raises:
-        ValueError: It is not a message, or was cut.
+        ValueError: It is not a message, was cut, or has too many fields.
     """
     if not isinstance(data, memoryview):
         raise ValueError("a number instead of a message")
     position = 0
     while position < len(data):
+        steps.count()
         key, position = _varint(data, position)
         kind = key & 7
         if kind == _VARINT:
@@ -40,14 +65,15 @@ def fields(data: memoryview | int | None) -> Iterator[tuple[int, memoryview | in
         position += length
 
 
-def varints(data: memoryview) -> Iterator[int]:
+def varints(data: memoryview, steps: Steps) -> Iterator[int]:
     """Return the numbers of a packed field.
 
     Raises:
-        ValueError: It was cut.
+        ValueError: It was cut, or has too many numbers.
     """
     position = 0
     while position < len(data):
+        steps.count()
         number, position = _varint(data, position)
         yield number
 

@@ -1,0 +1,61 @@
+"""Ranges of hyper-parameters, found from the published values: what is far beyond them would only fill the memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mindrestore.errors import MindRestoreError, did_you_mean
+
+_TIMES = 8  # how far a number may be above the published one
+_LEAST_LIMIT = 64  # whatever the published one is
+_LARGEST_FACTOR = 1000.0  # of numbers that scale something
+
+
+class ModelError(MindRestoreError):
+    """Report an unknown network or hyper-parameter."""
+
+
+def check_hyper(model: str, given: Mapping[str, Any], published: Mapping[str, Any]) -> None:
+    """Refuse hyper-parameters that a network does not have, of another type, or far beyond the published ones.
+
+    Args:
+        model: Registered name, for the message.
+        given: Hyper-parameters that differ from the published ones.
+        published: Every hyper-parameter with its published value.
+
+    Raises:
+        ModelError: The message names key, value and permitted range.
+    """
+    for key, value in given.items():
+        if key not in published:
+            raise ModelError(f"model {model}: unknown hyper-parameter {key!r}; {did_you_mean(key, published)}")
+        usual = published[key]
+        if isinstance(usual, (tuple, list)):
+            if not isinstance(value, (tuple, list)) or len(value) != len(usual):
+                raise ModelError(f"model {model}: {key}={_shown(value)}; give {len(usual)} numbers, such as {[*usual]}")
+            whole = all(type(entry) is int for entry in usual)
+            for entry in value:
+                _check(model, key, entry, max(usual) if whole else float(max(usual)))
+        else:
+            _check(model, key, value, usual)
+
+
+def _check(model: str, key: str, value: Any, usual: Any) -> None:
+    """Refuse a single value."""
+    if usual is None and value is None:
+        return
+    if isinstance(usual, (bool, str)):
+        fits, wanted = isinstance(value, type(usual)), "true or false" if isinstance(usual, bool) else "a name"
+    elif isinstance(usual, int):
+        limit = max(_TIMES * usual, _LEAST_LIMIT)
+        fits, wanted = type(value) is int and 1 <= value <= limit, f"a whole number from 1 to {limit}"
+    else:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        fits, wanted = number and 0 <= value <= _LARGEST_FACTOR, f"a number from 0 to {_LARGEST_FACTOR:g}"
+    if not fits:
+        raise ModelError(f"model {model}: {key}={_shown(value)}; give {wanted}")
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:60]
