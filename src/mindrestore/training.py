@@ -25,7 +25,7 @@ from mindrestore.inference.restorer import Restorer
 from mindrestore.losses.objective import build_objective
 from mindrestore.losses.progressive import SMALLEST_SIDE
 from mindrestore.models.network import RestorationNetwork
-from mindrestore.models.registry import create_model, model_spec
+from mindrestore.models.registry import create_model, full_hyper, model_spec
 from mindrestore.recipes.schema import DataConfig, ModelConfig, Recipe
 from mindrestore.weights.convert import load_weights
 from mindrestore.weights.create import weights_for
@@ -86,6 +86,7 @@ def load_start(net: nn.Cell, model: ModelConfig) -> list[str]:
 
 def check_start(recipe: Recipe) -> None:
     """Refuse what cannot be trained, before any image is read."""
+    full_hyper(recipe.model.name, recipe.model.hyper)  # refuses what the network does not take
     if recipe.data.root is None:
         raise DatasetError(f"recipe {recipe.name}: data.root is not set; give the folder, as in data.root=FOLDER")
     model, first = recipe.model, recipe.model.follows

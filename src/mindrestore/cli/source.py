@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mindrestore.errors import MindRestoreError
+from mindrestore.recipes.yaml_text import YamlTextError, read_yaml
 
 DEVICES = "auto, CPU, GPU or Ascend, or the number of a card"
 _CARDS = re.compile(r"[0-9]+(,[0-9]+)*")
@@ -115,9 +116,9 @@ def read_hyper(args: argparse.Namespace) -> dict[str, Any]:
         if not (key and equals and value):
             raise MindRestoreError(f"--hyper {text}: give KEY=VALUE, such as n_feat=40")
         try:
-            hyper[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            hyper[key] = read_yaml(value)
+        except YamlTextError as error:
             raise MindRestoreError(
-                f"--hyper {text}: the value cannot be read; give KEY=VALUE, such as n_feat=40"
+                f"--hyper {text[:80]}: the value cannot be read ({error}); give KEY=VALUE, such as n_feat=40"
             ) from error
     return hyper

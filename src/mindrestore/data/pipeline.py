@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MOST_WORKERS = 8
 AHEAD = 3  # batches that are being made or wait
 # The fifth word of a seed; it keeps these draws apart from those of order, crop and augmentation.
+_MOST_SAMPLES = 5_000_000  # of an epoch, whose order is kept: some 500 MB
 _MIXUP_DRAWS = 5
 
 
@@ -87,9 +88,15 @@ class TrainLoader:
         self.workers = worker_count(config.workers, world)
         augment = check_augmentations(config.augment)
         self._settings = PatchSettings(config.patch_size, augment, seed, config.edge_decay, config.paste)
+        samples = len(self.pairs) * self.repeat
+        if self.repeat > 1 and samples > _MOST_SAMPLES:
+            raise DatasetError(
+                f"data.repeat={self.repeat}: {len(self.pairs)} pairs would make {samples:,} samples an epoch; give at "
+                f"most {max(1, _MOST_SAMPLES // len(self.pairs))}"
+            )
         source = PatchSource(self.pairs, self._settings, cache or open_cache(config))
         self._workers = Workers(source, self.workers, config.processes)
-        per_rank = -(-len(self.pairs) * self.repeat // world)
+        per_rank = -(-samples // world)
         self.steps_per_epoch = max(1, per_rank // batch_size)
         self.earlier_stages: tuple[tuple[int, int], ...] = ()  # one patch size from start to end
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mindrestore.errors import MindRestoreError, did_you_mean
+from mindrestore.errors import did_you_mean
+from mindrestore.models.hyper import ModelError, check_hyper
 
 if TYPE_CHECKING:
     from mindspore import nn
@@ -28,10 +29,6 @@ _NETWORKS = {
     "mprnet_denoising": ("mprnet.MPRNet", "mprnet.DENOISING"),
     "mprnet_deraining": ("mprnet.MPRNet", "mprnet.DERAINING"),
 }
-
-
-class ModelError(MindRestoreError):
-    """Report an unknown network or hyper-parameter."""
 
 
 def list_models() -> list[str]:
@@ -115,12 +112,10 @@ def full_hyper(name: str, hyper: Mapping[str, Any] | None = None) -> dict[str, A
         Every keyword of the constructor with its value.
 
     Raises:
-        ModelError: unknown name or hyper-parameter; the message names the closest valid one.
+        ModelError: unknown name or hyper-parameter, or a value out of range; the message names what is valid.
     """
     published = model_spec(name).hyper
-    for key in hyper or {}:
-        if key not in published:
-            raise ModelError(f"model {name}: unknown hyper-parameter {key!r}; {did_you_mean(key, [*published])}")
+    check_hyper(name, hyper or {}, published)
     return {**published, **(hyper or {})}
 
 

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import math
+import operator
+from collections.abc import Iterator, Mapping
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from mindrestore.errors import did_you_mean
 from mindrestore.recipes.schema import LossConfig, RecipeError
 from mindrestore.recipes.terms import LOSS_TERMS
+
+_LARGEST = 1e300
+_LONG_NUMBER = 1e12
+_LONGEST_SHOWN = 60  # characters of a value in a message
+_BOUNDS = {  # how a bound is compared, and said
+    "minimum": (operator.ge, "of at least"),
+    "above": (operator.gt, "above"),
+    "maximum": (operator.le, "at most"),
+    "below": (operator.lt, "below"),
+}
 
 
 def build(kind: type, values: Any, path: str = "") -> Any:
@@ -76,8 +88,11 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
         return tuple(_convert(item, args[0], f"{name}[{i}]") for i, item in enumerate(value))
     if origin is dict and isinstance(value, Mapping):
         free = args[1] is Any
-        return {key: item if free else _convert(item, args[1], join(name, str(key))) for key, item in value.items()}
+        texts = {str(key): item for key, item in value.items()}
+        return texts if free else {key: _convert(item, args[1], join(name, key)) for key, item in texts.items()}
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if number and hint in (int, float) and abs(value) > _LARGEST:  # beyond every range, and what a float can hold
+        return math.inf if value > 0 else -math.inf
     if hint is float and number:
         return float(value)
     if hint is int and number and float(value).is_integer():
@@ -88,21 +103,37 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
 
 
 def _type_error(name: str, value: Any, expected: str) -> RecipeError:
-    return RecipeError(f"{name}: {value!r} is {type(value).__name__}, expected {expected}")
+    return RecipeError(f"{name}: {_shown(value)} is {type(value).__name__}, expected {expected}")
 
 
 def _check_range(value: Any, rules: Mapping[str, Any], name: str) -> None:
-    for item in value if isinstance(value, tuple) else (value,):
-        if item is None or not rules:
-            continue
-        if rules["choices"] and item not in rules["choices"]:
-            known = ", ".join(rules["choices"])
-            raise RecipeError(f"{name}: {item!r} is not one of {known}")
-        if rules["minimum"] is not None and not item >= rules["minimum"]:
-            raise RecipeError(f"{name}: {item!r} is too small, the least is {rules['minimum']}")
-        if rules["maximum"] is not None and not item <= rules["maximum"]:
-            raise RecipeError(f"{name}: {item!r} is too large, the most is {rules['maximum']}")
-        if rules["above"] is not None and not item > rules["above"]:
-            raise RecipeError(f"{name}: {item!r} must be greater than {rules['above']}")
-        if rules["below"] is not None and not item < rules["below"]:
-            raise RecipeError(f"{name}: {item!r} must be less than {rules['below']}")
+    """Refuse what is not within the declared bounds; of a list or a mapping, each value."""
+    if not rules:
+        return
+    limits = [(compare, text, rules[rule]) for rule, (compare, text) in _BOUNDS.items() if rules[rule] is not None]
+    for own, item in _leaves(value, name):
+        if rules["choices"] and item is not None and item not in rules["choices"]:
+            raise RecipeError(f"{own}: {item!r} is not one of {', '.join(rules['choices'])}")
+        number = isinstance(item, (int, float)) and not isinstance(item, bool)
+        if number and not all(compare(item, bound) for compare, _, bound in limits):
+            words = " and ".join(f"{text} {_shown(bound)}" for _, text, bound in limits)
+            raise RecipeError(f"{own}: {_shown(item)} is out of range; give a number {words}")
+
+
+def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Return what a value holds, each with its dotted name."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _leaves(item, join(name, str(key)))
+    elif isinstance(value, (list, tuple)):
+        for number, item in enumerate(value):
+            yield from _leaves(item, f"{name}[{number}]")
+    else:
+        yield name, value
+
+
+def _shown(value: Any) -> str:
+    """Return a value for a message: large numbers with an exponent, long text cut."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    text = f"{value:g}" if number and (isinstance(value, float) or abs(value) >= _LONG_NUMBER) else repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."

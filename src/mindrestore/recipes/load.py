@@ -7,7 +7,6 @@ last. The run folder keeps the result as one complete file.
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -24,19 +23,11 @@ from mindrestore.recipes.schema import (
     ScheduleConfig,
 )
 from mindrestore.recipes.terms import LOSS_TERMS
+from mindrestore.recipes.yaml_text import LONGEST, YamlTextError, read_yaml
 
 _FOLDER = Path(__file__).parent
 RUN_FILES = ("recipe.yaml", "env.json")  # what every run folder holds
 _FREE = ("model.hyper", "optim.lr_factors")  # keys below these belong to the network, which checks them itself
-
-
-class _Yaml(yaml.SafeLoader):
-    """YAML in which 1e-4 is a number; YAML 1.1 asks for a decimal point and reads it as text."""
-
-
-_Yaml.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
 
 
 def list_recipes() -> list[str]:
@@ -177,9 +168,12 @@ def _read_inherited(path: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Yaml)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"recipe {path} cannot be read: {' '.join(str(error).split())}") from error
+        with path.open("rb") as stream:
+            values = read_yaml(stream.read(LONGEST + 1))
+    except OSError as error:
+        raise RecipeError(f"recipe {path} cannot be read: {error.strerror or error}; check its rights") from error
+    except YamlTextError as error:
+        raise RecipeError(f"recipe {path} cannot be read: {error}") from error
     if not isinstance(values, dict):
         raise RecipeError(f"recipe {path}: expected keys and values, found {type(values).__name__}")
     return values
@@ -209,9 +203,9 @@ def _set(layer: dict[str, Any], text: str) -> None:
     if not free and checked not in known:
         raise RecipeError(unknown_key(checked, known))
     try:
-        value = yaml.load(raw, Loader=_Yaml)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"override {text!r}: the value is not valid YAML: {' '.join(str(error).split())}") from error
+        value = read_yaml(raw)
+    except YamlTextError as error:
+        raise RecipeError(f"override {text[:80]!r}: the value is not valid YAML: {error}") from error
     *parents, leaf = key.split(".")
     for parent in parents:
         layer = layer.setdefault(parent, {})
@@ -268,9 +262,6 @@ def _checked(recipe: Recipe) -> Recipe:
         raise RecipeError("loss.terms: no term has a weight above 0, so there is nothing to train; add l1.weight=1")
     if recipe.schedule.min_lr > recipe.optim.lr:
         raise RecipeError(f"schedule.min_lr {recipe.schedule.min_lr} is above optim.lr {recipe.optim.lr}")
-    for prefix, factor in recipe.optim.lr_factors.items():
-        if factor <= 0:
-            raise RecipeError(f"optim.lr_factors.{prefix}: {factor} must be above 0; freeze what is not to learn")
     _check_best_name(recipe)
     _check_schedule(recipe.schedule)
     _check_progressive(recipe.train.progressive)

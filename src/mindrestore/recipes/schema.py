@@ -11,6 +11,7 @@ from typing import Any, Optional
 
 from mindrestore.errors import MindRestoreError
 from mindrestore.recipes.terms import PixelTerm
+from mindrestore.recipes.values import EPOCHS, SIDE, STEPS, WEIGHT, bounds
 from mindrestore.recipes.values import bounded as _value
 
 
@@ -23,7 +24,7 @@ class ModelConfig:
     """Which network, its hyper-parameters, and weights to start from."""
 
     name: str = "aecrnet"
-    hyper: dict[str, Any] = field(default_factory=dict)
+    hyper: dict[str, Any] = field(default_factory=dict, metadata=bounds(minimum=-1e6, maximum=1e6))
     task: Optional[str] = None  # what it learns to remove, where that is not what its paper is about
     weights: Optional[str] = None  # a file, or a name of `mindrestore weights list`
     follows: Optional[str] = None  # the recipe whose weights this one starts from: training without them is refused
@@ -34,8 +35,8 @@ class ModelConfig:
 class MixupConfig:
     """Mix every sample with another of its batch; one share per sample, drawn from Beta(alpha, alpha)."""
 
-    alpha: float = _value(0.6, above=0)
-    from_epoch: int = _value(6, minimum=1)  # counted from 1
+    alpha: float = _value(0.6, above=0, maximum=100)
+    from_epoch: int = _value(6, minimum=1, maximum=EPOCHS)  # counted from 1
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,10 @@ class SourceConfig:
     root: str = "."  # below data.root
     dataset: str = "auto"
     split: str = "train"
-    share: Optional[float] = _value(None, above=0)  # of an epoch, relative to the others; None: its number of pairs
-    gamma: tuple[float, ...] = _value((), above=0)  # of red, green and blue, for its degraded images; empty: as stored
+    # of an epoch, relative to the others; None: its number of pairs
+    share: Optional[float] = _value(None, above=0, maximum=1e6)
+    # of red, green and blue, for its degraded images; empty: as stored
+    gamma: tuple[float, ...] = _value((), above=0, maximum=100)
 
 
 @dataclass(frozen=True)
@@ -67,23 +70,27 @@ class DataConfig:
     val_dataset: Optional[str] = None  # None: same as `dataset`
     val_root: Optional[str] = None  # None: same as `root`
     val_split: str = "test"
-    patch_size: int = _value(240, minimum=1)
+    patch_size: int = _value(240, minimum=1, maximum=SIDE)
     augment: tuple[str, ...] = _value(
         ("hflip", "rot90"), choices=("hflip", "vflip", "rot90", "transpose", "dihedral9", "saturation")
     )
     mixup: Optional[MixupConfig] = None  # None: off
     paste: Optional[PasteConfig] = None  # None: off
-    edge_decay: float = _value(0.0, minimum=0)  # above 0: crops reach the image's border more often
-    val_crop: Optional[int] = _value(None, minimum=1)  # validate on the middle of the images, at most this many pixels
-    workers: Optional[int] = _value(None, minimum=0)  # per process; None: its share of the cores, at most 8
+    edge_decay: float = _value(0.0, minimum=0, maximum=1000)  # above 0: crops reach the image's border more often
+    # validate on the middle of the images, at most this many pixels
+    val_crop: Optional[int] = _value(None, minimum=1, maximum=65536)
+    workers: Optional[int] = _value(
+        None, minimum=0, maximum=1024
+    )  # per process; None: its share of the cores, at most 8
     processes: bool = False  # True: the workers are processes instead of threads
     cache: str = _value("memory", choices=("memory", "disk", "none"))  # of decoded images
-    cache_gb: Optional[float] = _value(None, minimum=0)  # None: 0.5 in memory, 32 on disk
+    cache_gb: Optional[float] = _value(None, minimum=0, maximum=100_000)  # None: 0.5 in memory, 32 on disk
     cache_dir: Optional[str] = None  # of cache "disk"; None: $MINDRESTORE_CACHE/images or ~/.cache/mindrestore/images
-    repeat: int = _value(1, minimum=1)  # passes over the pairs that make one epoch
+    repeat: int = _value(1, minimum=1, maximum=10_000)  # passes over the pairs that make one epoch
     train_list: Optional[str] = None  # CSV file of pairs, also below root; replaces dataset and split
-    noise_range: tuple[int, ...] = _value((0, 55), minimum=0)  # least and greatest sigma for images listed twice
-    noise_levels: tuple[int, ...] = _value((), minimum=0)  # the sigmas to draw from instead of the range
+    # least and greatest sigma for images listed twice
+    noise_range: tuple[int, ...] = _value((0, 55), minimum=0, maximum=255)
+    noise_levels: tuple[int, ...] = _value((), minimum=0, maximum=255)  # the sigmas to draw from instead of the range
     mix: tuple[SourceConfig, ...] = ()  # data sets to train on instead of `dataset`
 
 
@@ -92,7 +99,7 @@ class LossConfig:
     """Named loss terms, each with its weight and settings; null switches a term off, as weight 0 does."""
 
     terms: dict[str, Any] = field(default_factory=lambda: {"l1": PixelTerm()})  # name -> its settings, see `terms.py`
-    stage_weights: tuple[float, ...] = _value((), minimum=0)  # final stage first; empty: 1 for each
+    stage_weights: tuple[float, ...] = _value((), minimum=0, maximum=WEIGHT)  # final stage first; empty: 1 for each
 
 
 @dataclass(frozen=True)
@@ -100,13 +107,14 @@ class OptimConfig:
     """Optimizer, gradient clipping and accumulation."""
 
     name: str = _value("adam", choices=("adam", "adamw"))
-    lr: float = _value(1e-4, above=0)
+    lr: float = _value(1e-4, above=0, maximum=10)
     betas: tuple[float, ...] = _value((0.9, 0.999), minimum=0, below=1)
-    eps: float = _value(1e-8, above=0)
-    weight_decay: float = _value(0.0, minimum=0)
-    clip_norm: Optional[float] = _value(None, above=0)
-    accumulate: int = _value(1, minimum=1)  # micro-batches per update
-    lr_factors: dict[str, float] = field(default_factory=dict)  # beginning of parameter names -> multiple of lr
+    eps: float = _value(1e-8, above=0, maximum=1)
+    weight_decay: float = _value(0.0, minimum=0, maximum=10)
+    clip_norm: Optional[float] = _value(None, above=0, maximum=1e9)
+    accumulate: int = _value(1, minimum=1, maximum=10_000)  # micro-batches per update
+    # beginning of parameter names -> multiple of lr
+    lr_factors: dict[str, float] = field(default_factory=dict, metadata=bounds(above=0, maximum=1000))
 
 
 @dataclass(frozen=True)
@@ -115,14 +123,15 @@ class ScheduleConfig:
 
     name: str = _value("cosine", choices=("cosine", "cosine_restarts", "step", "constant"))
     unit: str = _value("step", choices=("step", "epoch"))
-    warmup: int = _value(0, minimum=0)
-    min_lr: float = _value(0.0, minimum=0)
-    cosine_extra: int = _value(0, minimum=-1)  # how much longer than the run the cosine is; -1: the last unit ends it
-    periods: tuple[int, ...] = _value((), minimum=1)  # of cosine_restarts
-    restart_weights: tuple[float, ...] = _value((), minimum=0)  # height of each period; empty: 1 for each
-    milestones: tuple[int, ...] = _value((), minimum=1)
+    warmup: int = _value(0, minimum=0, maximum=STEPS)
+    min_lr: float = _value(0.0, minimum=0, maximum=10)
+    # how much longer than the run the cosine is; -1: the last unit ends it
+    cosine_extra: int = _value(0, minimum=-1, maximum=STEPS)
+    periods: tuple[int, ...] = _value((), minimum=1, maximum=STEPS)  # of cosine_restarts
+    restart_weights: tuple[float, ...] = _value((), minimum=0, maximum=1000)  # height of each period; empty: 1 for each
+    milestones: tuple[int, ...] = _value((), minimum=1, maximum=STEPS)
     milestone_shares: tuple[float, ...] = _value((), above=0, below=1)  # instead of milestones
-    gamma: float = _value(0.5, above=0)
+    gamma: float = _value(0.5, above=0, maximum=10)
 
 
 @dataclass(frozen=True)
@@ -130,18 +139,19 @@ class LossScaleConfig:
     """Scaling of the loss before the backward pass, against underflow in half precision."""
 
     kind: str = _value("none", choices=("none", "fixed", "dynamic"))
-    value: float = _value(1024.0, above=0)
-    factor: int = _value(2, minimum=2)
-    window: int = _value(1000, minimum=1)
+    value: float = _value(1024.0, above=0, maximum=2**31)
+    factor: int = _value(2, minimum=2, maximum=1024)
+    window: int = _value(1000, minimum=1, maximum=STEPS)
 
 
 @dataclass(frozen=True)
 class ProgressiveConfig:
     """Stages of progressive training: growing patches, shrinking batches, and the epoch at which each stage ends."""
 
-    patch_sizes: tuple[int, ...] = _value((128, 160, 192, 256), minimum=1)
-    batch_sizes: tuple[int, ...] = _value((16, 14, 12, 8), minimum=1)
-    epoch_chg: tuple[int, ...] = _value((135, 238, 314, 347), minimum=1)  # counted from 1, that epoch included
+    patch_sizes: tuple[int, ...] = _value((128, 160, 192, 256), minimum=1, maximum=SIDE)
+    batch_sizes: tuple[int, ...] = _value((16, 14, 12, 8), minimum=1, maximum=4096)
+    # counted from 1, that epoch included
+    epoch_chg: tuple[int, ...] = _value((135, 238, 314, 347), minimum=1, maximum=EPOCHS)
 
     @property
     def stages(self) -> list[tuple[int, int, int]]:
@@ -153,20 +163,20 @@ class ProgressiveConfig:
 class TrainConfig:
     """Length, batch, seed, device and the rhythm of logging, validation and checkpoints."""
 
-    batch_size: int = _value(16, minimum=1)
+    batch_size: int = _value(16, minimum=1, maximum=4096)
     progressive: Optional[ProgressiveConfig] = None  # replaces batch_size and data.patch_size; None: off
-    epochs: Optional[int] = _value(None, minimum=1)
-    max_steps: Optional[int] = _value(None, minimum=1)
-    seed: int = _value(666, minimum=0)
+    epochs: Optional[int] = _value(None, minimum=1, maximum=EPOCHS)
+    max_steps: Optional[int] = _value(None, minimum=1, maximum=STEPS)
+    seed: int = _value(666, minimum=0, maximum=2**32 - 1)
     mode: str = _value("graph", choices=("graph", "pynative"))
     device: str = _value("auto", choices=("auto", "CPU", "GPU", "Ascend"))
     amp: str = _value("O0", choices=("O0", "float16", "bfloat16"))
-    log_every: int = _value(50, minimum=1)  # steps
-    val_every: int = _value(1, minimum=0)  # 0: never
+    log_every: int = _value(50, minimum=1, maximum=STEPS)  # steps
+    val_every: int = _value(1, minimum=0, maximum=STEPS)  # 0: never
     val_unit: str = _value("epoch", choices=("step", "epoch"))
-    checkpoint_every: int = _value(1, minimum=0)  # 0: only at the end
+    checkpoint_every: int = _value(1, minimum=0, maximum=STEPS)  # 0: only at the end
     checkpoint_unit: str = _value("epoch", choices=("step", "epoch"))
-    nonfinite_patience: int = _value(3, minimum=1)
+    nonfinite_patience: int = _value(3, minimum=1, maximum=STEPS)
     tensorboard: bool = False
 
 
@@ -185,7 +195,8 @@ class EvalSetConfig:
     root: str = "."  # below data.val_root, or data.root without one
     dataset: str = "auto"
     split: str = "test"
-    sigma: Optional[int] = _value(None, minimum=0)  # clear images, to which noise of this deviation is added
+    # clear images, to which noise of this deviation is added
+    sigma: Optional[int] = _value(None, minimum=0, maximum=255)
     protocol: Optional[str] = None  # None: that of `validation`
     task: Optional[str] = None  # sets of one task are averaged first in the mean over tasks
 
@@ -197,7 +208,7 @@ class ValidationConfig:
     protocol: str = "aecr"
     test_protocol: Optional[str] = None  # of `eval` after training; None: same as `protocol`
     best_metric: str = "psnr"
-    max_images: Optional[int] = _value(None, minimum=1)
+    max_images: Optional[int] = _value(None, minimum=1, maximum=10_000_000)
     sets: tuple[EvalSetConfig, ...] = ()  # several test sets instead of the one of `data`; scores are their average
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
+from mindrestore.recipes.values import EPOCHS, SIDE, WEIGHT
 from mindrestore.recipes.values import bounded as _value
 
 
@@ -16,15 +17,15 @@ from mindrestore.recipes.values import bounded as _value
 class PixelTerm:
     """A loss on pixels: `l1`, `mse` or its alias `l2`, `smooth_l1`."""
 
-    weight: float = _value(1.0, minimum=0)
+    weight: float = _value(1.0, minimum=0, maximum=WEIGHT)
 
 
 @dataclass(frozen=True)
 class CharbonnierTerm:
     """sqrt(difference^2 + eps^2), mean or sum over the pixels."""
 
-    weight: float = _value(1.0, minimum=0)
-    eps: float = _value(1e-3, above=0)
+    weight: float = _value(1.0, minimum=0, maximum=WEIGHT)
+    eps: float = _value(1e-3, above=0, maximum=1)
     clamp: bool = False  # True: the output is limited to [0, 1] first
     reduction: str = _value("mean", choices=("mean", "sum"))
 
@@ -33,8 +34,8 @@ class CharbonnierTerm:
 class EdgeTerm:
     """Charbonnier distance of edge maps (MPRNet, equation 3)."""
 
-    weight: float = _value(0.05, minimum=0)
-    eps: float = _value(1e-3, above=0)
+    weight: float = _value(0.05, minimum=0, maximum=WEIGHT)
+    eps: float = _value(1e-3, above=0, maximum=1)
     reduction: str = _value("mean", choices=("mean", "sum"))
 
 
@@ -42,12 +43,12 @@ class EdgeTerm:
 class ContrastiveTerm:
     """Contrastive regularisation in VGG feature space (AECR-Net, section 3.2 of the paper)."""
 
-    weight: float = _value(0.1, minimum=0)
+    weight: float = _value(0.1, minimum=0, maximum=WEIGHT)
     vgg: str = _value("vgg19", choices=("vgg16", "vgg19"))
     vgg_weights: Optional[str] = None
     vgg_bias: bool = True  # False: for a file without biases, such as the model zoo's
     normalise: bool = False  # True: ImageNet mean and spread before VGG, which the published code leaves out
-    negatives: int = _value(1, minimum=1)
+    negatives: int = _value(1, minimum=1, maximum=64)
     form: str = _value("own", choices=("own", "batch_mean", "batch_sum"))
     ablation: bool = False
 
@@ -56,14 +57,14 @@ class ContrastiveTerm:
 class StagesTerm:
     """`psnr` or `uncertainty`: a loss on the three images and uncertainty maps of DSRIR."""
 
-    weight: float = _value(1.0, minimum=0)
+    weight: float = _value(1.0, minimum=0, maximum=WEIGHT)
 
 
 @dataclass(frozen=True)
 class PositiveContrastiveTerm:
     """Positive contrastive loss in VGG feature space, on the three images of DSRIR."""
 
-    weight: float = _value(0.2, minimum=0)
+    weight: float = _value(0.2, minimum=0, maximum=WEIGHT)
     vgg: str = _value("vgg19", choices=("vgg16", "vgg19"))
     vgg_weights: Optional[str] = None
     vgg_bias: bool = True  # False: for a file without biases
@@ -73,18 +74,18 @@ class PositiveContrastiveTerm:
 class ConsistencyTerm:
     """Self-supervised term of CrossDehaze: a crop of the output and a blur of that crop; its weight falls to 0."""
 
-    weight: float = _value(0.4, minimum=0)  # for images in [0, 1]
-    size: int = _value(16, minimum=11)  # of the crop in pixels
+    weight: float = _value(0.4, minimum=0, maximum=WEIGHT)  # for images in [0, 1]
+    size: int = _value(16, minimum=11, maximum=SIDE)  # of the crop in pixels
     crop: str = _value("centre", choices=("centre", "random"))
-    sigma: tuple[float, ...] = _value((0.1, 5.0), above=0)  # least and greatest blur
-    horizon: Optional[int] = _value(None, minimum=1)  # epoch, from 0, with weight 0; None: the last one
+    sigma: tuple[float, ...] = _value((0.1, 5.0), above=0, maximum=100)  # least and greatest blur
+    horizon: Optional[int] = _value(None, minimum=1, maximum=EPOCHS)  # epoch, from 0, with weight 0; None: the last one
 
 
 @dataclass(frozen=True)
 class MSSSIMTerm:
     """One minus the similarity of structures over five scales, in the form that MPILNet is trained with."""
 
-    weight: float = _value(0.5, minimum=0)
+    weight: float = _value(0.5, minimum=0, maximum=WEIGHT)
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ class AdversarialTerm:
     """A discriminator trained beside the network, and what the network pays for images that it recognises."""
 
     weight: float = _value(0.0005, minimum=0, below=1)
-    lr_factor: float = _value(1.0, above=0)  # the discriminator's learning rate, as a multiple of optim.lr
+    # the discriminator's learning rate, as a multiple of optim.lr
+    lr_factor: float = _value(1.0, above=0, maximum=1000)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,30 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Any
 
+STEPS = 100_000_000  # no run is longer
+EPOCHS = 1_000_000
+SIDE = 8192  # of a patch in pixels
+WEIGHT = 1e6  # of a loss term
 
-def bounded(default: Any, *, choices: tuple = (), **bounds: Any) -> Any:
-    """Declare a field with its allowed values: a set, or bounds (`above` and `below` exclude the bound itself)."""
-    rules = {"choices": choices, "minimum": None, "maximum": None, "above": None, "below": None}
-    return field(default=default, metadata={**rules, **bounds})
+
+def bounded(default: Any, *, choices: tuple = (), **limits: Any) -> Any:
+    """Declare a key with its default and its allowed values.
+
+    Args:
+        default: Value when the key is absent.
+        choices: All allowed values; empty for numbers.
+        **limits: As for `bounds`.
+    """
+    return field(default=default, metadata={**bounds(**limits), "choices": choices})
+
+
+def bounds(**limits: Any) -> dict[str, Any]:
+    """Return the bounds of a number, or of every number in a list or mapping.
+
+    Every number has bounds on both sides: what lies beyond them fills the memory or makes the weights infinite, and is
+    refused before anything is read.
+
+    Args:
+        **limits: `minimum` and `maximum`, or `above` and `below`, which exclude the bound itself.
+    """
+    return {"choices": (), "minimum": None, "maximum": None, "above": None, "below": None, **limits}
