@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,16 @@ DTYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool"
 
 _IMAGE_RANK = 4
 _MOST_AXES = 32
+_DAMAGE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    MemoryError,
+    RecursionError,
+    struct.error,
+)
 
 
 class MindIRError(MindRestoreError):
@@ -84,13 +95,13 @@ def read_mindir(data: bytes) -> Graph:
     model = ModelProto()
     try:
         model.ParseFromString(data)
-    except DecodeError as error:
+    except (DecodeError, *_DAMAGE) as error:  # protobuf in Python raises whatever fits
         raise MindIRError("not a MINDIR file that can be read; export it again") from error
     if model.functions or not model.graph.output:
         raise MindIRError("the graph has branches or no output; only plain networks can be read")
     try:
         graph = _graph(model)
-    except (ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:
+    except _DAMAGE as error:
         raise MindIRError(f"damaged, or not a MINDIR file ({first_line(error)}); export it again") from error
     known = {*graph.inputs, *graph.values}
     for node in graph.nodes:

@@ -91,10 +91,13 @@ class OnnxEngine:
             self.session = open_session(self.path, device=device)
         except EngineError as error:
             raise EngineError(f"{self.path}: {error}") from error
-        self.input, kind = _only_image(self.path, "takes", self.session.get_inputs())
-        _only_image(self.path, "returns", self.session.get_outputs())
+        try:
+            self.input, kind = _only_image(self.path, "takes", self.session.get_inputs())
+            _only_image(self.path, "returns", self.session.get_outputs())
+            self.properties: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
+        except ValueError as error:  # names that are not text
+            raise EngineError(f"{self.path}: cannot be loaded: {first_line(error)}") from error
         self.takes_uint8, self.size = kind.dtype == "uint8", _fixed_size(kind)
-        self.properties: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Run the graph on what it takes; sizes are the caller's duty."""

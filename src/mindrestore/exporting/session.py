@@ -52,8 +52,9 @@ def open_session(
         held = [runtime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array)) for array in values.values()]
         options.add_external_initializers(list(values), held)
     try:
+        # Without the fallback, which prints three lines and tries the same again
         return runtime.InferenceSession(
-            model if isinstance(model, bytes) else str(model), options, providers=[provider]
+            model if isinstance(model, bytes) else str(model), options, providers=[provider], enable_fallback=0
         )
     except Exception as error:  # onnxruntime's own classes are generated and share no base
         raise EngineError(f"cannot be loaded: {first_line(error)}") from error
