@@ -267,5 +267,13 @@ def test_plain_archives_and_safetensors_are_views_of_the_file(bounded):
         assert peak < 1.5 * values.nbytes
 
 
+@pytest.mark.parametrize("length", [0x80, 0x180, 0x0A])
+def test_the_length_of_a_header_is_not_taken_for_another_format(bounded, length):
+    facts = json.dumps(entry()) if length > 60 else "{}"
+    text = facts.encode().ljust(length)
+    read, _ = bounded(struct.pack("<Q", length) + text + bytes(8 if length > 60 else 0), ".safetensors")
+    assert {name: array.tolist() for name, array in read.items()} == ({"w": [0.0, 0.0]} if length > 60 else {})
+
+
 def test_numbers_are_written_as_protobuf_writes_them():
     assert varint(300) == b"\xac\x02"

@@ -108,7 +108,6 @@ def read_hyper(args: argparse.Namespace) -> dict[str, Any]:
     Raises:
         MindRestoreError: One is not of this form.
     """
-    import yaml
 
     hyper = {}
     for text in args.hyper:

@@ -103,10 +103,10 @@ def _reader(path: Path) -> Callable[[Path], Iterator[tuple[str, Any]]]:
         pickled = any(name.endswith("data.pkl") for name in names)
         arrays = path.suffix.lower() == ".npz" or any(name.endswith(".npy") for name in names)
         return read_npz_file if arrays and not pickled else _read_torch
+    if is_safetensors(head):  # first: the length that such a file begins with may look like a pickle
+        return read_safetensors_file
     if head[0] == _PICKLE:
         return _read_torch
-    if is_safetensors(head):
-        return read_safetensors_file
     suffix = path.suffix.lower()
     return {".ckpt": _read_ckpt, ".safetensors": read_safetensors_file, ".npz": read_npz_file}.get(suffix, _read_torch)
 
