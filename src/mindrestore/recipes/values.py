@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Any
 
-STEPS = 100_000_000  # no run is longer
+STEPS = 100_000_000  # of a run, however long
 EPOCHS = 1_000_000
 SIDE = 8192  # of a patch in pixels
 WEIGHT = 1e6  # of a loss term

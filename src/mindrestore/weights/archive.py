@@ -41,7 +41,7 @@ class Archive:
         budget: Pays for members that are compressed; None refuses them.
 
     Raises:
-        ValueError: It is no archive, is damaged, or its members overlap.
+        ValueError: It is not an archive, is damaged, or its members overlap.
     """
 
     def __init__(self, data: memoryview, budget: Budget | None = None) -> None:

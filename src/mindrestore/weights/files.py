@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import mindspore as ms
 
 SUFFIXES = (".ckpt", ".safetensors", ".npz")  # read and written
-# Of PyTorch and PaddlePaddle; .tar is that of NAME.pth.tar, which is no archive of that kind
+# Of PyTorch and PaddlePaddle; .tar is that of NAME.pth.tar, which is not a tar archive
 READABLE = (*SUFFIXES, ".pth", ".pt", ".pk", ".pkl", ".pdparams", ".bin", ".tar")
 
 _BLOCK = 1 << 20  # bytes

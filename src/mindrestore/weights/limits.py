@@ -72,7 +72,7 @@ def values_of(raw: bytes | memoryview, dtype: str | np.dtype, budget: Budget) ->
         raw: Bytes of the file.
         dtype: NumPy's name of the stored type, or `bfloat16`. Values of the other byte order are turned round,
             bfloat16 becomes float32, and longdouble float64.
-        budget: Pays for what is no view.
+        budget: Pays for what is not a view.
     """
     if isinstance(dtype, str) and dtype == BFLOAT16:
         return _widened(np.frombuffer(raw, "<u2"), budget)
