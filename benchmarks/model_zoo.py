@@ -27,7 +27,6 @@ WORDS = {
             "parameters",
             "published weights: set, protocol",
             "PSNR / SSIM",
-            "time",
             "licence",
         ),
         "shipped": ("weights", "network", "removes", "file", "set, protocol", "input", "restored", "licence"),
@@ -36,7 +35,7 @@ WORDS = {
         "join": ", ",
     },
     "README_CN.md": {
-        "heads": ("网络", "去除", "参数量", "官方权重的测试集与协议", "PSNR / SSIM", "耗时", "许可"),
+        "heads": ("网络", "去除", "参数量", "官方权重的测试集与协议", "PSNR / SSIM", "许可"),
         "shipped": ("权重", "网络", "去除", "文件大小", "测试集、协议", "输入", "复原后", "许可"),
         "none": "未发布",
         "tasks": {"dehaze": "雾", "derain": "雨", "denoise": "噪声", "deblur": "模糊"},
@@ -62,7 +61,6 @@ def tables(words: dict[str, Any], facts: dict[str, Any]) -> str:
                 f"{spec.parameters / 1e6:.2f} M",
                 measured,
                 entry.get("published", ""),
-                f"{entry['time']:.1f}" if "time" in entry else "",
                 spec.licence.replace("published weights: ", "") if "set" in entry else "",
             )
         )
