@@ -112,7 +112,7 @@ def test_keys_follow_what_a_graph_depends_on():
     assert graph_key("crossdehaze") == graph_key("dehazeformer_b") != graph_key("dehazeformer_s")
     assert graph_key("aecrnet", {"init_gain": 0.5}) == graph_key("aecrnet")  # of initial weights only
     assert graph_key("aecrnet", {"channels": 32}) != graph_key("aecrnet")
-    lists = {"attention": [0.0, 0.5, 1.0], "widths": [24.0, 48, 96]}
+    lists = {"attention": [0.0, 0.5, 1.0], "widths": [24, 48, 96]}
     assert graph_key("dehazeformer_t", lists) == graph_key("dehazeformer_t")
     assert {len(graph_key(name).rpartition("-")[2]) for name in list_models()} == {len("0123456789ab.zip")}
 
