@@ -9,7 +9,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Tensor, amp, nn, ops
-from tiny import TinyLoader, TinyNet, tiny_recipe
+from tiny import TinyLoader, TinyNet, overflowing_scale, tiny_recipe
 
 from mindrestore.engine.adversarial import AdversarialStep, name_apart
 from mindrestore.engine.optim import build_optimizer
@@ -274,8 +274,7 @@ def trainer(folder, steps=7, *, seed=0, loader=None, validate=None, **sections):
 
 @pytest.mark.parametrize("mode", ["graph", "pynative"])
 def test_a_stopped_run_goes_on_bit_for_bit_with_its_discriminator(tmp_path, mode):
-    scale = {"kind": "dynamic", "value": 2.0**129, "window": 3}
-    shared = {"train": {"mode": mode}, "loss_scale": scale}
+    shared = {"train": {"mode": mode}, "scale": overflowing_scale(window=3)}
     trainer(tmp_path / "whole", **shared).fit()
     trainer(tmp_path / "parts", 3, **shared).fit()
     trainer(tmp_path / "parts", seed=8, **shared).fit()  # other initial weights: all of them have to come from the file

@@ -9,7 +9,7 @@ import signal
 
 import numpy as np
 import pytest
-from tiny import TinyLoader, TinyNet, TinyStages, l1_objective, staged_objective, tiny_recipe
+from tiny import TinyLoader, TinyNet, TinyStages, l1_objective, overflowing_scale, staged_objective, tiny_recipe
 
 from mindrestore.engine.log import RunLog
 from mindrestore.engine.memory import OutOfMemoryError, ran_out
@@ -321,10 +321,10 @@ def test_switched_off_terms_are_said_once(tmp_path):
 
 
 def test_dynamic_scale_survives_a_restart(tmp_path):
-    scale = {"kind": "dynamic", "value": 2.0**130, "window": 2}
-    trainer(tmp_path / "a", pynative(loss_scale=scale)).fit()
-    trainer(tmp_path / "b", pynative(loss_scale=scale, train={"max_steps": 5})).fit()
-    trainer(tmp_path / "b", pynative(loss_scale=scale)).fit()
+    scale = overflowing_scale(window=2)
+    trainer(tmp_path / "a", pynative(scale=scale)).fit()
+    trainer(tmp_path / "b", pynative(scale=scale, train={"max_steps": 5})).fit()
+    trainer(tmp_path / "b", pynative(scale=scale)).fit()
     scales = [[line["scale"] for line in records(tmp_path / name, "train") if line["step"] > 5] for name in "ab"]
     assert scales[0] == scales[1]
     assert records(tmp_path / "a", "train")[0]["skipped"] > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from mindspore import Parameter, Tensor, nn, ops
 
 from mindrestore.losses.objective import build_objective
 from mindrestore.recipes.build import build
-from mindrestore.recipes.schema import LossConfig, Recipe
+from mindrestore.recipes.schema import LossConfig, LossScaleConfig, Recipe
 
 SIZE = 8
 
@@ -73,12 +74,18 @@ class TinyLoader:
         return [f"image_{i}.png" for i in index]
 
 
-def tiny_recipe(**sections) -> Recipe:
-    """Build a short recipe; keyword arguments are sections laid over its defaults."""
+def overflowing_scale(window: int) -> LossScaleConfig:
+    """Return a dynamic scale above what float32 holds, which no recipe may ask for: the first updates are skipped."""
+    return LossScaleConfig(kind="dynamic", value=2.0**129, window=window)
+
+
+def tiny_recipe(*, scale: LossScaleConfig | None = None, **sections) -> Recipe:
+    """Build a short recipe; keyword arguments are sections laid over its defaults, `scale` is used as it is."""
     train = {"batch_size": 2, "max_steps": 12, "log_every": 2, "val_every": 0, "checkpoint_every": 0}
     train.update(sections.pop("train", {}))
     values = {"name": "tiny", "train": train, "optim": {"lr": 1e-2, **sections.pop("optim", {})}, **sections}
-    return build(Recipe, values)
+    recipe = build(Recipe, values)
+    return replace(recipe, loss_scale=scale) if scale else recipe
 
 
 def l1_objective():

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import mindspore as ms
-from tiny import TinyLoader, TinyNet, l1_objective, tiny_recipe
+from tiny import TinyLoader, TinyNet, l1_objective, overflowing_scale, tiny_recipe
 
 from mindrestore.engine import context, state
 from mindrestore.engine.trainer import Trainer
@@ -69,7 +69,7 @@ def main(folder, mode, death=""):
         train={"max_steps": 24, "mode": mode, "log_every": 3, "val_every": 1, "checkpoint_every": 4,
                "checkpoint_unit": "step"},
         optim={"accumulate": 2, "clip_norm": 0.1, "weight_decay": 1e-3, "name": "adamw"},
-        loss_scale={"kind": "dynamic", "value": 2.0**129, "window": 7},
+        scale=overflowing_scale(window=7),
         ema={"decay": 0.9},
     )  # fmt: skip
     loader = SlowLoader(batches=7, poison={30: float("nan")})
