@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mindrestore import Restorer, api
 from mindrestore.cli.main import main
 from mindrestore.images.read import read_image
 from mindrestore.images.write import write_image
@@ -173,10 +174,13 @@ def test_restoring_a_folder_keeps_names_sizes_and_earlier_results(finished, tmp_
 
 def test_a_single_file_in_tiles(finished, tmp_path):
     write_image(tmp_path / "a.png", np.random.default_rng(0).random((70, 80, 3), np.float32))
+    trained = api.Trained.of_file("aecrnet", finished / "best.ckpt")
+    whole, tiled = (Restorer(trained, tile=tile, device="CPU")(read_image(tmp_path / "a.png")) for tile in (None, 64))
     words = [str(tmp_path / "a.png"), *trained_arguments(finished), "--out", str(tmp_path / "out"), "--tile", "64"]
-    with pytest.warns(UserWarning, match="tiles"):
-        assert main(["restore", *words]) == 0
-    assert read_image(tmp_path / "out" / "a.png").shape == (70, 80, 3)
+    assert main(["restore", *words, "--device", "CPU"]) == 0
+    restored = read_image(tmp_path / "out" / "a.png")
+    np.testing.assert_array_equal(restored, tiled)
+    assert not np.array_equal(restored, whole)
 
 
 def test_models_prints_the_specs(capsys):

@@ -58,12 +58,6 @@ def restorer(run):
     return Restorer(api.Trained.of_run(run), options=PUBLISHED, device="CPU")
 
 
-@pytest.fixture
-def compiled_once(restorer, monkeypatch):
-    """Let every evaluation use one compiled network."""
-    monkeypatch.setattr(api.Trained, "restorer", lambda trained, *options: restorer)
-
-
 @pytest.fixture(scope="module")
 def five(rain, run, tmp_path_factory) -> Path:
     """Evaluate all five sets from the command line and give the report's folder."""
@@ -113,7 +107,6 @@ def test_every_set_has_its_own_report(five):
         assert len(list((five / name / "pictures").glob("*.png"))) == count
 
 
-@pytest.mark.usefixtures("compiled_once")
 def test_missing_sets_are_named_and_the_others_averaged(rain, run, five, tmp_path, capsys):
     part = tmp_path / "Synthetic_Rain_Datasets"
     for name in ("Rain100L", "Test1200", "Rain100H"):
@@ -132,7 +125,6 @@ def test_missing_sets_are_named_and_the_others_averaged(rain, run, five, tmp_pat
     assert float(rows[-1]["ssim"]) == pytest.approx(np.mean([float(row["ssim"]) for row in rows[:-1]]), abs=1e-5)
 
 
-@pytest.mark.usefixtures("compiled_once")
 def test_one_set_and_images_that_are_damaged(rain, run, tmp_path, capsys):
     words = ["eval", str(run), "--out", str(tmp_path / "one")]
     assert main([*words, "--data", str(rain / "test" / "Rain100H"), "--protocol", "rgb", "--max-images", "1"]) == 0
@@ -149,7 +141,6 @@ def test_one_set_and_images_that_are_damaged(rain, run, tmp_path, capsys):
     assert "  Rain100H/2.png: " in printed
 
 
-@pytest.mark.usefixtures("compiled_once")
 def test_sets_with_protocols_of_their_own_in_python(rain, run, tmp_path):
     pairs = {name: TestSet(rain / "test" / name).pairs() for name in ("Rain100L", "Rain100H")}
     table = [NamedSet("light", pairs["Rain100L"], "dsrir-y"), NamedSet("heavy", pairs["Rain100H"], "dsrir-rgb")]

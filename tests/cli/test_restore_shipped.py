@@ -67,15 +67,18 @@ def test_a_network_can_be_named_instead(ship, photo, capsys):
 
 
 def test_published_words_and_places_come_first(ship, photo, capsys):
-    """The published demo finds the published weights or none; `derain` prefers them where they lie."""
-    ship("derain_free", "mprnet_deraining")
-    assert run("photo.png --task Deraining") == 2
-    assert "--task derain uses those that come with MindRestore; give a weight file" in capsys.readouterr().err
+    """A published word takes the weights that its program keeps, else those that ship; `derain` takes those only."""
+    card = ship("derain_free", "mprnet_deraining")
+    assert run("photo.png --task Deraining") == 0
+    said = "no weights of the published program are here; --task Deraining takes those that ship"
+    assert capsys.readouterr().out.splitlines()[:2] == [said, card.note]
     Path("Deraining/pretrained_models").mkdir(parents=True)
     Path("Deraining/pretrained_models/model_deraining.npz").write_bytes(b"")
-    assert run("photo.png --task derain") == 2
+    assert run("photo.png --task Deraining") == 2
     assert "model_deraining.npz: the file is empty" in capsys.readouterr().err
-    assert run("photo.png --task derain --weights default") == 0
+    for words in ("--task derain", "--task derain --weights default", "--task Deraining --weights default"):
+        assert run(f"photo.png {words} --overwrite") == 0
+        assert capsys.readouterr().out.splitlines()[0] == card.note
     assert run("--task derain --input_image photo.png") == 2  # PaddleGAN's flags
     assert "model_deraining.npz: the file is empty" in capsys.readouterr().err
 
@@ -92,7 +95,9 @@ def test_a_restorer_needs_a_network_or_a_task(ship):
 def test_export_writes_beside_the_user_not_into_the_package(ship, monkeypatch):
     card = ship("derain_free", "mprnet_deraining")
     asked = []
-    monkeypatch.setattr("mindrestore.api.export_model", lambda *words, **options: asked.append((words, options)))
+    monkeypatch.setattr(
+        "mindrestore.exporting.exporter.export_model", lambda *words, **options: asked.append((words, options))
+    )
     api.export(api.Trained.of_file("mprnet_deraining", "default"), device="CPU")
     ((words, options),) = asked
     assert words == ("mprnet_deraining", card.path, Path("derain_free.mindir"))

@@ -226,7 +226,7 @@ def test_the_flags_of_modelarts_work_with_every_program():
         with pytest.raises(MindRestoreError, match="--modelarts_mode needs --data_url and --train_url"):
             recipe_of(*words)
     with pytest.raises(MindRestoreError, match="--modelarts_mode maybe: give true or false"):
-        recipe_of("--modelarts_mode", "maybe")
+        recipe_of("--modelarts_mode=maybe")
 
 
 def test_a_run_folder_beside_the_store_is_refused(capsys):

@@ -7,13 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from mindrestore import api
 from mindrestore.cli.main import main
 from mindrestore.evaluation.protocol import get_protocol
 from mindrestore.images.read import read_rgb
 from mindrestore.images.write import write_image
-from mindrestore.inference.options import PUBLISHED
-from mindrestore.inference.restorer import Restorer
 from mindrestore.models.registry import create_model
 from mindrestore.weights.convert import save_weights
 
@@ -55,17 +52,6 @@ def untrained_run(folder):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     return untrained_run(tmp_path_factory.mktemp("runs") / "all")
-
-
-@pytest.fixture(scope="module")
-def restorer(run):
-    return Restorer(api.Trained.of_run(run), options=PUBLISHED, device="CPU", engine="mindspore")
-
-
-@pytest.fixture(autouse=True)
-def compiled_once(restorer, monkeypatch):
-    """Let all tests use one network of random weights: every new one would be compiled anew."""
-    monkeypatch.setattr(api.Trained, "restorer", lambda self, device, tile: restorer)
 
 
 def paths(data):

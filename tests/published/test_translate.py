@@ -10,7 +10,7 @@ from mindrestore.cli.main import build_parser, parse
 from mindrestore.cli.train import choose_recipe
 from mindrestore.published.flags import PublishedError
 from mindrestore.published.tables import systems
-from mindrestore.published.translate import published_flags
+from mindrestore.published.translate import published_flags, translate
 from mindrestore.recipes.load import load_recipe
 from mindrestore.recipes.schema import RecipeError
 
@@ -205,3 +205,9 @@ def test_every_command_takes_its_own_programs_only():
     demo = {"--input_dir", "--result_dir", "--dataset", "--gpus"}
     paddlegan = {"--input_image", "--output_path", "--weight_path", "--cpu", "--task"}
     assert published_flags("restore") == demo | paddlegan
+
+
+def test_a_default_has_no_say_over_a_flag_that_sets_the_same_key():
+    words = ["train", "--exp", "nid", "--modelarts_mode", "--data_url", "/d", "--train_url", "/o"]
+    set_here = [word for word in translate(words, {}).argv if word.startswith(("data.root", "output.root"))]
+    assert set_here == ["data.root=/d", "output.root=/o"]

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from mindrestore.errors import MindRestoreError
-from mindrestore.recipes.yaml_text import YamlTextError, read_yaml
 
 DEVICES = "auto, CPU, GPU or Ascend, or the number of a card"
 _CARDS = re.compile(r"[0-9]+(,[0-9]+)*")
@@ -108,6 +107,7 @@ def read_hyper(args: argparse.Namespace) -> dict[str, Any]:
     Raises:
         MindRestoreError: One is not of this form.
     """
+    from mindrestore.recipes.yaml_text import YamlTextError, read_yaml  # here, so that a mistyped flag waits for none
 
     hyper = {}
     for text in args.hyper:

@@ -127,6 +127,7 @@ class _Builder:
         self.texts = {**self.given, **absent}
         self.values = self._values()
         self.fields = self._fields()
+        self.keys = self._keys()
         self.made = Translation([], system)
 
     def build(self) -> Translation:
@@ -186,6 +187,12 @@ class _Builder:
             fields.update({**self.script.positional, **dict(zip(self.script.positional, self.words.positionals))})
         return {**fields, "recipe": (self._recipe() or "").replace("/", "_")}
 
+    def _keys(self) -> set[str]:
+        """Return the keys of recipes that given flags set, over which the default of another flag has no say."""
+        flags = [self.system.flags[name] for name in self.given]
+        words = [word for flag in flags for word in flag.become(self.command, self.values[flag.name], self.fields)]
+        return {_key(word) for word in words} - {""}
+
     def _recipe(self, ending: str = "") -> str | None:
         """Return the recipe for the flags of the command line."""
         named = self.values.get(self.use.recipe_flag or "")
@@ -209,7 +216,7 @@ class _Builder:
         for template in flag.brings.get(published, {}).get(self.command, ()):
             self._add_unless_said(name, template)
         words = [] if flag.name in self.use.instead else flag.become(self.command, value, self.fields)
-        if words:
+        if words and (given or _key(words[0]) not in self.keys):
             self._add_own(name, words)
         if given and flag.note:
             self.made.notes.append(f"{flag.name}: {flag.note}")
@@ -265,6 +272,11 @@ _REASONS = {
     "--mode": "give all_in_one, noise, rain or haze",
     "--data_url": "the folders of the data and the results, obs://BUCKET/FOLDER or those that the job mounts",
 }
+
+
+def _key(word: str) -> str:
+    """Return the key of an override, else nothing."""
+    return "" if word.startswith("-") else word.partition("=")[0] if "=" in word else ""
 
 
 def _without_slash(text: str) -> str:
