@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 
+import mindspore as ms
 import numpy as np
 import pytest
+from mindspore import nn
 
 from mindrestore.exporting import graphs
 from mindrestore.exporting.graph_file import NetworkGraph
 from mindrestore.exporting.graphs import FOLDER, graph_for, graph_key, shipped_settings
+from mindrestore.exporting.mindir import read_mindir
+from mindrestore.exporting.onnx_file import to_onnx
 from mindrestore.exporting.onnx_graph import OnnxGraph, Var
 from mindrestore.exporting.onnx_proto import model_bytes
 from mindrestore.exporting.session import EngineError, open_session, threads
@@ -217,3 +221,30 @@ def test_onnx_accepts_what_is_written():
     padded = np.pad(image[0], ((0, 0), (1, 1), (1, 1)), "reflect")
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2)).mean((-1, -2))
     np.testing.assert_allclose(restored[0], windows, atol=1e-3)
+
+
+class _HalfRead(nn.Cell):
+    """Multiply by one parameter, and compute with another what nobody uses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = ms.Parameter(ms.Tensor([1.0], ms.float32), name="gain")
+        self.idle = ms.Parameter(ms.Tensor([1.0], ms.float32), name="idle")
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        shown = x * self.idle, x * self.gain
+        return shown[1]
+
+
+def test_a_parameter_that_the_graph_does_not_read_is_not_asked_for(tmp_path):
+    """MINDIR lists it all the same, and onnxruntime refuses a value for what is not in the graph."""
+    net = _HalfRead()
+    file = tmp_path / "net.mindir"
+    ms.export(net, ms.Tensor(shape=(1, 3, None, None), dtype=ms.float32), file_name=str(file), file_format="MINDIR")
+    data = file.read_bytes()
+    assert set(read_mindir(data).names.values()) == {"gain", "idle"}
+    made = to_onnx(data, {"model": "toy"}, left_out={name: f"own.{name}" for name in ("gain", "idle")})
+    assert made.left_out == ("own.gain",)
+    session = open_session(made.content, {"own.gain": np.array([0.5], np.float32)})
+    (restored,) = session.run(None, {"image": np.full((1, 3, 2, 2), 0.5, np.float32)})
+    np.testing.assert_array_equal(restored, np.full((1, 3, 2, 2), 0.25, np.float32))
