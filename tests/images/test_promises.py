@@ -20,8 +20,10 @@ def test_every_promise_has_its_test():
         for found in re.findall(r"`(?:tests/)?([\w/]+\.py)::(\w+)`", page.read_text(encoding="utf-8"))
     ]
     assert len(named) > 30
-    texts = {file: (ROOT / "tests" / file).read_text(encoding="utf-8") for file, _ in named}
+    files = {path.name: path for path in (ROOT / "tests").rglob("test_*.py")}  # every name stands once
+    texts = {file: files[Path(file).name].read_text(encoding="utf-8") for file, _ in named}
     assert [f"{file}::{name}" for file, name in named if f"def {name}(" not in texts[file]] == []
+    assert [file for file, _ in named if not files[Path(file).name].as_posix().endswith(f"/{file}")] == []
 
 
 def test_the_limit_of_pixels_is_an_option(monkeypatch, tmp_path):
