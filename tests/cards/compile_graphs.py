@@ -1,0 +1,145 @@
+"""Compile the graphs of a small network for a card, and print as JSON what came of each and which operators it holds.
+
+    python tests/cards/compile_graphs.py NETWORK AMP DEVICE [key=value ...]
+
+Needs the environment of `standins.build`. Nothing is computed: forward, training, update, average and discriminator
+are compiled with MindSpore's own passes and kernel selection for the device. On Ascend the log of the kernel selection,
+on standard error, is read too: which operators have a kernel of aclnn, and which go to the older aclop interface.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("GLOG_v", "3")
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor, ops
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # small.py
+
+SIDE, BATCH = 64, 2
+VGG_TERMS = ("contrastive", "pocl")
+# network -> the recipe whose losses and settings are compiled
+RECIPES = {
+    "aecrnet": "aecrnet/its",
+    "mprnet_deraining": "mprnet/deraining",
+    "mprnet_denoising": "mprnet/denoising",
+    "dsrir": "dsrir/all_in_one",
+    "dehazeformer_t": "dehazeformer/indoor_t",
+    "dehazeformer_m": "dehazeformer/indoor_m",
+    "mpilnet": "mpilnet/reside6k",
+}
+Job = tuple[Any, Sequence[Any]]  # a cell, and what it is compiled for
+
+
+def graphs(name: str, amp: str, device: str, overrides: Sequence[str], folder: Path) -> dict[str, Job]:
+    """Build a small network, its training step and a second network for inference, and list the cells to compile."""
+    from mindrestore.engine.learner import Learner
+    from mindrestore.losses.batch_context import BatchContext
+    from mindrestore.losses.objective import build_objective
+    from mindrestore.models.registry import model_spec
+    from small import small
+
+    recipe = recipe_of(name, amp, device, overrides, folder)
+    objective = build_objective(recipe.loss, stages=model_spec(name).stages)
+    learner = Learner(recipe, small(name), objective, world=1)
+    inference = small(name).set_train(False)
+    context = BatchContext(0, 10, SIDE, SIDE, np.random.default_rng(0))
+    extra = [Tensor(array) for array in objective.term_inputs(context)]
+    images = [Tensor(np.full((BATCH, 3, SIDE, SIDE), value, np.float32)) for value in (0.5, 0.25)]
+    scale = Tensor(1024.0, ms.float32)
+    step, optimizer = learner.step, learner.step.updates[0].optimizer
+    gradients = [Tensor(np.zeros(parameter.shape, np.float32)) for parameter in optimizer.params]
+    optimizer.advance()
+    jobs: dict[str, Job] = {
+        "forward": (inference, images[:1]),
+        "training": (step._backward, (scale, *images, *extra)),
+        "update": (optimizer, (optimizer.scalars(1e-3), *gradients)),
+        "average": (step.ema, ()),
+    }
+    if hasattr(step, "_opposing"):
+        jobs["discriminator"] = (step._opposing, (scale, *images))
+    return jobs
+
+
+def recipe_of(name: str, amp: str, device: str, overrides: Sequence[str], folder: Path) -> Any:
+    """Return the network's recipe at a small size, with random VGG weights where a loss term compares features."""
+    from mindrestore.models.vgg import VGGFeatures
+    from mindrestore.recipes.load import load_recipe
+
+    words = [f"model.name={name}", f"data.root={folder}", f"data.patch_size={SIDE}", f"train.device={device}"]
+    words += [f"train.amp={amp}", "train.mode=pynative", "ema.decay=0.9", "optim.clip_norm=1.0", *overrides]
+    compares = [term for term in load_recipe(RECIPES[name], words).loss.terms if term in VGG_TERMS]
+    if compares:
+        features = VGGFeatures("vgg19", ("relu5_1",))
+        np.savez(folder / "vgg.npz", **{key: value.asnumpy() for key, value in features.parameters_and_names()})
+        words += [f"loss.terms.{term}.vgg_weights={folder / 'vgg.npz'}" for term in compares]
+    return load_recipe(RECIPES[name], words)
+
+
+class HostOperators:
+    """While networks are built, operators that constructors run at once are computed by NumPy: no card computes."""
+
+    def __enter__(self) -> None:
+        self.kept = ops.ones, ops.zeros, Tensor.abs, Tensor.reshape
+        ops.ones = lambda shape, dtype=ms.float32: Tensor(np.ones(shape, ms.dtype_to_nptype(dtype)))
+        ops.zeros = lambda shape, dtype=ms.float32: Tensor(np.zeros(shape, ms.dtype_to_nptype(dtype)))
+        Tensor.abs = lambda tensor: Tensor(np.abs(tensor.asnumpy()))
+        Tensor.reshape = lambda tensor, *shape: Tensor(tensor.asnumpy().reshape(*shape))
+
+    def __exit__(self, *caught: object) -> None:
+        ops.ones, ops.zeros, Tensor.abs, Tensor.reshape = self.kept
+
+
+def compiled(jobs: Mapping[str, Job], folder: Path) -> dict[str, dict[str, Any]]:
+    """Compile each, and return its outcome ("ok", or the error) and how often each operator stands in its graph."""
+    found = {}
+    for phase, (cell, inputs) in jobs.items():
+        place = folder / phase
+        ms.set_context(save_graphs=1, save_graphs_path=str(place))
+        print(f"#### {phase}", file=sys.stderr, flush=True)
+        try:
+            cell.compile(*inputs)
+            outcome = "ok"
+        except Exception as error:  # whatever a plug-in refuses is the finding
+            outcome = f"{type(error).__name__}: {str(error).strip()[:2000]}"
+        found[phase] = {"outcome": outcome, "operators": operators(place)}
+    return found
+
+
+def operators(folder: Path) -> dict[str, int]:
+    """Count the operators of the last graph that was written, as it goes to the device."""
+    counts: Counter[str] = Counter()
+    for path in sorted(folder.rglob("graph_build*.ir")):
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            found = re.match(r"\s*%\d+\([^)]*\) = (?:PrimFunc_)?([A-Za-z_]\w*)\(", line)
+            if found:
+                counts[found.group(1)] += 1
+    return dict(counts)
+
+
+def main() -> None:
+    """Compile what the command line names."""
+    name, amp, device, *overrides = sys.argv[1:]
+    ms.set_device(device)
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    with tempfile.TemporaryDirectory() as folder:
+        with HostOperators():
+            jobs = graphs(name, amp, device, overrides, Path(folder))
+        ms.set_context(mode=ms.GRAPH_MODE, jit_level="O0")
+        print(json.dumps(compiled(jobs, Path(folder))), flush=True)
+    os._exit(0)  # the stand-ins cannot take a device down
+
+
+if __name__ == "__main__":
+    main()

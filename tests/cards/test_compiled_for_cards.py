@@ -1,0 +1,82 @@
+"""Networks compile for GPU and Ascend over stand-ins: MindSpore's own plug-ins optimise the graphs and select kernels.
+
+What this proves: no operator, data type or format of these graphs is refused by MindSpore 2.8.0 for the device. What it
+does not: any number, any time, what CANN says to an operator of its older interface (see README.md here).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from compile_graphs import RECIPES
+from standins import build, mindspore_libraries
+
+HERE = Path(__file__).parent
+PLUGINS = mindspore_libraries() / "plugin"
+pytestmark = [
+    pytest.mark.skipif(platform.machine() != "x86_64", reason="the stand-ins are made for x86-64"),
+    pytest.mark.skipif(
+        any(shutil.which(tool) is None for tool in ("gcc", "nm", "strings")), reason="needs gcc and binutils"
+    ),
+    pytest.mark.skipif(not (PLUGINS / "libmindspore_gpu.so.11.6").exists(), reason="this MindSpore has no GPU plug-in"),
+]
+
+
+@pytest.fixture(scope="session")
+def cards(tmp_path_factory) -> dict[str, dict[str, str]]:
+    """Return the environment of every device; the processes of one run share what is built."""
+    root = tmp_path_factory.getbasetemp().parent
+    with (root / "standins.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = root / "standins.json"
+        if not done.exists():
+            done.write_text(json.dumps(build(root / "standins")))
+        return json.loads(done.read_text())
+
+
+def outcomes(cards: dict[str, dict[str, str]], name: str, amp: str, device: str) -> dict[str, str]:
+    """Compile every graph of a network in a process of its own; return phase -> "ok" or the error."""
+    source = str(HERE.parents[1] / "src")
+    environment = {**os.environ, **cards[device], "PYTHONPATH": source, "GLOG_v": "4"}
+    command = [sys.executable, str(HERE / "compile_graphs.py"), name, amp, device]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    assert lines, f"nothing was compiled: {done.stderr[-2000:]}"
+    return {phase: found["outcome"] for phase, found in json.loads(lines[-1]).items()}
+
+
+def expected(name: str) -> dict[str, str]:
+    phases = ["forward", "training", "update", "average"] + (["discriminator"] if name == "mpilnet" else [])
+    return dict.fromkeys(phases, "ok")
+
+
+def test_stand_ins_answer_for_all_that_the_plug_ins_need(cards):
+    """Every library that MindSpore's plug-ins ask for is found, system libraries and stand-ins together."""
+    for device, plugin in (("GPU", "libmindspore_gpu.so.11.6"), ("Ascend", "libmindspore_ascend.so.2")):
+        environment = {**os.environ, "LD_LIBRARY_PATH": f"{cards[device]['LD_LIBRARY_PATH']}:{PLUGINS.parent}"}
+        listed = subprocess.run(
+            ["ldd", str(PLUGINS / plugin)], env=environment, capture_output=True, text=True, check=True
+        ).stdout
+        assert [line.strip() for line in listed.splitlines() if "not found" in line] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("amp", ["O0", "float16"])
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_network_compiles_for_gpu(cards, name, amp):
+    assert outcomes(cards, name, amp, "GPU") == expected(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("amp", ["O0", "float16", "bfloat16"])
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_network_compiles_for_ascend(cards, name, amp):
+    assert outcomes(cards, name, amp, "Ascend") == expected(name)
