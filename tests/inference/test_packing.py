@@ -97,7 +97,7 @@ def test_hours_are_those_of_steps_and_validations(run, weights_folder, tmp_path)
 def test_what_cannot_be_packed_is_named(run, quality, weights_folder, tmp_path, monkeypatch):
     with pytest.raises(MindRestoreError, match="unknown task 'drain'"):
         pack_weights(run, Particulars("rain", ["drain"]))
-    with pytest.raises(MindRestoreError, match="no run folder of `mindrestore train`"):
+    with pytest.raises(MindRestoreError, match="this is not a run folder of `mindrestore train`"):
         pack_weights(tmp_path, Particulars("haze", ["dehaze"]))
     with pytest.raises(MindRestoreError, match=r"no scores of MindRestore for deblur; measure these first"):
         scores_of(quality, ["deblur"])
