@@ -157,8 +157,9 @@ def engine_finding() -> Finding:
     """Name what runs exported networks."""
     if find_spec("onnxruntime") is None:
         return Finding("warning", "onnxruntime is absent: restoring on CPU needs it; pip install onnxruntime")
-    import onnxruntime
+    from mindrestore.exporting.session import load_runtime
 
+    onnxruntime = load_runtime()
     known = {"CPUExecutionProvider": "CPU", "CUDAExecutionProvider": "GPU", "CANNExecutionProvider": "Ascend"}
     devices = [known[name] for name in onnxruntime.get_available_providers() if name in known]
     return Finding("ok", f"inference engine onnxruntime {onnxruntime.__version__} on {', '.join(sorted(devices))}")

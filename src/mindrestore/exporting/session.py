@@ -40,7 +40,7 @@ def open_session(
     Raises:
         EngineError: This onnxruntime does not know the device, or cannot load the model.
     """
-    runtime = _runtime()
+    runtime = load_runtime()
     provider = _PROVIDERS[device]
     if provider not in runtime.get_available_providers():
         raise EngineError(f"this onnxruntime has no {provider}; install the one for {device}, or use device CPU")
@@ -69,7 +69,10 @@ def threads() -> int:
 
 
 @cache
-def _runtime() -> Any:
+def load_runtime() -> Any:
+    """Import onnxruntime, quiet and without its reports."""
+    # onnxruntime 1.32 reports its use to its makers unless told otherwise, and leaves a file in the temporary folder
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(_FATAL)

@@ -10,6 +10,7 @@ from mindrestore.errors import MindRestoreError, did_you_mean
 _TIMES = 8  # how far a number may be above the published one
 _LEAST_LIMIT = 64  # whatever the published one is
 _LARGEST_FACTOR = 1000.0  # of numbers that scale something
+_MAY_BE_ZERO = ("deform_layers",)  # numbers of layers that a network can do without
 
 
 class ModelError(MindRestoreError):
@@ -49,7 +50,8 @@ def _check(model: str, key: str, value: Any, usual: Any) -> None:
         fits, wanted = isinstance(value, type(usual)), "true or false" if isinstance(usual, bool) else "a name"
     elif isinstance(usual, int):
         limit = max(_TIMES * usual, _LEAST_LIMIT)
-        fits, wanted = type(value) is int and 1 <= value <= limit, f"a whole number from 1 to {limit}"
+        least = 0 if key in _MAY_BE_ZERO else 1
+        fits, wanted = type(value) is int and least <= value <= limit, f"a whole number from {least} to {limit}"
     else:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         fits, wanted = number and 0 <= value <= _LARGEST_FACTOR, f"a number from 0 to {_LARGEST_FACTOR:g}"

@@ -6,10 +6,13 @@ import re
 import struct
 import unicodedata
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
+from mindrestore.images.errors import ImageError
+from mindrestore.images.limits import check_size
 from mindrestore.serve.limits import Limits, TooLargeError, UnrestoredError, UnsupportedTypeError
 
 # Kind of file -> suffix it is stored under; what an image is called by its sender decides nothing.
@@ -109,8 +112,6 @@ def inspect_upload(stream: BinaryIO, name: str | None, limits: Limits) -> Upload
             kind, (width, height) = image.format, image.size
     except UnidentifiedImageError as error:
         raise UnsupportedTypeError(f"{name}: no readable image of a kind that is taken; send {TAKEN}") from error
-    except Image.DecompressionBombError as error:
-        raise TooLargeError(f"{name}: more pixels than any image here may have ({error})") from error
     except _HEADER_ERRORS as error:
         raise UnrestoredError(f"{name}: damaged image ({error}); copy or export it again") from error
     if width * height > limits.max_pixels:
@@ -118,6 +119,10 @@ def inspect_upload(stream: BinaryIO, name: str | None, limits: Limits) -> Upload
             f"{name}: {width}x{height} is {width * height:,} pixels, more than the {limits.max_pixels:,} that are "
             "taken; make it smaller, or start the server with a larger --max-pixels"
         )
+    try:
+        check_size(Path(name), width, height)
+    except ImageError as error:
+        raise TooLargeError(str(error)) from error
     stream.seek(0)
     return Upload(name, FORMATS[kind], width, height, stream)
 
