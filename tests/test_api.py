@@ -112,7 +112,7 @@ def test_validation_watches_what_decides(tiny_data, monkeypatch):
         row = Measurement("1.png", "1", 24, 24, 0.1, *[dict.fromkeys(entry.protocol.names, 1.0)] * 2)
         return SetsEvaluation({entry.name: Evaluation(entry.protocol, (row,))})
 
-    monkeypatch.setattr(api, "evaluate_sets", evaluate_sets)
+    monkeypatch.setattr("mindrestore.training.evaluate_sets", evaluate_sets)
     overrides = [f"data.root={tiny_data}", "validation.protocol=rgb", "data.val_crop=24"]
     for more in ([], ["validation.best_metric=mae", "validation.max_images=1", "validation.protocol=rgb8"]):
         validation(load_recipe("quickstart", [*overrides, *more]))(create_model("aecrnet", channels=8, blocks=1))
@@ -146,7 +146,7 @@ def test_evaluation_takes_the_test_protocol_of_a_recipe():
             ["train.progressive=null", "data.patch_size=100"],
             "data.patch_size: dsrir takes .* not 100; choose 96 or 104",
         ),
-        (["train.progressive.patch_sizes=[0, 160, 192, 256]"], "0 is too small"),
+        (["train.progressive.patch_sizes=[0, 160, 192, 256]"], "0 is out of range"),
     ],
 )
 def test_patch_sizes_that_cannot_be_used_are_named_before_anything_is_read(overrides, message, tmp_path):
