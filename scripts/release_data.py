@@ -8,6 +8,7 @@ the packages are left out. A file whose checksum differs, or whose package names
 
     OUT/photos, OUT/licences.csv   the photographs, at most 1024 pixels wide or high, and where they come from
     OUT/haze/{train,test}          {hazy,clear}: even and patchy haze by day, coloured and with lamps by night
+    OUT/wide/{train,test}          {hazy,clear}: whole scenes in few pixels, as they are at the working size; some clear
     OUT/rain/{train,test}          {input,target}: streaks of several directions and densities, veils
     OUT/noise/{train,test}         clear images, and train.csv, by which the noise is added on the fly
 """
@@ -44,6 +45,14 @@ DAYS = (
     HazeRanges(nonhomogeneous=0.3, median_transmission=(0.15, 0.85), airlight=(0.6, 1.0), tint=0.03),
     HazeRanges(nonhomogeneous=1.0, median_transmission=(0.2, 0.8), airlight=(0.45, 0.95), tint=0.12),
 )
+# From a breath of haze to nearly nothing left, white, grey and tinted, even and patchy.
+WIDE = (
+    HazeRanges(nonhomogeneous=0.15, median_transmission=(0.12, 0.95), airlight=(0.55, 1.0), tint=0.03),
+    HazeRanges(nonhomogeneous=0.1, median_transmission=(0.25, 0.8), airlight=(0.7, 1.0), tint=0.01),
+    HazeRanges(nonhomogeneous=0.9, median_transmission=(0.15, 0.8), airlight=(0.45, 0.95), tint=0.12),
+)
+WITHOUT_HAZE = 0.08  # share of pairs whose input is the clear image, which must stay as it is
+SMALLEST_SIDE, LARGEST_SIDE = 150, 620  # of a whole scene, shorter side in pixels: 6 times smaller to nearly full size
 # Mostly light rain, in which there is most detail to lose, streaks from threads to blobs; and now and then none.
 LIGHT = RainRanges(
     density=(0.02, 0.2),
@@ -187,6 +196,46 @@ def build_haze(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, s
             save_pair(out / "haze" / split, ("hazy", "clear"), f"scene-{number:04d}_{version}", pair)
 
 
+def degrade_wide(
+    image: np.ndarray, depth: np.ndarray, night: bool, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return hazy and clear image of a whole scene; in a share of them there is no haze to remove."""
+    clear = vary_tones(to_float(image), rng)
+    if rng.random() < WITHOUT_HAZE:
+        return clear, clear
+    if night:
+        hazy, clear, _ = hazy_night(clear, depth, rng)
+    else:
+        hazy = add_haze(clear, depth, draw_haze(WIDE[rng.integers(len(WIDE))], depth, rng), rng)
+    if rng.random() < 0.3:
+        hazy = hazy + rng.normal(0, rng.uniform(0.002, 0.012), hazy.shape).astype(np.float32)
+    if rng.random() < 0.3:
+        hazy = compress(hazy, int(rng.integers(70, 97)))
+    return hazy, clear
+
+
+def build_wide(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, seed: int) -> None:
+    """Write whole scenes at one to six times fewer pixels a side, so that a patch sees sky, ground and distance."""
+    ends = np.log([SMALLEST_SIDE, LARGEST_SIDE])
+    for number, (photo, image) in enumerate(photos):
+        if photo.use in ("detail", "texture"):
+            continue
+        for version in range(40 if photo.split == "train" else 4):
+            rng = np.random.default_rng((seed, 5, number, version))
+            small = shrink(image, int(np.exp(rng.uniform(*ends))))
+            depth = picture_depth(to_float(small), rng)
+            pair = degrade_wide(small, depth, photo.use == "night" or rng.random() < 0.2, rng)
+            save_pair(out / "wide" / photo.split, ("hazy", "clear"), f"{photo.name}_{version}", pair)
+    for number in range(scenes + scenes // 15):
+        clear, depth = render_scene(seed + 2, number, (320, 240), outdoors=number % 4 == 3)
+        for version in range(3):
+            rng = np.random.default_rng((seed, 6, number, version))
+            side = int(np.exp(rng.uniform(np.log(SMALLEST_SIDE), np.log(240))))
+            pair = degrade_wide(shrink(clear, side), shrink(depth, side), rng.random() < 0.1, rng)
+            split = "train" if number < scenes else "test"
+            save_pair(out / "wide" / split, ("hazy", "clear"), f"scene-{number:04d}_{version}", pair)
+
+
 def build_rain(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, seed: int) -> None:
     """Write rainy photographs, small ones sharp, and scenes, whose bricks and grass are not streaks."""
     for number, (photo, image) in enumerate(photos):
@@ -246,6 +295,7 @@ def main() -> None:
     build_noise(photos, args.out, args.scenes // 2, args.seed)
     build_rain(photos, args.out, args.scenes // 2, args.seed)
     build_haze(photos, args.out, args.scenes, args.seed)
+    build_wide(photos, args.out, 2 * args.scenes, args.seed)
     print(f"{len(photos)} photographs with licence, and pairs for haze, rain and noise in {args.out}")
 
 
