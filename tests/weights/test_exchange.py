@@ -229,7 +229,7 @@ def test_what_does_not_fit_is_compared_in_full(tmp_path):
     message, comparison = misfit_of(source, out)
     assert message.startswith(f"{source} does not fit aecrnet: 1 missing, 1 extra, 1 of another shape; give --model ")
     assert len(comparison.tensors) == len(arrays) - 1
-    assert [line.split() for line in comparison.table().splitlines()[2:]] == [
+    assert [line.split() for line in comparison.table().splitlines()[3:]] == [
         ["renamed", "1", "module.mix4.w", "->", "mix1.w"],
         ["reshaped", "1", "mix1.w", "()", "->", "(1,)"],
         ["missing", "1", "block.conv1.bias"],
@@ -297,7 +297,7 @@ def test_diverged_weights_are_refused(tmp_path):
     arrays = arrays_of(small("aecrnet"))
     arrays["up3.1.bias"] = np.array([0.0, np.nan, 0.0], np.float32)
     write_torch_file(tmp_path / "x.pth", arrays)
-    with pytest.raises(WeightError, match=r"x\.pth: aecrnet gives values that are not finite"):
+    with pytest.raises(WeightError, match=r"x\.pth.*: 1 of the 3 values of up3\.1\.bias are not finite"):
         convert_file(tmp_path / "x.pth", tmp_path / "x.npz")
 
 
