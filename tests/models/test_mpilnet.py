@@ -210,11 +210,11 @@ def test_sizes_off_the_grid_are_refused_by_name(net, height, width, graph):
     ("hyper", "words"),
     [
         ({"vgg_depth": 11}, "vgg_depth 11 is not possible; the encoder has 16 or 19 layers"),
-        ({"vgg_depth": "16"}, "vgg_depth '16' is not possible"),
-        ({"share_encoder": "no"}, "share_encoder 'no' is neither true nor false"),
-        ({"freeze_encoder": 1}, "freeze_encoder 1 is neither true nor false"),
+        ({"vgg_depth": "16"}, "vgg_depth='16'; give a whole number"),
+        ({"share_encoder": "no"}, "share_encoder='no'; give true or false"),
+        ({"freeze_encoder": 1}, "freeze_encoder=1; give true or false"),
         ({"width": 12}, "a VGG of width 12 is not possible: give a multiple of 8"),
-        ({"width": "8"}, "a VGG of width '8' is not possible"),
+        ({"width": "8"}, "width='8'; give a whole number"),
     ],
 )
 def test_impossible_settings_are_refused(hyper, words):
