@@ -25,7 +25,7 @@ fi
 say "building the sdist, and the wheel from it"
 git -C "$ROOT" archive --format=tar HEAD | tar -x -C "$FOLDER/work" # what is committed, nothing else
 (cd "$FOLDER/work" && python -c 'from setuptools import build_meta; build_meta.build_sdist("../dist")' >build.log 2>&1) ||
-  fail "the sdist cannot be built; see $FOLDER/work/build.log"
+  fail "the sdist cannot be built; see build.log in $FOLDER/work"
 python -m pip wheel --quiet --disable-pip-version-check --no-deps ${isolated[@]+"${isolated[@]}"} -w "$FOLDER/dist" "$FOLDER"/dist/*.tar.gz
 rm -rf "$FOLDER/work" && mkdir "$FOLDER/work"
 

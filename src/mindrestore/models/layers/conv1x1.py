@@ -19,7 +19,7 @@ from mindrestore.models.layers.initial import he_uniform
 class Conv1x1(Layer):
     """Mix the channels of every pixel. Initialised as PyTorch does (uniform in +-1/sqrt(fan_in)).
 
-    Equals `conv(in_channels, out_channels, 1)`; `product` is the same without the bias and with any kernel.
+    Equals `Conv2d(in_channels, out_channels, 1)`; `product` is the same without the bias and with any kernel.
 
     Args:
         in_channels: channels of the input.

@@ -24,7 +24,7 @@ _ALIGNED = 16  # numbers in a vector register
 class Conv3x3(Layer):
     """Convolve 3x3 with a border of zeros; the size stays. Initialised as PyTorch does (uniform in +-1/sqrt(fan_in)).
 
-    Equals `conv(in_channels, out_channels, 3, padding=1)`. On CPU the backward pass is spelled out, since the
+    Equals `Conv2d(in_channels, out_channels, 3, padding=1)`. On CPU the backward pass is spelled out, since the
     operators for it take twice the time of the forward pass each: the gradient of the input is a convolution with the
     mirrored kernel, that of the kernel one matrix product of shifted maps. Convolutions to few channels are computed
     as sums of shifted maps there, three to six times faster.
