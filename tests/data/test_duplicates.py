@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mindrestore.cli.main import main
-from mindrestore.data.duplicates import Limits, find_duplicates
+from mindrestore.data.duplicates import DuplicateLimits, find_duplicates
 from mindrestore.data.scenes import write_scenes
 from mindrestore.errors import MindRestoreError
 from mindrestore.images.read import read_image
@@ -89,8 +89,8 @@ def test_images_without_structure_match_nothing(tmp_path):
 def test_the_limits_count(photos, tmp_path):
     write_image(tmp_path / "part.png", np.ascontiguousarray(CHANGES["a crop"](read_image(photos / "train/0001.png"))))
     (pair,) = find_duplicates(photos / "train", [tmp_path])
-    assert find_duplicates(photos / "train", [tmp_path], Limits(keypoints=pair.keypoints + 1)) == []
-    assert len(find_duplicates(photos / "train", [tmp_path], Limits(keypoints=pair.keypoints))) == 1
+    assert find_duplicates(photos / "train", [tmp_path], DuplicateLimits(keypoints=pair.keypoints + 1)) == []
+    assert len(find_duplicates(photos / "train", [tmp_path], DuplicateLimits(keypoints=pair.keypoints))) == 1
 
 
 def test_one_folder_twice_is_refused(photos):

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from mindrestore.launch.job import INTERRUPTED, JobError, run_job, run_with_restarts
-from mindrestore.launch.plan import Plan, Start
+from mindrestore.launch.plan import LaunchPlan, Start
 
 SLEEP = "import time; print('at work', flush=True); time.sleep(60)"
 # Does what msrun does: starts workers in sessions of their own, looks at them once a second, kills the rest.
@@ -52,7 +52,7 @@ def direct(folder, *programs):
         Start(f"worker {rank}", (sys.executable, "-c", program), logs[rank], {"RANK_ID": str(rank)})
         for rank, program in enumerate(programs)
     ]
-    return Plan(tuple(starts), logs, managed=False)
+    return LaunchPlan(tuple(starts), logs, managed=False)
 
 
 def managed(folder, *programs):
@@ -60,7 +60,7 @@ def managed(folder, *programs):
     (folder / "manager.py").write_text(MANAGER)
     logs = {rank: folder / f"worker_{rank}.log" for rank in range(len(programs))}
     command = (sys.executable, str(folder / "manager.py"), str(folder), *programs)
-    return Plan((Start("msrun", command, folder / "msrun.log"),), logs, managed=True)
+    return LaunchPlan((Start("msrun", command, folder / "msrun.log"),), logs, managed=True)
 
 
 @pytest.fixture(params=[direct, managed])
@@ -174,7 +174,7 @@ time.sleep(60)
     start = Start("mpirun", (sys.executable, "-c", code), tmp_path / "mpirun.log")
     timer = threading.Thread(target=send_when, args=(tmp_path / "ready", signal.SIGTERM))
     timer.start()
-    assert failure_of(Plan((start,), {0: start.log}, managed=True)).exit_code == INTERRUPTED
+    assert failure_of(LaunchPlan((start,), {0: start.log}, managed=True)).exit_code == INTERRUPTED
     timer.join()
     assert (tmp_path / "asked").exists()
 
@@ -207,13 +207,13 @@ def test_signals_are_given_back(plan):
 def test_a_worker_that_was_gone_before_it_was_seen_ends_all(tmp_path):
     manager = "import time; print('Worker process 1 exit with exception. Error code: 5.', flush=True); time.sleep(60)"
     start = Start("msrun", (sys.executable, "-c", manager), tmp_path / "msrun.log")
-    error = failure_of(Plan((start,), {0: tmp_path / "worker_0.log"}, managed=True))
+    error = failure_of(LaunchPlan((start,), {0: tmp_path / "worker_0.log"}, managed=True))
     assert str(error).startswith("a worker failed with exit code 5, ")
 
 
 def test_a_manager_that_fails_itself_is_named(tmp_path):
     start = Start("msrun", (sys.executable, "-c", "raise SystemExit('no such port')"), tmp_path / "msrun.log")
-    error = failure_of(Plan((start,), {0: tmp_path / "worker_0.log"}, managed=True))
+    error = failure_of(LaunchPlan((start,), {0: tmp_path / "worker_0.log"}, managed=True))
     assert str(error).startswith("msrun failed with exit code 1, ")
     assert str(error).endswith("\n  | no such port")
 
@@ -238,7 +238,7 @@ def test_what_a_new_start_does_not_cure_is_not_repeated(tmp_path, code):
 def test_a_program_that_is_not_there_is_named(tmp_path):
     start = Start("msrun", (str(tmp_path / "absent"),), tmp_path / "msrun.log")
     with pytest.raises(OSError, match="absent"):
-        run_job(Plan((start,), {0: tmp_path / "worker_0.log"}, managed=True))
+        run_job(LaunchPlan((start,), {0: tmp_path / "worker_0.log"}, managed=True))
 
 
 def test_processes_end_with_the_launcher(tmp_path):

@@ -34,10 +34,10 @@ def add_verb(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print suspicious pairs; 1 when there are some."""
-    from mindrestore.data.duplicates import Limits, find_duplicates
+    from mindrestore.data.duplicates import DuplicateLimits, find_duplicates
     from mindrestore.files import write_bytes
 
-    limits = Limits(args.distance, args.keypoints)
+    limits = DuplicateLimits(args.distance, args.keypoints)
     found = find_duplicates(
         args.train_dir, args.test_dirs, limits, lambda paths: bar(paths, "reading", unit="image", disable=None)
     )

@@ -79,7 +79,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Start the processes, or print what would be started."""
     from mindrestore.launch.job import run_with_restarts
-    from mindrestore.launch.plan import Cluster, Plan, make_plan
+    from mindrestore.launch.plan import Cluster, LaunchPlan, make_plan
     from mindrestore.launch.rank_table import read_rank_table
 
     cluster = Cluster(
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     )
     words = args.program[1:] if args.program[0] == "--" else args.program
 
-    def plan(start: int) -> Plan:
+    def plan(start: int) -> LaunchPlan:
         again = [word for word in words if word != "--no-resume"] if start else words
         logs = _next_folder(args.log_dir)
         made = make_plan(cluster, ["-m", "mindrestore", *again], logs)

@@ -27,7 +27,7 @@ _WRONG_KEY = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSecurity"}
 _OLD_TOKEN = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "RequestTimeTooSkewed"}
 
 
-class Incoming(NamedTuple):
+class OpenObject(NamedTuple):
     """An open object: the stream, the store's checksum ("" when it is none), and bytes per part, if known."""
 
     stream: Any
@@ -117,7 +117,7 @@ class ObsStore:
         self._call("write", address, lambda: self.client.putContent(*address, content=content, headers=headers))
 
     @contextmanager
-    def open(self, address: Address, start: int = 0) -> Iterator[Incoming]:
+    def open(self, address: Address, start: int = 0) -> Iterator[OpenObject]:
         """Open an object, from a byte on. Reading it is not repeated here: see `files.fetch_file`."""
         from obs import GetObjectHeader
 
@@ -127,7 +127,7 @@ class ObsStore:
         try:
             said = {name.lower(): value for name, value in answer.header}
             encrypted = any("server-side-encryption" in name for name in said)  # its ETag is not an MD5 sum then
-            yield Incoming(stream, "" if encrypted else _bare(said.get("etag")), int(said.get(_PART_SIZE, 0)))
+            yield OpenObject(stream, "" if encrypted else _bare(said.get("etag")), int(said.get(_PART_SIZE, 0)))
         finally:
             stream.close()
 

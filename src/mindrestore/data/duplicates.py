@@ -28,7 +28,7 @@ Progress = Callable[[Sequence[Path]], Iterable[Path]]
 
 
 @dataclass(frozen=True)
-class Limits:
+class DuplicateLimits:
     """How alike two images have to be.
 
     Attributes:
@@ -78,7 +78,7 @@ class _Look:
 def find_duplicates(
     train: PathLike,
     tests: Sequence[PathLike],
-    limits: Limits = Limits(),
+    limits: DuplicateLimits = DuplicateLimits(),
     progress: Progress = lambda paths: paths,
 ) -> list[Duplicate]:
     """Compare every test image with every training image, sub-folders included.
@@ -111,7 +111,7 @@ def find_duplicates(
     return found
 
 
-def _whole(trained: Sequence[_Look], test: _Look, limits: Limits) -> Iterator[Duplicate]:
+def _whole(trained: Sequence[_Look], test: _Look, limits: DuplicateLimits) -> Iterator[Duplicate]:
     for look in trained:
         if look.signs.size and test.signs.size:
             distances = (look.signs[:1] != test.signs).sum(1)  # to the eight forms of the test image
@@ -130,7 +130,7 @@ class _Chunk:
         self.matcher = cv2.BFMatcher(cv2.NORM_HAMMING)
         self.matcher.add([look.descriptors[0] for look in self.looks])
 
-    def parts(self, test: _Look, limits: Limits) -> Iterator[Duplicate]:
+    def parts(self, test: _Look, limits: DuplicateLimits) -> Iterator[Duplicate]:
         best: dict[Path, Duplicate] = {}
         for mirrored, (points, descriptors) in enumerate(zip(test.points, test.descriptors)):
             if not self.looks or len(points) < _VOTES:

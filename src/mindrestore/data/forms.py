@@ -20,7 +20,7 @@ _BLOCKS = ("ValidationNoisyBlocksSrgb.mat", "ValidationGtBlocksSrgb.mat")
 Places = Optional[tuple[Path, Path]]
 
 
-class Form(NamedTuple):
+class FolderForm(NamedTuple):
     """How one such form is recognised and read.
 
     Attributes:
@@ -117,16 +117,16 @@ def _locate_ordered(base: Path, split: str) -> Places:
 
 _AB = "{split}A (degraded images) beside {split}B (clear ones)"
 
-FORMS: dict[str, Form] = {
+FORMS: dict[str, FolderForm] = {
     # GoPro as published: GOPR0384_11_00/{blur,blur_gamma,sharp}/000001.png
-    "sequences": Form(_locate_sequences, _pair_sequences),
+    "sequences": FolderForm(_locate_sequences, _pair_sequences),
     # SIDD-Medium as published: 0001_001_S6_00100_00060_3200_L/0001_{NOISY,GT}_SRGB_010.PNG
-    "scenes": Form(_locate_scenes, _pair_scenes),
+    "scenes": FolderForm(_locate_scenes, _pair_scenes),
     # SIDD's validation blocks: two .mat files
-    "blocks": Form(_locate_blocks, _pair_blocks),
+    "blocks": FolderForm(_locate_blocks, _pair_blocks),
     # DND: info.mat beside images_srgb/0001.mat
-    "photographs": Form(_locate_photographs, None),
+    "photographs": FolderForm(_locate_photographs, None),
     # MPILNet: {train,test}{A,B}, paired by order; HazeCityscapes has three degraded images of each clear one
-    "ordered": Form(_locate_ordered, pair_in_order, _AB),
-    "ordered_threes": Form(_locate_ordered, partial(pair_in_order, versions=3), _AB),
+    "ordered": FolderForm(_locate_ordered, pair_in_order, _AB),
+    "ordered_threes": FolderForm(_locate_ordered, partial(pair_in_order, versions=3), _AB),
 }

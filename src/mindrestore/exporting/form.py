@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mindrestore.errors import MindRestoreError
 from mindrestore.files import PathLike
-from mindrestore.models.spec import ModelSpec
+from mindrestore.models.spec import ModelSpec, fitting_side
 
 FORMATS = {"MINDIR": ".mindir", "ONNX": ".onnx", "AIR": ".air"}
 KEY_VARIABLE = "MINDRESTORE_KEY"
@@ -79,8 +79,8 @@ class Form:
             return
         multiple, least = (1, 1) if self.uint8 else (spec.size_multiple, max(spec.min_size, 1))
         for side, name in zip(self.size, ("height", "width")):
-            if side % multiple or side < least:
-                nearest = max(-(-side // multiple), -(-least // multiple), 1) * multiple
+            nearest = fitting_side(side, multiple, least)
+            if side != nearest:
                 raise ExportError(
                     f"{name} {side} is not possible: {spec.name} takes multiples of {multiple} from {least} on; "
                     f"use {nearest}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
@@ -15,9 +14,7 @@ from mindrestore.inference.pixels import Restore, pad_to, to_float, to_type
 from mindrestore.inference.progress import ImageProgress
 from mindrestore.inference.tiles import Tiling, run_tiled
 from mindrestore.inference.working_size import WORKING_PIXELS, working_size
-
-if TYPE_CHECKING:
-    from mindrestore.models.spec import ModelSpec
+from mindrestore.models.spec import ModelSpec, fitting_side
 
 _USUAL_MEMORY = 1e9  # bytes; larger tiles are hardly faster per pixel
 _LEAST_WORKING = 128**2  # pixels of a working image where memory allows fewer
@@ -70,7 +67,7 @@ class ImageLayout:
             EngineError: The engine takes one size, and the image is larger.
         """
         if self.fixed is None:
-            return self._fitting(height), self._fitting(width)
+            return fitting_side(height, self.multiple, self.least), fitting_side(width, self.multiple, self.least)
         if height > self.fixed[0] or width > self.fixed[1]:
             raise EngineError(
                 f"the file takes {self.fixed[0]}x{self.fixed[1]} pixels, the image has {height}x{width}; export it for "
@@ -100,9 +97,6 @@ class ImageLayout:
             scale = min(self.fixed[0] / height, self.fixed[1] / width, 1)
             pixels = min(pixels, height * width * scale**2)
         return working_size(height, width, pixels)
-
-    def _fitting(self, side: int) -> int:
-        return -(-max(side, self.least) // self.multiple) * self.multiple
 
 
 def tiled(engine: Engine, layout: ImageLayout, progress: ImageProgress) -> Restore:

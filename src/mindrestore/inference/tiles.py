@@ -12,6 +12,7 @@ import numpy as np
 from mindrestore.errors import MindRestoreError
 from mindrestore.inference.pixels import to_type
 from mindrestore.inference.progress import ImageProgress
+from mindrestore.models.spec import fitting_side
 
 # Neighbours share a quarter of a small tile, and no more than this of a large one: it is computed twice
 _MOST_OVERLAP = 64
@@ -59,7 +60,7 @@ class Tiling:
         least = _least(multiple, min_size)
         if size < least:
             raise TileError(f"tiles of {size} pixels are too small for this network; use at least {least}, such as 512")
-        size = -(-size // multiple) * multiple
+        size = fitting_side(size, multiple)
         overlap = min(max(3, size // 4), _MOST_OVERLAP)
         if overlap > multiple:  # else steps, which stay on the grid, would share more than is asked for
             overlap -= overlap % multiple

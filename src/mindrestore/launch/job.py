@@ -17,7 +17,7 @@ from typing import IO, NamedTuple
 import psutil
 
 from mindrestore.errors import MindRestoreError
-from mindrestore.launch.plan import MSRUN, Plan, Start
+from mindrestore.launch.plan import MSRUN, LaunchPlan, Start
 
 USAGE_ERROR, INTERRUPTED = 2, 130
 _POLL = 0.1  # seconds between two looks
@@ -50,7 +50,7 @@ class _End(NamedTuple):
     log: Path
 
 
-def run_job(plan: Plan) -> None:
+def run_job(plan: LaunchPlan) -> None:
     """Run the processes of a plan to their end.
 
     Args:
@@ -80,7 +80,7 @@ def run_job(plan: Plan) -> None:
             raise JobError(_described(failure), failure.code if failure.code > 0 else 128 - failure.code)
 
 
-def run_with_restarts(plan: Callable[[int], Plan], restarts: int, say: Callable[[str], None]) -> None:
+def run_with_restarts(plan: Callable[[int], LaunchPlan], restarts: int, say: Callable[[str], None]) -> None:
     """Run a job, and start it again after a crash; the training itself goes on from its last checkpoint.
 
     Args:
@@ -107,7 +107,7 @@ class _Family:
     of processes tells earlier, and which came first.
     """
 
-    def __init__(self, plan: Plan, processes: Sequence[subprocess.Popen]) -> None:
+    def __init__(self, plan: LaunchPlan, processes: Sequence[subprocess.Popen]) -> None:
         self.plan, self.processes = plan, processes
         self.of_msrun = plan.managed and plan.starts[0].name == MSRUN
         self.members = {process.pid: psutil.Process(process.pid) for process in processes}

@@ -79,7 +79,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Plan:
+class LaunchPlan:
     """List what a node starts.
 
     Attributes:
@@ -97,7 +97,7 @@ class Plan:
         return "\n".join(start.shown() for start in self.starts)
 
 
-def make_plan(cluster: Cluster, program: Sequence[str], logs: Path) -> Plan:
+def make_plan(cluster: Cluster, program: Sequence[str], logs: Path) -> LaunchPlan:
     """Plan the processes of this node.
 
     Args:
@@ -180,15 +180,15 @@ def _python() -> Path:
     raise LaunchError(f"{folder} has neither python nor python3, which msrun needs; run this in a virtual environment")
 
 
-def _single_plan(environment: Mapping[str, str], program: Sequence[str], logs: Path) -> Plan:
+def _single_plan(environment: Mapping[str, str], program: Sequence[str], logs: Path) -> LaunchPlan:
     """Start one process by itself: the scheduler of msrun runs the program, too, and would train beside it."""
     log = logs / "worker_0.log"
-    return Plan((Start("worker 0", (str(_python()), *program), log, environment),), {0: log}, managed=False)
+    return LaunchPlan((Start("worker 0", (str(_python()), *program), log, environment),), {0: log}, managed=False)
 
 
 def _msrun_plan(
     cluster: Cluster, local: int, environment: Mapping[str, str], program: Sequence[str], logs: Path
-) -> Plan:
+) -> LaunchPlan:
     port = cluster.port or (free_port() if cluster.nodes == 1 else DEFAULT_PORT)
     flags = {
         "worker_num": local * cluster.nodes,
@@ -207,10 +207,14 @@ def _msrun_plan(
     command += [f"--{name}={value}" for name, value in flags.items()]
     start = Start(MSRUN, (*command, python.name, *program), logs / "msrun.log", environment)
     first = cluster.node * local
-    return Plan((start,), {rank: logs / f"worker_{rank}.log" for rank in range(first, first + local)}, managed=True)
+    return LaunchPlan(
+        (start,), {rank: logs / f"worker_{rank}.log" for rank in range(first, first + local)}, managed=True
+    )
 
 
-def _mpi_plan(cluster: Cluster, local: int, environment: Mapping[str, str], program: Sequence[str], logs: Path) -> Plan:
+def _mpi_plan(
+    cluster: Cluster, local: int, environment: Mapping[str, str], program: Sequence[str], logs: Path
+) -> LaunchPlan:
     if cluster.device == "CPU":
         raise LaunchError("--mpi is for GPU and Ascend: MindSpore joins the processes of a CPU by msrun alone")
     mpirun = shutil.which("mpirun")
@@ -222,10 +226,10 @@ def _mpi_plan(cluster: Cluster, local: int, environment: Mapping[str, str], prog
     passed = [word for name in environment for word in ("-x", name)]
     command = [mpirun, *root, "-n", str(local), "--tag-output", *passed, str(_python()), *program]
     log = logs / "mpirun.log"
-    return Plan((Start("mpirun", tuple(command), log, environment),), {0: log}, managed=True)
+    return LaunchPlan((Start("mpirun", tuple(command), log, environment),), {0: log}, managed=True)
 
 
-def _table_plan(cluster: Cluster, table: RankTable, program: Sequence[str], logs: Path) -> Plan:
+def _table_plan(cluster: Cluster, table: RankTable, program: Sequence[str], logs: Path) -> LaunchPlan:
     if cluster.device != "Ascend":
         raise LaunchError(f"{table.path}: a rank table starts Ascend devices, not {cluster.device}; leave it out")
     if cluster.visible or cluster.mpi:
@@ -258,4 +262,4 @@ def _table_plan(cluster: Cluster, table: RankTable, program: Sequence[str], logs
         )
         for device in devices
     ]
-    return Plan(tuple(starts), {device.rank: start.log for device, start in zip(devices, starts)}, managed=False)
+    return LaunchPlan(tuple(starts), {device.rank: start.log for device, start in zip(devices, starts)}, managed=False)

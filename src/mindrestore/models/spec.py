@@ -7,6 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, Callable
 
 
+def fitting_side(side: int, multiple: int, least: int = 1) -> int:
+    """Return the smallest height or width, from `side` and `least` on, that is a multiple: the size rule."""
+    return -(-max(side, least, 1) // multiple) * multiple
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """Describe a registered network to everything outside its own file.
@@ -54,4 +59,4 @@ class ModelSpec:
 
     def fitting_side(self, side: int = 1) -> int:
         """Return the smallest height or width, from `side` on, that the network takes."""
-        return -(-max(side, self.min_size, 1) // self.size_multiple) * self.size_multiple
+        return fitting_side(side, self.size_multiple, self.min_size)

@@ -21,7 +21,7 @@ from mindrestore.inference.tasks import published_word, source_for
 PATTERNS = ("*.jpeg", "*.jpg", "*.JPG", "*.png", "*.PNG")
 
 
-class UnrestoredError(RestoreError):
+class PartlyRestoredError(RestoreError):
     """Report the photographs of a folder that could not be restored; the others are done."""
 
     exit_code = 1
@@ -90,7 +90,7 @@ class MPRPredictor:
 
         Raises:
             RestoreError: There is nothing to restore, or the results cannot be written.
-            UnrestoredError: Some photographs could not be restored; the message says which and why.
+            PartlyRestoredError: Some photographs could not be restored; the message says which and why.
 
         Examples:
             >>> MPRPredictor(weight_path="rain.npz", task="Deraining").run("photos/a.png").written
@@ -102,7 +102,7 @@ class MPRPredictor:
         summary = restore_each(jobs, self._restore_one, self.folder, overwrite=True, restorer=self.restorer)
         if summary.failed:
             done = f"{len(summary.written)} of {len(photos)} photographs are restored into {self.folder}"
-            raise UnrestoredError("\n".join((*summary.failed, done)))
+            raise PartlyRestoredError("\n".join((*summary.failed, done)))
         return summary
 
     def _restore_one(self, source: Path, target: Path) -> None:

@@ -23,7 +23,7 @@ _SIGNED_SECONDS = 24 * 3600  # how long a signed address of object storage is go
 _PARTIAL = ".part"
 
 
-class Incoming(NamedTuple):
+class OpenSource(NamedTuple):
     """An open source: the stream, the byte it begins with, and the size of the whole, if it is known."""
 
     stream: BinaryIO
@@ -116,7 +116,7 @@ def _download(source: str, target: Path, sha256: str | None) -> None:
 
 
 @contextmanager
-def _open_file(source: str, present: int) -> Iterator[Incoming]:
+def _open_file(source: str, present: int) -> Iterator[OpenSource]:
     path = Path(urllib.request.url2pathname(urlsplit(source).path))
     if not path.is_file():
         raise WeightError(f"{source}: no such file")
@@ -124,11 +124,11 @@ def _open_file(source: str, present: int) -> Iterator[Incoming]:
     start = present if present <= total else 0
     with path.open("rb") as stream:
         stream.seek(start)
-        yield Incoming(stream, start, total)
+        yield OpenSource(stream, start, total)
 
 
 @contextmanager
-def _open_web(source: str, present: int) -> Iterator[Incoming]:
+def _open_web(source: str, present: int) -> Iterator[OpenSource]:
     """Ask for what is not there yet; a server that cannot give parts gives the whole."""
     shown = source.partition("?")[0]  # a signed address holds a key
     try:
@@ -141,7 +141,7 @@ def _open_web(source: str, present: int) -> Iterator[Incoming]:
     with response:
         start = present if response.status == http.HTTPStatus.PARTIAL_CONTENT else 0
         length = response.headers.get("Content-Length")
-        yield Incoming(response, start, start + int(length) if length and length.isdigit() else None)
+        yield OpenSource(response, start, start + int(length) if length and length.isdigit() else None)
 
 
 def _request(source: str, present: int) -> http.client.HTTPResponse:
@@ -155,7 +155,7 @@ def _request(source: str, present: int) -> http.client.HTTPResponse:
 
 
 @contextmanager
-def _open_obs(source: str, present: int) -> Iterator[Incoming]:
+def _open_obs(source: str, present: int) -> Iterator[OpenSource]:
     """Let Huawei's client sign an address, and read that."""
     try:
         from obs import ObsClient
