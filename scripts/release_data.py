@@ -10,6 +10,8 @@ the packages are left out. A file whose checksum differs, or whose package names
     OUT/haze/{train,test}          {hazy,clear}: even and patchy haze by day, coloured and with lamps by night
     OUT/wide/{train,test}          {hazy,clear}: whole scenes in few pixels, as they are at the working size; some clear
     OUT/rain/{train,test}          {input,target}: streaks of several directions and densities, veils
+    OUT/rain2/{train,test}         likewise, and sheets of smeared grains, drops out of focus, photographs at more sizes
+    OUT/blur/{train,test}          {input,target}: shaken, partly moving and defocused photographs; some sharp
     OUT/noise/{train,test}         clear images, and train.csv, by which the noise is added on the fly
 """
 
@@ -22,12 +24,15 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 import cv2
 import numpy as np
 
+from mindrestore.data.blur import BlurRanges, add_blur
 from mindrestore.data.degrade import HazeRanges, add_haze, draw_haze
 from mindrestore.data.lists import Row, write_list
 from mindrestore.data.photo_haze import compress, hazy_night, picture_depth, vary_tones
@@ -37,6 +42,7 @@ from mindrestore.images.pixels import to_float
 from mindrestore.images.read import read_rgb
 from mindrestore.images.write import write_image
 
+Degrade = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 TABLE = Path(__file__).with_name("release_photos.csv")
 PYTHON_PACKAGES = {"scikit-image": "scikit-image==0.26.0", "scikit-learn": "scikit-learn==1.9.1"}
 # How a package's own texts name the licences of the table.
@@ -67,6 +73,25 @@ MIDDLE = RainRanges(length=(0.05, 0.2), width=(0.003, 0.009))
 HEAVY = RainRanges(density=(0.2, 0.65), brightness=(0.3, 0.8), spread=(1.0, 12.0), veiled=0.4)
 DRY = RainRanges(brightness=(0.0, 0.0), veiled=0.0)
 RAINS = (LIGHT, MIDDLE, LIGHT, LIGHT, LIGHT, HEAVY, LIGHT, DRY)
+# For the second generation: nearer to what painters and published sets show, long in one direction, up to whole sheets.
+SHARP_AND_SOFT = {
+    "smeared": 0.6,
+    "defocus": (0.0, 0.004),
+    "angle": (-30.0, 30.0),
+    "added": 0.6,
+    "length": (0.06, 0.35),
+    "width": (0.002, 0.008),
+}
+RAINS2 = (
+    LIGHT._replace(density=(0.02, 0.25), spread=(0.0, 3.0), brightness=(0.2, 0.9), **SHARP_AND_SOFT),
+    LIGHT._replace(density=(0.1, 0.45), spread=(0.0, 6.0), brightness=(0.3, 0.95), **SHARP_AND_SOFT),
+    HEAVY._replace(density=(0.3, 0.8), spread=(0.0, 8.0), brightness=(0.4, 1.0), **SHARP_AND_SOFT),
+    LIGHT,
+    LIGHT._replace(density=(0.02, 0.25), spread=(0.0, 3.0), brightness=(0.2, 0.9), **SHARP_AND_SOFT),
+    HEAVY._replace(density=(0.3, 0.8), spread=(0.0, 8.0), brightness=(0.4, 1.0), **SHARP_AND_SOFT),
+    MIDDLE,
+    DRY,
+)
 
 
 class Photo(NamedTuple):
@@ -236,25 +261,42 @@ def build_wide(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, s
             save_pair(out / "wide" / split, ("hazy", "clear"), f"scene-{number:04d}_{version}", pair)
 
 
-def build_rain(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, seed: int) -> None:
-    """Write rainy photographs, small ones sharp, and scenes, whose bricks and grass are not streaks."""
+def build_pairs(
+    photos: list[tuple[Photo, np.ndarray]], folder: Path, scenes: int, stream: tuple[int, int], degrade: Degrade
+) -> None:
+    """Write degraded photographs, small ones sharp, and scenes, whose bricks and grass are detail that must stay.
+
+    Args:
+        photos: Each with its row of the table.
+        folder: Where `train` and `test` are made.
+        scenes: How many rendered scenes join the photographs.
+        stream: Seed and number of this set, from which every draw follows.
+        degrade: Takes a clear image, a running number and a source of draws, and returns the degraded image.
+    """
+    seed, number_of_set = stream
     for number, (photo, image) in enumerate(photos):
         for version in range(16 if photo.split == "train" else 4):
-            rng = np.random.default_rng((seed, 3, number, version))
+            rng = np.random.default_rng((seed, number_of_set, number, version))
             clear = to_float(cut(shrink(image, int(rng.integers(280, 640))), 400, rng))
-            pair = degrade_rain(clear, RAINS[version % len(RAINS)], rng)
-            save_pair(out / "rain" / photo.split, ("input", "target"), f"{photo.name}_{version}", pair)
+            pair = (degrade(clear, version, rng), clear)
+            save_pair(folder / photo.split, ("input", "target"), f"{photo.name}_{version}", pair)
     for number in range(scenes):
-        rng = np.random.default_rng((seed, 4, number))
+        rng = np.random.default_rng((seed, number_of_set + 1, number))
         clear, _ = render_scene(seed + 1, number, (320, 240), outdoors=True)
-        pair = degrade_rain(clear, RAINS[number % len(RAINS)], rng)
-        save_pair(out / "rain" / "train", ("input", "target"), f"scene-{number:04d}", pair)
+        pair = (degrade(clear, number, rng), clear)
+        save_pair(folder / "train", ("input", "target"), f"scene-{number:04d}", pair)
 
 
-def degrade_rain(clear: np.ndarray, ranges: RainRanges, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return rainy and clear image."""
-    rainy = add_rain(clear, draw_rain(ranges, rng), rng)
-    return (compress(rainy, int(rng.integers(85, 98))) if rng.random() < 0.15 else rainy), clear
+def rainy(kinds: Sequence[RainRanges], clear: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
+    """Return a clear image with rain, one kind after the other, now and then compressed."""
+    image = add_rain(clear, draw_rain(kinds[number % len(kinds)], rng), rng)
+    return compress(image, int(rng.integers(85, 98))) if rng.random() < 0.15 else image
+
+
+def blurred(clear: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
+    """Return a clear image as an unsteady camera takes it, now and then compressed."""
+    image = add_blur(clear, BlurRanges(), rng)
+    return compress(image, int(rng.integers(75, 98))) if rng.random() < 0.3 else image
 
 
 def build_noise(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, seed: int) -> None:
@@ -293,10 +335,13 @@ def main() -> None:
     args = parser.parse_args()
     photos = collect(TABLE, args.packages or args.out / "downloads", args.out)
     build_noise(photos, args.out, args.scenes // 2, args.seed)
-    build_rain(photos, args.out, args.scenes // 2, args.seed)
+    for name, number, kinds in (("rain", 3, RAINS), ("rain2", 7, RAINS2)):
+        degrade = partial(rainy, kinds)
+        build_pairs(photos, args.out / name, args.scenes // 2, (args.seed, number), degrade)
+    build_pairs(photos, args.out / "blur", args.scenes // 2, (args.seed, 9), blurred)
     build_haze(photos, args.out, args.scenes, args.seed)
     build_wide(photos, args.out, 2 * args.scenes, args.seed)
-    print(f"{len(photos)} photographs with licence, and pairs for haze, rain and noise in {args.out}")
+    print(f"{len(photos)} photographs with licence, and pairs for haze, rain, noise and blur in {args.out}")
 
 
 if __name__ == "__main__":

@@ -154,3 +154,30 @@ def test_rainy_scenes(tmp_path):
     list(degraded_scenes(tmp_path / "b", [1], (48, 32), options._replace(seed=6, overwrite=True)))
     assert (tmp_path / "b/input/0001.png").read_bytes() != pairs[0].input.read_bytes()
     assert len((tmp_path / "b/rain.jsonl").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("angle", [-20, 0, 35])
+def test_smeared_grains_follow_the_direction(angle):
+    rain = Rain(angle=angle, spread=0.0, length=0.2, width=0.01, density=0.2, smeared=True)
+    assert structure_angle(streak_field((200, 300), rain, rng())) == pytest.approx(angle, abs=3)
+
+
+def test_smeared_grains_cover_the_share_and_saturate():
+    for share in (0.1, 0.3, 0.5):
+        field = streak_field((256, 256), Rain(density=share, brightness=0.8, smeared=True), rng(2))
+        assert (field > 0).mean() == pytest.approx(share, rel=0.2)
+        assert field.max() == pytest.approx(0.8)
+        assert (field > 0.5).mean() > 0.2 * share  # flat in the middle
+
+
+def test_drops_out_of_focus_are_softer_and_as_bright_on_the_whole():
+    sharp, soft = (streak_field((200, 200), Rain(density=0.05, defocus=share), rng(4)) for share in (0.0, 0.01))
+    assert np.abs(np.diff(soft, axis=1)).mean() < 0.6 * np.abs(np.diff(sharp, axis=1)).mean()
+    assert soft.mean() == pytest.approx(sharp.mean(), rel=0.05)
+
+
+def test_the_share_of_smeared_rain_is_drawn():
+    drawn = [draw_rain(RainRanges(smeared=0.5, defocus=(0.001, 0.004)), rng(seed)) for seed in range(200)]
+    assert 0.4 < np.mean([rain.smeared for rain in drawn]) < 0.6
+    assert all(0.001 <= rain.defocus <= 0.004 for rain in drawn)
+    assert not draw_rain(RainRanges(), rng()).smeared

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from mindrestore.evaluation.protocol import list_protocols
 from mindrestore.recipes.build import build
 from mindrestore.recipes.load import list_recipes, load_recipe, recipe_keys, recipe_to_yaml, to_dict
 from mindrestore.recipes.schema import Recipe, RecipeError
@@ -224,3 +225,12 @@ def test_every_key_is_listed_once():
     keys = recipe_keys()
     assert len(keys) == len(set(keys))
     assert {"optim.lr", "loss.terms.contrastive.vgg_weights", "output.root"} <= set(keys)
+
+
+def test_every_packaged_recipe_names_protocols_that_exist():
+    known = {None, *list_protocols()}
+    asked = {}
+    for name in list_recipes():
+        validation = load_recipe(name).validation
+        asked[name] = {validation.protocol, validation.test_protocol, *(one.protocol for one in validation.sets)}
+    assert {name: sorted(names - known) for name, names in asked.items() if names - known} == {}

@@ -6,6 +6,7 @@ import importlib.util
 import io
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,8 @@ def test_builds_pairs_of_every_kind_and_records_the_licences(builder, packages, 
     out = tmp_path / "out"
     photos = builder.collect(*packages(), out)
     builder.build_noise(photos, out, scenes=1, seed=0)
-    builder.build_rain(photos, out, scenes=1, seed=0)
+    builder.build_pairs(photos, out / "rain", 1, (0, 3), partial(builder.rainy, builder.RAINS))
+    builder.build_pairs(photos, out / "blur", 1, (0, 9), builder.blurred)
     builder.build_haze(photos, out, scenes=1, seed=0)
     with open(out / "licences.csv", newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
@@ -69,6 +71,8 @@ def test_builds_pairs_of_every_kind_and_records_the_licences(builder, packages, 
         "haze/test/hazy": 0,  # one scene in fifteen
         "rain/train/input": 16 + 1,
         "rain/test/input": 4,
+        "blur/train/target": 16 + 1,
+        "blur/test/input": 4,
         "noise/train": 3 + 1,
         "noise/test": 1,
     }

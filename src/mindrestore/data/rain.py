@@ -4,6 +4,9 @@ While the shutter is open a drop sweeps a thin line and lets part of the backgro
 profile across is Gaussian, it fades in and out along its course, and it is computed from distances to the line, not
 drawn with pixels, so it has no jagged edges. Near drops give few long, thick, bright streaks, far ones many short, thin
 and faint ones.
+
+Painters of rain have another way, which heavy rain and most published sets resemble: grains of all sizes, smeared along
+the direction, which run together to sheets.
 """
 
 from __future__ import annotations
@@ -36,6 +39,8 @@ class RainRanges(NamedTuple):
         veiled: Share of images with a veil, 0 to 1.
         added: Share of images in which light is added to the background and clipped, as in several published sets; in
             the others the streak also covers the background.
+        smeared: Share of images whose rain is smeared grains in place of single streaks, 0 to 1.
+        defocus: Softness of the drops, a standard deviation as a share of the image's shorter side.
     """
 
     angle: Range = (-40.0, 40.0)
@@ -47,6 +52,8 @@ class RainRanges(NamedTuple):
     veil: Range = (0.05, 0.3)
     veiled: float = 0.3
     added: float = 0.5
+    smeared: float = 0.0
+    defocus: Range = (0.0, 0.0)
 
 
 class Rain(NamedTuple):
@@ -62,6 +69,8 @@ class Rain(NamedTuple):
         veil: Share of light added by far rain, 0 without a veil.
         light: Brightness of drops and veil, 0 to 1.
         blend: A name of `BLENDS`.
+        smeared: Whether grains are smeared; else streaks are placed singly.
+        defocus: Share of the shorter side.
     """
 
     angle: float = 10.0
@@ -73,6 +82,8 @@ class Rain(NamedTuple):
     veil: float = 0.0
     light: float = 0.95
     blend: str = "screen"
+    smeared: bool = False
+    defocus: float = 0.0
 
 
 def draw_rain(ranges: RainRanges, rng: np.random.Generator) -> Rain:
@@ -89,7 +100,10 @@ def draw_rain(ranges: RainRanges, rng: np.random.Generator) -> Rain:
     drawn = {name: float(rng.uniform(*getattr(ranges, name))) for name in names}
     veil, light = float(rng.uniform(*ranges.veil)), float(rng.uniform(0.85, 1.0))
     veiled, added = rng.random() < ranges.veiled, rng.random() < ranges.added
-    return Rain(**drawn, veil=veil if veiled else 0.0, light=light, blend="add" if added else "screen")
+    rain = Rain(**drawn, veil=veil if veiled else 0.0, light=light, blend="add" if added else "screen")
+    if ranges.smeared > 0:  # drawn last, so that the rain of ranges without them is what it was
+        rain = rain._replace(smeared=bool(rng.random() < ranges.smeared), defocus=float(rng.uniform(*ranges.defocus)))
+    return rain
 
 
 def add_rain(clear: np.ndarray, rain: Rain, rng: np.random.Generator) -> np.ndarray:
@@ -133,6 +147,15 @@ def streak_field(shape: tuple[int, int], rain: Rain, rng: np.random.Generator) -
     Returns:
         Array (H, W) float32 in [0, brightness].
     """
+    covered = _smeared_grains(shape, rain, rng) if rain.smeared else _single_streaks(shape, rain, rng)
+    if rain.defocus > 0:
+        covered = cv2.GaussianBlur(covered, (0, 0), max(rain.defocus * min(shape), 0.1))
+    gusts = np.clip(1 + 0.25 * smooth_noise(shape, rng, octaves=2), 0.3, 1.0)  # denser here, thinner there
+    return (rain.brightness * covered * gusts).astype(np.float32)
+
+
+def _single_streaks(shape: tuple[int, int], rain: Rain, rng: np.random.Generator) -> np.ndarray:
+    """Return what streaks at all distances cover together, in [0, 1]."""
     clear = np.ones(shape, np.float32)
     for distance in _DISTANCES:
         angle = np.deg2rad(rain.angle + rng.normal(0, rain.spread))
@@ -143,8 +166,28 @@ def streak_field(shape: tuple[int, int], rain: Rain, rng: np.random.Generator) -
         drops = -np.log1p(-min(rain.density, 0.99)) / len(_DISTANCES) / (length * width)
         layer = _place(shape, streak, drops, rng)
         clear *= 1 - np.minimum(layer, 1) * min(0.4 + 0.6 * distance, 1.0)
-    gusts = np.clip(1 + 0.25 * smooth_noise(shape, rng, octaves=2), 0.3, 1.0)  # denser here, thinner there
-    return (rain.brightness * (1 - clear) * gusts).astype(np.float32)
+    return 1 - clear
+
+
+def _smeared_grains(shape: tuple[int, int], rain: Rain, rng: np.random.Generator) -> np.ndarray:
+    """Return two layers of smeared grains, in [0, 1]: noise above a threshold, drawn out along the direction.
+
+    The threshold is where the smeared grains cover the share `density`; contrast is stretched, so that streaks saturate
+    in the middle and end bluntly, and where grains lie close they run together.
+    """
+    clear = np.ones(shape, np.float32)
+    for size, share in ((1.0, 0.5), (1.7, 0.5)):
+        angle = np.deg2rad(rain.angle + rng.normal(0, rain.spread))
+        length, width = max(rain.length * min(shape) * size, 2.0), max(rain.width * min(shape) * size, 1.0)
+        margin = int(np.ceil(length / 2 + 2 * width))
+        height, breadth = shape[0] + 2 * margin, shape[1] + 2 * margin
+        grains = rng.standard_normal((height, breadth)).astype(np.float32)
+        grains = cv2.GaussianBlur(grains, (0, 0), width * _SIGMA_PER_WIDTH)
+        line = _one_streak(length, 1.0, angle)
+        smeared = cv2.filter2D(grains, cv2.CV_32F, line)[margin : margin + shape[0], margin : margin + shape[1]]
+        border = np.quantile(smeared, 1 - min(max(rain.density * share, 1e-4), 0.9))
+        clear *= 1 - np.clip((smeared - border) / (0.7 * float(smeared.std())), 0, 1)
+    return 1 - clear
 
 
 def _one_streak(length: float, width: float, angle: float) -> np.ndarray:
