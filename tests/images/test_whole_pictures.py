@@ -160,6 +160,21 @@ def test_200_megapixels_are_read(tmp_path):
     assert pixels.min() == 255
 
 
+@pytest.mark.parametrize("suffix", ["pgm", "pnm"])
+def test_portable_grey_maps_are_read_alone_and_in_folders(tmp_path, suffix):
+    (tmp_path / f"a.{suffix}").write_bytes(b"P5\n3 2\n65535\n" + struct.pack(">6H", 0, 1, 2, 300, 40_000, 65_535))
+    assert read_photo(tmp_path / f"a.{suffix}").pixels.tolist() == [[0, 1, 2], [300, 40_000, 65_535]]
+    assert list_images(tmp_path) == [tmp_path / f"a.{suffix}"]
+
+
+def test_a_photoshop_document_is_left_to_photoshop(tmp_path):
+    # Pillow reads its flattened copy, which need not be there
+    header = b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, 2, 2, 8, 3) + b"\0" * 12 + struct.pack(">H", 0) + bytes(12)
+    (tmp_path / "a.psd").write_bytes(header)
+    with pytest.raises(ImageError, match="a.psd: a Photoshop document is not read; save it as TIFF or PNG"):
+        read_photo(tmp_path / "a.psd")
+
+
 @pytest.mark.skipif(not features.check("jpg_2000"), reason="this Pillow has no JPEG 2000")
 def test_jpeg_2000_and_jfif(tmp_path):
     Image.fromarray(PIXELS).save(tmp_path / "a.jp2", irreversible=False)
@@ -206,6 +221,10 @@ def test_heic_stands_upright(tmp_path):
         ("a.nef", b"II*\0\x08\0\0\0" + b"\0" * 40, "a raw photograph, which is not read"),
         ("a.jpg", b"8BPS\0\1" + b"\0" * 40, "a Photoshop document is not read; save it as TIFF or PNG"),
         ("a.png", b"%PDF-1.7" + b"\0" * 40, "a PDF document is not a picture; export its page as PNG"),
+        ("a.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "PostScript is a drawing, not a picture of"),
+        ("a.svg", b'<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG is a drawing, not a picture of pixels"),
+        ("a.ico", b"\0\0\1\0" + b"\0" * 40, r"not an image of a kind that is read \(44 bytes .*; save it as PNG, JPEG or"),
+        ("a.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 40, r"damaged image \(its header cannot be read\); copy or download it"),
     ],
 )
 def test_other_kinds_are_named(tmp_path, name, data, line):

@@ -205,16 +205,16 @@ def test_the_bar_counts_images_per_second_and_time_left(photos, tmp_path, capsys
 
 
 def test_files_that_are_not_read_are_counted_and_named(photos, tmp_path):
-    for name in ("a.JXL", "b.dng", "c.dng", "clip.wmv", "notes.txt"):
+    for name in ("a.JXL", "b.dng", "c.dng", "clip.wmv", "scan.pcx", "IMG_0001", "notes.txt", "c.xmp", ".hidden"):
         (photos / name).write_bytes(b"x")
     summary = restore_files(negative, photos, tmp_path / "out", progress=False)
     assert (len(summary.written), summary.failed) == (1, ())
     assert summary.notes == (
-        f"{photos}: 4 files left out (2 .dng, 1 .jxl, 1 .wmv): these kinds are not read; save them as PNG, JPEG or "
-        "TIFF; develop raw photographs first",
+        f"{photos}: 6 files left out (1 without suffix, 2 .dng, 1 .jxl, 1 .pcx, 1 .wmv): these kinds are not read; save "
+        "pictures as PNG, JPEG or TIFF; develop raw photographs first",
     )
     (photos / "good.png").unlink()
-    with pytest.raises(RestoreError, match=r"4 files left out \(2 \.dng, 1 \.jxl, 1 \.wmv\)"):
+    with pytest.raises(RestoreError, match=r"6 files left out \(1 without suffix, 2 \.dng, 1 \.jxl, 1 "):
         restore_files(negative, photos, tmp_path / "none", progress=False)
 
 

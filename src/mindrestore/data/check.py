@@ -15,7 +15,7 @@ from mindrestore.data.texts import ListError
 from mindrestore.errors import shown
 from mindrestore.files import PathLike
 from mindrestore.images.errors import ImageError
-from mindrestore.images.kinds import foreign_suffixes, left_out
+from mindrestore.images.kinds import foreign, left_out
 from mindrestore.images.read import read_image
 
 Progress = Callable[[Iterable], Iterable]
@@ -150,9 +150,9 @@ def _note_foreign(found: Found, report: Report) -> None:
     """Note pictures of kinds that are not read, which training leaves out."""
     for folder in dict.fromkeys((found.input_dir, found.target_dir)):
         if folder.is_dir():
-            suffixes = Counter(path.suffix.lower() for path in folder.rglob("*"))
-            foreign = {suffix: suffixes[suffix] for suffix in foreign_suffixes() if suffixes[suffix]}
-            note = f"{folder}: {left_out(foreign)}" if foreign else ""
+            files = (path for path in folder.rglob("*") if foreign(path.suffix) and path.name[0] != ".")
+            unread = Counter(path.suffix.lower() for path in files if path.is_file())
+            note = f"{folder}: {left_out(unread)}" if unread else ""
             report.notes += [note] if note and note not in report.notes else []
 
 

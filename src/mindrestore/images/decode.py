@@ -19,7 +19,7 @@ from PIL import Image, ImageChops, UnidentifiedImageError
 
 from mindrestore.images import png
 from mindrestore.images.errors import ImageError
-from mindrestore.images.kinds import RAW_SUFFIXES, advice, begins_raw, is_heif
+from mindrestore.images.kinds import DECODERS, RAW_SUFFIXES, advice, begins_as_read, begins_raw, is_heif
 from mindrestore.images.limits import check_size
 from mindrestore.images.metadata import (
     fitting_profile,
@@ -101,8 +101,11 @@ def decode(path: Path, data: bytes) -> Decoded:
         said = advice(data)
         if said:
             raise ImageError(f"{path}: {said}") from error
+        if begins_as_read(data):
+            raise ImageError(f"{path}: damaged image (its header cannot be read); copy or download it again") from error
         raise ImageError(
-            f"{path}: not an image ({len(data)} bytes that begin with {data[:12]!r}); replace or remove the file"
+            f"{path}: not an image of a kind that is read ({len(data)} bytes that begin with {data[:12]!r}); save it as "
+            "PNG, JPEG or TIFF, or remove the file"
         ) from error
     except _DECODE_ERRORS as error:
         raise ImageError(f"{path}: damaged image ({_said(error)}); copy or download it again") from error
@@ -134,6 +137,11 @@ def _stored(path: Path, data: bytes) -> _Stored:
     return _from_pillow(path, data)
 
 
+def _decoders() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in DECODERS if name in Image.OPEN)
+
+
 def _open_heif() -> None:
     try:
         from pillow_heif import register_heif_opener
@@ -156,7 +164,7 @@ def _from_tiff(path: Path, data: bytes) -> _Stored:
 
 def _from_png(path: Path, data: bytes) -> _Stored:
     parts = png.split(data)
-    with Image.open(io.BytesIO(parts.lean)) as image:
+    with Image.open(io.BytesIO(parts.lean), formats=("PNG",)) as image:
         check_size(path, *image.size)
         image.load()  # reports truncation, which OpenCV would fill with grey
         if parts.bits == 16:
@@ -197,7 +205,7 @@ def _deep_key(image: Image.Image, colours: np.ndarray) -> np.ndarray | None:
 
 def _from_pillow(path: Path, data: bytes) -> _Stored:
     speaks = data[4:8] == b"ftyp"  # libraries for AVIF and HEIC print what they think of a damaged file
-    with quiet_stderr() if speaks else nullcontext(), Image.open(io.BytesIO(data)) as image:
+    with quiet_stderr() if speaks else nullcontext(), Image.open(io.BytesIO(data), formats=_decoders()) as image:
         check_size(path, *image.size)
         image.load()
         colours, alpha = _deep_grey(path, image) if image.mode.startswith(("I", "F")) else _eight_bits(image)

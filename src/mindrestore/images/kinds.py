@@ -9,7 +9,10 @@ from importlib.util import find_spec
 from PIL import features
 
 # Always read: in training, evaluation and restoring
-_PLAIN = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
+_PLAIN = (
+    *(".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".bmp", ".tif", ".tiff", ".webp"),
+    *(".ppm", ".pgm", ".pbm", ".pnm"),
+)
 _JPEG_2000 = (".jp2", ".j2k", ".jpx")
 _HEIF = (".heic", ".heif", ".hif")
 RAW_SUFFIXES = (
@@ -17,11 +20,13 @@ RAW_SUFFIXES = (
     *(".srw", ".x3f", ".3fr", ".fff", ".iiq", ".mef", ".mos", ".mrw", ".kdc", ".dcr", ".erf", ".rwl", ".gpr", ".raw"),
 )
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm")  # read and written
-# Pictures and videos that no program here reads; a folder's are counted and named
-_NOT_READ = (
-    *(".jxl", ".psd", ".psb", ".exr", ".hdr", ".tga", ".svg", ".eps", ".ico", ".xcf", ".pgm", ".pbm", ".pnm", ".dds"),
-    *(".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts", ".m2ts", ".ts", ".ogv", ".mxf", ".vob", ".f4v", ".asf", ".rm"),
+# What lies beside pictures and is none; every other file of a folder that is not read is counted and named
+_COMPANIONS = (
+    *(".txt", ".csv", ".tsv", ".md", ".rst", ".pdf", ".html", ".htm", ".json", ".jsonl", ".yaml", ".yml", ".xml"),
+    *(".xmp", ".aae", ".pp3", ".ini", ".db", ".log", ".mat", ".npy", ".npz", ".py", ".sh", ".ipynb"),
 )
+# Decoders of Pillow for the kinds above; the others (EPS starts Ghostscript) are never asked
+DECODERS = ("PNG", "JPEG", "MPO", "BMP", "DIB", "TIFF", "WEBP", "PPM", "GIF", "AVIF", "JPEG2000", "HEIF")
 
 
 @lru_cache(maxsize=1)
@@ -33,22 +38,20 @@ def readable_suffixes() -> tuple[str, ...]:
     return found + (_HEIF if find_spec("pillow_heif") else ())
 
 
-@lru_cache(maxsize=1)
-def foreign_suffixes() -> tuple[str, ...]:
-    """Return the suffixes of pictures and videos that cannot be read, in lower case."""
-    known = (*_JPEG_2000, *_HEIF, ".avif", *RAW_SUFFIXES, *_NOT_READ)
-    return tuple(suffix for suffix in known if suffix not in readable_suffixes())
+def foreign(suffix: str) -> bool:
+    """Return whether a file with this suffix, in any case, is neither read nor known to lie beside pictures."""
+    return suffix.lower() not in (*readable_suffixes(), ".gif", *VIDEO_SUFFIXES, *_COMPANIONS)
 
 
 def left_out(counts: Mapping[str, int]) -> str:
     """Return how many files of a folder are not read, by suffix, and what to do with them.
 
     Args:
-        counts: Suffix -> number of files, at least one.
+        counts: Suffix, in lower case -> number of files, at least one.
     """
     total = sum(counts.values())
-    named = ", ".join(f"{count} {suffix}" for suffix, count in sorted(counts.items()))
-    fixes = ["save them as PNG, JPEG or TIFF"]
+    named = ", ".join(f"{count} {suffix or 'without suffix'}" for suffix, count in sorted(counts.items()))
+    fixes = ["save pictures as PNG, JPEG or TIFF"]
     if set(counts) & set(_HEIF):
         fixes.append("for HEIC: pip install 'mindrestore[heif]'")
     if set(counts) & set(RAW_SUFFIXES):
@@ -63,8 +66,12 @@ _ADVICE = (
     (b"8BPS", "a Photoshop document is not read; save it as TIFF or PNG"),
     (b"v/1\x01", "OpenEXR (HDR) has no fixed white; save it as TIFF or PNG with 8 or 16 bits per channel"),
     (b"#?RADIANCE", "Radiance HDR has no fixed white; save it as TIFF or PNG with 8 or 16 bits per channel"),
+    (b"<svg", "SVG is a drawing, not a picture of pixels; export it as PNG"),
+    (b"%!PS", "PostScript is a drawing, not a picture of pixels; export it as PNG"),
     (b"%PDF", "a PDF document is not a picture; export its page as PNG"),
 )
+# First bytes of what is read: a file that begins so, and that no decoder knows, is damaged
+_READ = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"GIF8", b"BM", b"\0\0\0\x0cjP  ")
 _RAW_BEGINNINGS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
@@ -77,6 +84,11 @@ def begins_raw(data: bytes) -> bool:
 def is_heif(data: bytes) -> bool:
     """Return whether a file is HEIC or another kind of HEIF but AVIF."""
     return data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS and b"avif" not in data[8:40]
+
+
+def begins_as_read(data: bytes) -> bool:
+    """Return whether a file begins as a kind does that is read."""
+    return data.startswith(_READ) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
 
 
 def advice(data: bytes) -> str | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mindrestore.images.errors import ImageError
 from mindrestore.images.limits import check_size
@@ -23,8 +23,8 @@ from mindrestore.images.tiff_samples import Directory, Layout, Tag, first_value,
 
 # Compressions that libtiff undoes without knowing what the bytes mean: none, LZW, Deflate, PackBits, LZMA, Zstandard
 _LOSSLESS = (1, 5, 8, 32946, 32773, 34925, 50000)
-# These decode to finished pixels, so Pillow reads the whole file: fax (1 bit), JPEG and WebP (8 bits)
-_WHOLE = {2: 1, 3: 1, 4: 1, 7: 8, 50001: 8}
+# These decode to finished pixels, so Pillow reads the whole file: fax (1 bit) and JPEG (8 bits)
+_WHOLE = {2: 1, 3: 1, 4: 1, 7: 8}
 _LOGARITHMIC = (32844, 32845)
 _RAW_PHOTOMETRIC = (32803, 34892)  # colour filter array, linear raw
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
@@ -178,7 +178,15 @@ def _refuse_samples(path: Path, layout: Layout, bits: tuple[int, ...], formats: 
 
 def _by_pillow(path: Path, data: bytes, layout: Layout) -> Samples:
     """Let Pillow decode compressions whose result is pixels; it has undone YCbCr then."""
-    with quiet_stderr(), Image.open(io.BytesIO(data)) as image:
+    try:
+        opened = Image.open(io.BytesIO(data), formats=("TIFF",))
+    except UnidentifiedImageError as error:
+        kind = "BigTIFF with the highest byte first" if data[:4] == _BIG_BACKWARDS else f"{layout.samples} samples"
+        raise ImageError(
+            f"{path}: compression {layout.compression} with {kind} is not read; save it with LZW, Deflate or no "
+            "compression"
+        ) from error
+    with quiet_stderr(), opened as image:
         if image.mode == "1":
             # Pillow has made 0 black, whatever the tag says; COLOURS asks for what is stored
             grey = np.asarray(image).astype(np.uint8)

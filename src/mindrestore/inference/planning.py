@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Callable, NamedTuple
 
 from mindrestore.files import PathLike, natural_key
-from mindrestore.images.kinds import VIDEO_SUFFIXES, foreign_suffixes, left_out, readable_suffixes
+from mindrestore.images.kinds import VIDEO_SUFFIXES, foreign, left_out, readable_suffixes
 from mindrestore.images.read import list_images
 from mindrestore.inference.pixels import RestoreError
 
@@ -55,8 +55,8 @@ def plan_jobs(source: Path, out: Path, result_name: Callable[[Path], str]) -> Pl
     if os.path.realpath(out) == os.path.realpath(source):
         raise RestoreError(f"{source}: the results would replace the photographs; choose another folder for them")
     # results of an earlier run are not photographs to restore again
-    found, problems, foreign = _find(source, os.path.realpath(out))
-    notes = (f"{source}: {left_out(foreign)}",) if foreign else ()
+    found, problems, unread = _find(source, os.path.realpath(out))
+    notes = (f"{source}: {left_out(unread)}",) if unread else ()
     if not found and not problems:
         raise RestoreError(*notes or [f"{source}: no image in this folder or below it; check the path"])
     jobs = [(path, out / path.relative_to(source).parent / result_name(path)) for path in found]
@@ -135,10 +135,10 @@ _BROKEN_LINK = "a link that leads nowhere, or in a circle; remove it or set it a
 
 
 def _find(folder: Path, results: str) -> tuple[list[Path], list[str], Counter[str]]:
-    """Return what can be read, what went wrong on the way, and the suffixes of pictures and videos that cannot."""
+    """Return what can be read, what went wrong on the way, and the suffixes of what is not read."""
     found, problems, seen = [], [], {results, os.path.realpath(folder)}
-    foreign: Counter[str] = Counter()
-    known, unknown = (*readable_suffixes(), ".gif", *VIDEO_SUFFIXES), foreign_suffixes()
+    unread: Counter[str] = Counter()
+    known = (*readable_suffixes(), ".gif", *VIDEO_SUFFIXES)
 
     def look(place: Path) -> None:
         try:
@@ -158,10 +158,10 @@ def _find(folder: Path, results: str) -> tuple[list[Path], list[str], Counter[st
                     problems.append(f"{path}: a link to a folder that is restored already; it was left out")
             elif path.suffix.lower() in known and path.is_file():
                 found.append(path)
-            elif path.suffix.lower() in unknown and path.is_file():
-                foreign[path.suffix.lower()] += 1
+            elif foreign(path.suffix) and path.is_file():
+                unread[path.suffix.lower()] += 1
             elif path.is_symlink():
                 problems.append(f"{path}: {_BROKEN_LINK}")
 
     look(folder)
-    return sorted(found, key=lambda path: natural_key(str(path))), problems, foreign
+    return sorted(found, key=lambda path: natural_key(str(path))), problems, unread
