@@ -44,6 +44,31 @@ def test_what_is_not_understood_is_an_error(words, message, capsys):
     assert message is None or message in err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["restore", "", "--task", "denoise"],
+        ["restore", "a.png", "--task", "denoise", "--out", ""],
+        ["eval", "", "--data", "x"],
+        ["eval", "runs/x", "--data", ""],
+        ["data", "check", ""],
+        ["compare", "runs/x", ""],
+        ["convert", ""],
+    ],
+)
+def test_an_empty_path_is_not_the_working_directory(words, capsys):
+    assert main(words) == 2
+    assert ": '' is not a path; is a variable of the shell unset?\n" in capsys.readouterr().err
+
+
+def test_a_terminal_obeys_no_name_that_is_printed(tmp_path, capsys):
+    folder = tmp_path / "red\x1b[31m"
+    assert main(["data", "scenes", str(folder), "--count", "1", "--size", "16x16"]) == 0
+    out = capsys.readouterr().out
+    assert "red\\x1b[31m" in out
+    assert "\x1b" not in out
+
+
 def test_overrides_may_stand_anywhere():
     args = parse(build_parser(), ["train", "a=1", "--recipe", "quickstart", "b=2", "--run-dir", "out", "c=3"])
     assert args.overrides == ["a=1", "b=2", "c=3"]

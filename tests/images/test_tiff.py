@@ -204,7 +204,10 @@ def test_reversed_bits(tmp_path):
             tiff_bytes(drawn(8), 8, 1, tags={259: 34712}),
             "compression 34712 with 8 bits per sample is not read; save it",
         ),
-        (tiff_bytes(drawn(8, 3), 8, 2, tags={259: 50001}), "compression 50001 with 8 bits per sample is not read; save"),
+        (
+            tiff_bytes(drawn(8, 3), 8, 2, tags={259: 50001}),
+            "compression 50001 with 8 bits per sample is not read",
+        ),
         (tiff_bytes(drawn(8, 5), 8, 5, tags={259: 7}), "compression 7 with 5 samples is not read; save it with LZW"),
         (tiff_bytes(drawn(12), 12, 1, tags={259: 7}), "compression 7 with 12 bits per sample is not read; save it"),
         (tiff_bytes(drawn(8, 4), 8, 5, tags={332: 2}), "inks other than cyan, magenta, yellow and black are not read"),

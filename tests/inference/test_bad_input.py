@@ -210,8 +210,8 @@ def test_files_that_are_not_read_are_counted_and_named(photos, tmp_path):
     summary = restore_files(negative, photos, tmp_path / "out", progress=False)
     assert (len(summary.written), summary.failed) == (1, ())
     assert summary.notes == (
-        f"{photos}: 6 files left out (1 without suffix, 2 .dng, 1 .jxl, 1 .pcx, 1 .wmv): these kinds are not read; save "
-        "pictures as PNG, JPEG or TIFF; develop raw photographs first",
+        f"{photos}: 6 files left out (1 without suffix, 2 .dng, 1 .jxl, 1 .pcx, 1 .wmv): these kinds are not read; "
+        "save pictures as PNG, JPEG or TIFF; develop raw photographs first",
     )
     (photos / "good.png").unlink()
     with pytest.raises(RestoreError, match=r"6 files left out \(1 without suffix, 2 \.dng, 1 \.jxl, 1 "):
@@ -316,3 +316,9 @@ def test_the_clock_of_the_bar_goes_on_while_a_tile_is_computed(capsys):
     with showing(1, True, None):
         time.sleep(1.2)
     assert "00:01 gone" in capsys.readouterr().err
+
+
+def test_a_device_behind_a_link_is_not_a_broken_link(tmp_path):
+    (tmp_path / "link").symlink_to("/dev/null")
+    with pytest.raises(RestoreError, match="link: neither a file nor a folder; check the path"):
+        restore_files(negative, tmp_path / "link", tmp_path / "out", progress=False)

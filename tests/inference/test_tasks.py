@@ -16,6 +16,7 @@ from mindrestore.inference.tasks import (
     published_word,
     require_task,
     source_for,
+    split_tasks,
     task_of,
 )
 from mindrestore.models.registry import list_models, model_spec
@@ -111,3 +112,10 @@ def test_published_words_look_below_the_working_directory_and_others_do_not(ship
     (folder / "model_denoising.npz").unlink()
     (folder / "model_denoising.pth").unlink()
     assert source_for("Denoising")[:2] == ("dehazeformer_t", "noise")
+
+
+@pytest.mark.parametrize("words", [",", "derain,", ",derain", "derain,,denoise", " , "])
+def test_a_task_beside_a_comma_is_asked_for(words):
+    with pytest.raises(TaskError) as caught:
+        split_tasks(words, None)
+    assert str(caught.value) == f"--task {words}: a task is missing beside a comma; give tasks such as derain,denoise"

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+
+def nonempty_path(text: str) -> Path:
+    """Read a path; the empty text that an unset variable of a shell leaves would mean the working directory."""
+    return _parse(text, Path, lambda _: text != "", "a path; is a variable of the shell unset?")
 
 
 def positive(text: str) -> int:
@@ -18,8 +25,8 @@ def seed(text: str) -> int:
 
 
 def positive_number(text: str) -> float:
-    """Read a number above 0."""
-    return _parse(text, float, lambda value: value > 0, "a number above 0")
+    """Read a finite number above 0."""
+    return _parse(text, float, lambda value: 0 < value < math.inf, "a number above 0")
 
 
 def share(text: str) -> float:

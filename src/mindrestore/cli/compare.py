@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from mindrestore.cli.arguments import nonempty_path
+
 _EXAMPLES = """examples:
   mindrestore compare runs/first runs/second                  what `mindrestore eval` wrote of each
   mindrestore compare runs/first/report other_report --out first_or_other
@@ -20,12 +22,16 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "reports",
         nargs="+",
-        type=Path,
+        type=nonempty_path,
         metavar="RUN",
         help="run folder with a report, or folder of a report; two or more",
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", default=Path("comparison"), help="folder of the page (default: comparison)"
+        "--out",
+        type=nonempty_path,
+        metavar="DIR",
+        default=Path("comparison"),
+        help="folder of the page (default: comparison)",
     )
     parser.set_defaults(run=run)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
+from mindrestore.cli.arguments import nonempty_path
 from mindrestore.cli.source import read_hyper
 from mindrestore.errors import MindRestoreError
 
@@ -28,13 +28,13 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("convert", help="convert weight files", description=__doc__, epilog=_EXAMPLES)
     parser.add_argument(
         "source",
-        type=Path,
+        type=nonempty_path,
         metavar="IN",
         help="weight file (.pth .pt .pk .pkl .pdparams .ckpt .safetensors .npz)",
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=nonempty_path,
         required=True,
         metavar="OUT",
         help="result (.ckpt .safetensors .npz; .pth .pt with --to torch)",

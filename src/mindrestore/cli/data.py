@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from mindrestore.cli import data_duplicates, data_lists
-from mindrestore.cli.arguments import lean, positive, positive_number, seed, share, size, span, unit_span
+from mindrestore.cli.arguments import lean, nonempty_path, positive, positive_number, seed, share, size, span, unit_span
 from mindrestore.cli.progress import bar
 
 HAZE_OPTIONS = ("beta", "airlight", "nonhomogeneous", "depth", "disparity_scale")
@@ -42,7 +41,7 @@ def _add_check(verbs: Any) -> None:
         help="list missing partners, unreadable, unequal and too small images",
         description="Check a folder of image pairs. Exit code 0: nothing wrong; 1: something is; 2: no such data.",
     )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the data set")
+    parser.add_argument("folder", type=nonempty_path, metavar="DIR", help="folder of the data set")
     parser.add_argument(
         "--dataset", default="auto", metavar="NAME", help="name in the catalogue (default: recognise it)"
     )
@@ -58,8 +57,8 @@ def _add_synth(verbs: Any) -> None:
         "smooth stand-in is invented. Rain: write OUT/input and OUT/target. OUT/haze.jsonl or OUT/rain.jsonl logs the "
         "parameters of every image.",
     )
-    parser.add_argument("clear_dir", type=Path, metavar="CLEAR_DIR", help="folder of clear images")
-    parser.add_argument("out", type=Path, metavar="OUT", help="destination folder")
+    parser.add_argument("clear_dir", type=nonempty_path, metavar="CLEAR_DIR", help="folder of clear images")
+    parser.add_argument("out", type=nonempty_path, metavar="OUT", help="destination folder")
     parser.add_argument("--kind", choices=("haze", "rain"), default="haze", help="what to put over them (default haze)")
     parser.add_argument(
         "--per-image", type=positive, default=1, metavar="K", help="degraded versions per image (default 1)"
@@ -83,7 +82,7 @@ def _add_haze(group: Any) -> None:
     group.add_argument(
         "--nonhomogeneous", type=share, metavar="SHARE", help="share of images with patchy haze (default 0.2)"
     )
-    group.add_argument("--depth", type=Path, metavar="DIR", help="folder of depth maps")
+    group.add_argument("--depth", type=nonempty_path, metavar="DIR", help="folder of depth maps")
     group.add_argument(
         "--disparity-scale",
         type=positive_number,
@@ -117,7 +116,7 @@ def _add_scenes(verbs: Any) -> None:
         "All-in-one: render N scenes each into OUT/clean (for noise on the fly), OUT/rain/{input,target} and "
         "OUT/haze/{input,target}, and list them in OUT/train_all_in_one.csv.",
     )
-    parser.add_argument("out", type=Path, metavar="OUT", help="destination folder")
+    parser.add_argument("out", type=nonempty_path, metavar="OUT", help="destination folder")
     parser.add_argument("--kind", choices=("clear", "rain", "all-in-one"), default="clear", help="default clear")
     parser.add_argument(
         "--count",
@@ -140,8 +139,8 @@ def _add_sidd_patches(verbs: Any) -> None:
         description="Cut random patches out of SIDD-Medium (sRGB): OUT/input and OUT/target, same names. The published "
         "training set has 300 patches of 256 pixels of each of the 320 pairs.",
     )
-    parser.add_argument("folder", type=Path, metavar="SIDD_MEDIUM", help="folder of SIDD-Medium")
-    parser.add_argument("out", type=Path, metavar="OUT", help="destination folder, such as SIDD/train")
+    parser.add_argument("folder", type=nonempty_path, metavar="SIDD_MEDIUM", help="folder of SIDD-Medium")
+    parser.add_argument("out", type=nonempty_path, metavar="OUT", help="destination folder, such as SIDD/train")
     parser.add_argument("--patch", type=positive, default=256, metavar="P", help="side in pixels (default 256)")
     parser.add_argument("--per-image", type=positive, default=300, metavar="K", help="patches per pair (default 300)")
     parser.add_argument("--seed", type=seed, default=0, help="default 0")
@@ -156,8 +155,8 @@ def _add_transfer(verbs: Any) -> None:
         "The defaults are CrossDehaze's, from remote-sensing images (RSID) to natural ones (NID). Clear images stay as "
         "they are. In training, data.mix does the same on the fly.",
     )
-    parser.add_argument("hazy_dir", type=Path, metavar="HAZY_DIR", help="folder of hazy images")
-    parser.add_argument("out", type=Path, metavar="OUT", help="destination folder; nothing in it is replaced")
+    parser.add_argument("hazy_dir", type=nonempty_path, metavar="HAZY_DIR", help="folder of hazy images")
+    parser.add_argument("out", type=nonempty_path, metavar="OUT", help="destination folder; nothing in it is replaced")
     parser.add_argument(
         "--gamma",
         type=positive_number,

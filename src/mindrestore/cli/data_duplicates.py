@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from mindrestore.cli.arguments import positive
+from mindrestore.cli.arguments import nonempty_path, positive
 from mindrestore.cli.progress import bar
 
 
@@ -21,9 +20,9 @@ def add_verb(verbs: Any) -> None:
         "or in other light. Exit code 0: none; 1: some are suspicious; 2: no such images. Look at the pairs: two "
         "photographs of one place may be named, and small parts or blurred images be missed.",
     )
-    parser.add_argument("train_dir", type=Path, metavar="TRAIN_DIR", help="folder of training images")
-    parser.add_argument("test_dirs", type=Path, nargs="+", metavar="TEST_DIR", help="folders of test images")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write a JSON report")
+    parser.add_argument("train_dir", type=nonempty_path, metavar="TRAIN_DIR", help="folder of training images")
+    parser.add_argument("test_dirs", type=nonempty_path, nargs="+", metavar="TEST_DIR", help="folders of test images")
+    parser.add_argument("--out", type=nonempty_path, metavar="FILE", help="write a JSON report")
     parser.add_argument(
         "--distance", type=int, default=8, metavar="N", help="signs of the hash, of 63, that may differ (default 8)"
     )

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mindrestore.cli.arguments import positive, positive_number, seed
+from mindrestore.cli.arguments import nonempty_path, positive, positive_number, seed
 from mindrestore.cli.progress import bar
 
 if TYPE_CHECKING:
@@ -37,10 +37,12 @@ def _add_list(verbs: Any) -> None:
     _add_pair_list(kinds.add_parser("pairs", help="two folders of your own"))
     _add_joint_list(kinds.add_parser("join", help="several lists after each other, or noise, rain and haze at once"))
     for kind, own in kinds.choices.items():
-        own.add_argument("--root", type=Path, required=True, metavar="DIR", help="folder that holds all the images")
+        own.add_argument(
+            "--root", type=nonempty_path, required=True, metavar="DIR", help="folder that holds all the images"
+        )
         name = f"train_{MODES[kind]}.csv"
         own.add_argument(
-            "--out", type=Path, metavar="FILE", help=f"file, or folder for {name} (default: {name} in DIR)"
+            "--out", type=nonempty_path, metavar="FILE", help=f"file, or folder for {name} (default: {name} in DIR)"
         )
         own.add_argument("--overwrite", action="store_true", help="replace the file when it exists")
         own.add_argument(
@@ -78,7 +80,9 @@ def _add_pair_list(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_joint_list(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("lists", nargs="*", type=Path, metavar="LIST", help="lists to join; none: make all three")
+    parser.add_argument(
+        "lists", nargs="*", type=nonempty_path, metavar="LIST", help="lists to join; none: make all three"
+    )
     _add_repeat(parser)
     _add_draws(parser)
 
@@ -128,8 +132,8 @@ def _add_noise(verbs: Any) -> None:
 
 
 def _add_copies(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of images")
-    parser.add_argument("out", type=Path, metavar="OUT", help="another folder")
+    parser.add_argument("folder", type=nonempty_path, metavar="DIR", help="folder of images")
+    parser.add_argument("out", type=nonempty_path, metavar="OUT", help="another folder")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mindrestore.cli.arguments import nonempty_path
 from mindrestore.cli.progress import announce
 from mindrestore.cli.restore import add_engine
 from mindrestore.cli.source import add_source, read_source
@@ -44,7 +45,10 @@ def add_parser(subparsers: Any) -> None:
         "--protocol", metavar="NAME", help="how scores are measured (default: that of the run, else of the paper)"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder of the report (default: RUN_FOLDER/report, else report)"
+        "--out",
+        type=nonempty_path,
+        metavar="DIR",
+        help="folder of the report (default: RUN_FOLDER/report, else report)",
     )
     parser.add_argument("--max-images", type=int, metavar="N", help="stop after N pairs of every set")
     parser.add_argument("--tile", type=int, metavar="N", help="restore in tiles of N pixels, for large images")
@@ -80,7 +84,7 @@ def _add_what_is_measured(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--data",
-        type=Path,
+        type=nonempty_path,
         metavar="DIR",
         help="folder of the test pairs, or of several test sets (default: of the run)",
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
+from mindrestore.cli.arguments import nonempty_path
 from mindrestore.cli.progress import announce
 from mindrestore.cli.source import add_source, read_source
 
@@ -26,7 +26,9 @@ def add_parser(subparsers: Any) -> None:
         "export", help="export to MINDIR, ONNX or AIR", description=__doc__, epilog=_EXAMPLES
     )
     add_source(parser)
-    parser.add_argument("--out", type=Path, metavar="FILE", help="file to write (default: RUN_FOLDER/model.mindir)")
+    parser.add_argument(
+        "--out", type=nonempty_path, metavar="FILE", help="file to write (default: RUN_FOLDER/model.mindir)"
+    )
     parser.add_argument(
         "--format",
         type=str.upper,
@@ -39,7 +41,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--uint8", action="store_true", help="take and give 8-bit photographs (1, H, W, 3) of any size, padded inside"
     )
-    parser.add_argument("--key-file", type=Path, metavar="FILE", help="encrypt the MINDIR with the key in this file")
+    parser.add_argument(
+        "--key-file", type=nonempty_path, metavar="FILE", help="encrypt the MINDIR with the key in this file"
+    )
     parser.add_argument("--encrypt", action="store_true", help="encrypt it with the key in MINDRESTORE_KEY")
     parser.set_defaults(run=run)
 

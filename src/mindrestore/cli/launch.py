@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mindrestore.cli.arguments import nonempty_path
 from mindrestore.errors import MindRestoreError
 
 _EXAMPLES = """examples:
@@ -63,13 +64,15 @@ def add_parser(subparsers: Any) -> None:
         metavar="PORT",
         help="a free port of node 0 (default: found; 8118 with several nodes)",
     )
-    parser.add_argument("--rank-table", type=Path, metavar="FILE", help="rank table of an Ascend cluster (JSON)")
+    parser.add_argument(
+        "--rank-table", type=nonempty_path, metavar="FILE", help="rank table of an Ascend cluster (JSON)"
+    )
     parser.add_argument("--mpi", action="store_true", help="start by Open MPI's mpirun (GPU, Ascend)")
     parser.add_argument(
         "--max-restarts", type=number(0), default=0, metavar="N", help="start again after a crash, at most so often"
     )
     parser.add_argument(
-        "--log-dir", type=Path, default=Path("launch"), metavar="DIR", help="folder for logs (default: launch)"
+        "--log-dir", type=nonempty_path, default=Path("launch"), metavar="DIR", help="folder for logs (default: launch)"
     )
     parser.add_argument("--dry-run", action="store_true", help="print what would be started, and start nothing")
     parser.add_argument("program", nargs="+", metavar="-- COMMAND", help="what every process runs, such as train ...")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from mindrestore import __version__
 from mindrestore.cli import (
@@ -53,6 +54,7 @@ COMMANDS = (
 )
 
 USAGE_ERROR = 2
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # but tabs and ends of lines
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
@@ -67,7 +69,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one line that starts with `error:`, and leave with the code of a usage error."""
-        self.exit(USAGE_ERROR, f"error: {message}\nSee: {self.prog} --help\n")
+        self.exit(USAGE_ERROR, f"error: {shown(message)}\nSee: {self.prog} --help\n")
 
 
 def build_parser() -> Parser:
@@ -96,11 +98,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     os.environ.setdefault("GLOG_v", "4")  # what MindSpore logs as an error comes as an exception, too, or is none
     try:
-        _escape_output()
-        args = parse(build_parser(), sys.argv[1:] if argv is None else list(argv))
-        with _own_warnings_only():
-            code = args.run(args)
-        sys.stdout.flush()  # here, where a closed pipe is understood, not when the interpreter ends
+        with _visible_output():
+            args = parse(build_parser(), sys.argv[1:] if argv is None else list(argv))
+            with _own_warnings_only():
+                code = args.run(args)
+            sys.stdout.flush()  # here, where a closed pipe is understood, not when the interpreter ends
         return code
     except SystemExit as stop:  # argparse leaves this way after --help and after usage errors
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
@@ -134,7 +136,7 @@ def _own_warnings_only() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("default", Notice)
-        warnings.showwarning = lambda message, *_, **__: print(f"note: {message}", file=sys.stderr)
+        warnings.showwarning = lambda message, *_, **__: print(f"note: {shown(message)}", file=sys.stderr)
         yield
 
 
@@ -145,7 +147,7 @@ def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
     if command:
         made = translate(argv, own_flags(command))
         for note in made.notes:
-            print(f"note: {note}", file=sys.stderr)
+            print(f"note: {shown(note)}", file=sys.stderr)
         argv = made.argv
     args, rest = parser.parse_known_args(argv)
     overrides = getattr(args, "overrides", None)
@@ -173,11 +175,28 @@ def _closest(word: str, parser: argparse.ArgumentParser) -> str:
     return f"; did you mean {near!r}?" if near else ""
 
 
-def _escape_output() -> None:
+class _Visible:
+    """A stream that shows control characters, such as ESC in the name of a folder, which a terminal would obey."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(_CONTROL.sub(lambda found: ascii(found[0])[1:-1], text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def _visible_output() -> Iterator[None]:
     """Let every name be printed: one that is not UTF-8, or under LC_ALL=C one outside ASCII, must not end the work."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    # not the error stream: bars move the cursor there, and what names files is escaped in `errors.py`
+    with redirect_stdout(_Visible(sys.stdout)):
+        yield
 
 
 def run(argv: Sequence[str] | None = None) -> NoReturn:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mindrestore.cli.arguments import positive_number
+from mindrestore.cli.arguments import nonempty_path, positive_number
 from mindrestore.cli.source import add_source, read_hyper, read_source
 from mindrestore.errors import MindRestoreError, shown
 from mindrestore.images.limits import VARIABLE
@@ -43,13 +43,13 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "input",
         nargs="?",
-        type=Path,
+        type=nonempty_path,
         metavar="FILE_OR_FOLDER",
         help="a photograph, video, folder with its sub-folders, SIDD's ValidationNoisyBlocksSrgb.mat, or DND's folder",
     )
     parser.add_argument("--task", metavar="TASK", help="what to remove: derain, deblur, denoise or dehaze; or several")
     add_source(parser, run_folder=False)
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the restored files (default: restored)")
+    parser.add_argument("--out", type=nonempty_path, metavar="DIR", help="folder for results (default: restored)")
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there; by default they stay")
     add_passing(parser)
     add_engine(parser)
@@ -117,7 +117,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         "export` as --weights (default: mindspore on Ascend and GPU, onnx on CPU)",
     )
     parser.add_argument(
-        "--key-file", type=Path, metavar="FILE", help="key of an encrypted MINDIR (default: MINDRESTORE_KEY)"
+        "--key-file", type=nonempty_path, metavar="FILE", help="key of an encrypted MINDIR (default: MINDRESTORE_KEY)"
     )
 
 
@@ -154,9 +154,9 @@ def run(args: argparse.Namespace) -> int:
         print(f"note: {note}", file=sys.stderr)
     for message in result.failed:
         print(f"error: {message}", file=sys.stderr)
-    print(f"restored {len(result.written)} of {len(result.written) + len(result.failed)} images into {args.out}")
+    print(f"restored {len(result.written)} of {len(result.written) + len(result.failed)} images into {shown(args.out)}")
     if args.report:
-        print(f"in a browser: {args.out / 'report' / 'index.html'}")
+        print(f"in a browser: {shown(args.out / 'report' / 'index.html')}")
     return 1 if result.failed else 0
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from pathlib import Path
 from typing import Any
 
+from mindrestore.cli.arguments import nonempty_path
 from mindrestore.errors import MindRestoreError
 
 DEVICES = "auto, CPU, GPU or Ascend, or the number of a card"
@@ -17,11 +17,11 @@ _CARDS = re.compile(r"[0-9]+(,[0-9]+)*")
 def add_source(parser: argparse.ArgumentParser, *, run_folder: bool = True) -> None:
     """Add RUN_FOLDER (unless the command has other positional arguments), `--model`, `--weights` and `--hyper`."""
     if run_folder:
-        parser.add_argument("run_folder", nargs="?", type=Path, help="run folder of `train`")
+        parser.add_argument("run_folder", nargs="?", type=nonempty_path, help="run folder of `train`")
     parser.add_argument("--model", metavar="NAME", help="network; see `mindrestore models`")
     parser.add_argument(
         "--weights",
-        type=Path,
+        type=nonempty_path,
         metavar="FILE",
         help="weight file, ours or an official one; a run folder, or a folder whose newest file is taken; or default, "
         "or a name of `mindrestore weights list`, for weights that come with MindRestore",

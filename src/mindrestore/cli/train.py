@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from pathlib import Path
 from typing import Any
 
+from mindrestore.cli.arguments import nonempty_path
 from mindrestore.cli.source import DEVICES, device
 from mindrestore.cloud.address import is_address
 from mindrestore.errors import MindRestoreError
@@ -33,7 +33,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--recipe", metavar="NAME", help="packaged recipe, YAML file or run folder; see `mindrestore recipes`"
     )
-    parser.add_argument("--run-dir", type=Path, metavar="DIR", help="run folder (default: output.root/output.name)")
+    parser.add_argument(
+        "--run-dir", type=nonempty_path, metavar="DIR", help="run folder (default: output.root/output.name)"
+    )
     resume = parser.add_mutually_exclusive_group()
     resume.add_argument(
         "--resume",

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from mindrestore.cli.arguments import positive_number
+from mindrestore.cli.arguments import nonempty_path, positive_number
 from mindrestore.errors import MindRestoreError
 
 _EXAMPLES = """examples:
@@ -36,14 +35,14 @@ def add_parser(subparsers: Any) -> None:
     getting.add_argument(
         "--from", dest="source", metavar="SOURCE", help="file, folder, or file://, http(s):// or obs:// address"
     )
-    getting.add_argument("--cache", type=Path, metavar="DIR", help="folder for downloads")
+    getting.add_argument("--cache", type=nonempty_path, metavar="DIR", help="folder for downloads")
     getting.set_defaults(run=_get, parser=getting)
     _add_pack(actions)
 
 
 def _add_pack(actions: Any) -> None:
     parser = actions.add_parser("pack", help="make a small file and its card of a run, to ship with MindRestore")
-    parser.add_argument("run_folder", type=Path, metavar="RUN", help="run folder of `train`")
+    parser.add_argument("run_folder", type=nonempty_path, metavar="RUN", help="run folder of `train`")
     parser.add_argument("--task", required=True, metavar="TASK", help="what the weights remove; several with commas")
     parser.add_argument("--name", required=True, help="name of the weights, such as dehaze_free")
     parser.add_argument("--variant", default="free", help="free, or research where the data allow no other use")
@@ -52,12 +51,14 @@ def _add_pack(actions: Any) -> None:
     parser.add_argument("--data", action="append", default=[], metavar="NAME=LICENCE", help="a training set; repeat it")
     parser.add_argument("--preferred", action="store_true", help="the default where several free ones do the same")
     parser.add_argument("--file", metavar="NAME", help="best.ckpt, ema.ckpt or last.ckpt (default: the first there is)")
-    parser.add_argument("--quality", type=Path, metavar="FILE", help="quality.json of benchmarks/quality.py")
+    parser.add_argument("--quality", type=nonempty_path, metavar="FILE", help="quality.json of benchmarks/quality.py")
     parser.add_argument("--command", dest="repeat", metavar="TEXT", help="how to repeat the training (default: found)")
     parser.add_argument(
         "--cpu-hours", type=positive_number, metavar="H", help="core hours (default: hours times cores)"
     )
-    parser.add_argument("--folder", type=Path, metavar="DIR", help="where both files go (default: into the package)")
+    parser.add_argument(
+        "--folder", type=nonempty_path, metavar="DIR", help="where both files go (default: into the package)"
+    )
     parser.set_defaults(run=_pack, parser=parser)
 
 

@@ -104,8 +104,8 @@ def decode(path: Path, data: bytes) -> Decoded:
         if begins_as_read(data):
             raise ImageError(f"{path}: damaged image (its header cannot be read); copy or download it again") from error
         raise ImageError(
-            f"{path}: not an image of a kind that is read ({len(data)} bytes that begin with {data[:12]!r}); save it as "
-            "PNG, JPEG or TIFF, or remove the file"
+            f"{path}: not an image of a kind that is read ({len(data)} bytes that begin with {data[:12]!r}); save it "
+            "as PNG, JPEG or TIFF, or remove the file"
         ) from error
     except _DECODE_ERRORS as error:
         raise ImageError(f"{path}: damaged image ({_said(error)}); copy or download it again") from error

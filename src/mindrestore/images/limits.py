@@ -39,6 +39,6 @@ def check_size(path: Path, width: int, height: int) -> None:
     if megapixels > limit:
         enough = int(megapixels) + 1
         raise ImageError(
-            f"{path}: {width}x{height} are {megapixels:.0f} megapixels, more than the limit of {limit:.0f}; read it "
+            f"{path}: {width}x{height} are {megapixels:.4g} megapixels, more than the limit of {limit:.4g}; read it "
             f"with {VARIABLE}={enough} (restore: --max-megapixels {enough}), or make it smaller"
         )

@@ -48,7 +48,7 @@ def plan_jobs(source: Path, out: Path, result_name: Callable[[Path], str]) -> Pl
     if source.is_file():
         return Plan([(source, out / result_name(source))], [])
     if not source.is_dir():
-        if source.is_symlink():
+        if source.is_symlink() and not source.exists():
             raise RestoreError(f"{source}: {_BROKEN_LINK}")
         there = "neither a file nor a folder" if source.exists() else "no such file or folder"
         raise RestoreError(f"{source}: {there}; check the path")

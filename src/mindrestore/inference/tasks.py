@@ -97,8 +97,10 @@ def split_tasks(words: str, weights: str | None) -> list[tuple[str, str | None]]
     tasks = [word.strip() for word in words.split(",")]
     if len(tasks) == 1:
         return [(words, weights)]
+    if "" in tasks:
+        raise TaskError(f"--task {words}: a task is missing beside a comma; give tasks such as derain,denoise")
     files = [None] * len(tasks) if weights is None else [name.strip() for name in weights.split(",")]
-    if "" in tasks or "" in files or len(files) != len(tasks):
+    if "" in files or len(files) != len(tasks):
         raise TaskError(
             f"{len(tasks)} tasks ({words}) need a weight file each, with commas between them; got {weights}"
         )
