@@ -2,6 +2,7 @@
 
     python benchmarks/quality.py --data DATA --peers PEER_WEIGHTS --out quality --update-docs docs/weights.md
     python benchmarks/quality.py --data DATA --out q --task dehaze --weights dehaze=runs/haze --limit 4
+    python benchmarks/quality.py --data DATA --out q --task dehaze --as-used    # at the working size, as `restore` does
 
 DATA holds the folders named in `quality_sets.py`. OUT gets quality.json, quality.md, a sheet of pictures per task, and
 the scores of inputs and peers, which a second run takes from there.
@@ -24,14 +25,14 @@ import numpy as np
 from quality_report import PictureSheet, markdown, update_docs
 from quality_sets import REAL_HAZE, TestSet, test_sets
 
-from mindrestore.inference.options import PUBLISHED
+from mindrestore.inference.options import PUBLISHED, Options
 from mindrestore.inference.packing import OURS, scores_of
 from mindrestore.inference.restorer import Restorer
 from mindrestore.inference.trained import Trained
 from mindrestore.weights.files import sha256_of
 from mindrestore.weights.shipped import has_default, write_card
 
-TASKS = ("dehaze", "derain", "denoise")
+TASKS = ("dehaze", "derain", "denoise", "deblur")
 INPUT = "input"
 Restore = Callable[[np.ndarray], np.ndarray]
 
@@ -75,7 +76,7 @@ def peers(task: str, folder: Path | None, name: str) -> list[Method]:
     ]
 
 
-def ours(task: str, given: Mapping[str, str]) -> tuple[Method, Trained] | None:
+def ours(task: str, given: Mapping[str, str], options: Options) -> tuple[Method, Trained] | None:
     """Return the network whose weights were given as a run folder, file or name, else that of the default weights."""
     source = given.get(task, "default" if has_default(task) else None)
     if source is None:
@@ -83,7 +84,7 @@ def ours(task: str, given: Mapping[str, str]) -> tuple[Method, Trained] | None:
         return None
     trained = Trained.of_run(source) if Path(source).is_dir() else Trained.of_task(task, source)
     label = trained.card.name if trained.card else Path(source).name
-    return Method(OURS, lambda: Restorer(trained, options=PUBLISHED, device="CPU").restore_float, label=label), trained
+    return Method(OURS, lambda: Restorer(trained, options=options, device="CPU").restore_float, label=label), trained
 
 
 class Store:
@@ -155,7 +156,7 @@ def real_haze_means(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 def measure_task(task: str, args: argparse.Namespace, given: Mapping[str, str]) -> tuple[list[dict], Trained | None]:
     """Measure all sets of a task, and draw its sheets."""
-    own = ours(task, given)
+    own = ours(task, given, Options() if args.as_used else PUBLISHED)
     before, rows, sheets = Method(INPUT, lambda: lambda image: image, identity="-"), [], {}
     for test in test_sets(args.data, task):
         if not test.inputs.is_dir():
@@ -184,6 +185,7 @@ def main() -> None:
     parser.add_argument(
         "--weights", action="append", default=[], metavar="TASK=SOURCE", help="run folder, file or name"
     )
+    parser.add_argument("--as-used", action="store_true", help="restore as the command does, not as papers measure")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N images of every set")
     parser.add_argument("--update-docs", type=Path, metavar="FILE", help="put the tables between the markers of a page")
     parser.add_argument("--update-cards", action="store_true", help="put the scores into the cards of shipped weights")

@@ -13,7 +13,7 @@ from quality_sets import TestSet
 
 BEGIN, END = "<!-- scores of the weights that ship: begin -->", "<!-- scores of the weights that ship: end -->"
 LARGEST_SHEET = 400_000  # bytes
-_TITLES = {"dehaze": "Haze", "derain": "Rain", "denoise": "Noise"}
+_TITLES = {"dehaze": "Haze", "derain": "Rain", "denoise": "Noise", "deblur": "Blur"}
 _WIDTH, _LINE = 300, 18  # pixels
 
 

@@ -19,6 +19,7 @@ REAL_HAZE = ("ihaze_small", "nh_haze_half", "ntire26_night_half")
 _HAZE = ("sots_indoor", "sots_outdoor", "reside6k_outdoor", *REAL_HAZE)
 _RAIN = ("rain100l", "rain100h")
 _NOISE = ("cbsd68", "kodak24")
+_BLUR = ("gopro",)
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,9 @@ def test_sets(data: Path, task: str) -> Iterator[TestSet]:
     elif task == "derain":
         for name in _RAIN:
             yield TestSet(name, task, data / name / "input", data / name / "target", ("rgb", "y-matlab"))
+    elif task == "deblur":
+        for name in _BLUR:
+            yield TestSet(name, task, data / name / "input", data / name / "target")
     else:
         for name in _NOISE:
             folder = data / name / "target"

@@ -183,3 +183,26 @@ def test_edges_are_mean_differences_to_the_neighbours(quality):
     levels[1, 1] = (30, 60, 90)
     expected = np.array([[0, 15, 0], [15, 60, 15], [0, 15, 0]], np.float32)
     np.testing.assert_allclose(edges(levels)[..., 0], expected)
+
+
+def test_a_grid_of_windows_is_measured(quality):
+    from window_grid import grid_ratio
+
+    rng = np.random.default_rng(0)
+    image = np.full((96, 128, 3), 0.6, np.float32)
+    even = image + 0.01 * cv2.resize(rng.random((96, 128), np.float32), (128, 96))[..., None]
+    assert grid_ratio(image, even) == pytest.approx(1, abs=0.2)
+    columns = even + 0.02 * (np.arange(128) // 8 % 2).astype(np.float32)[:, None]
+    assert grid_ratio(image, columns) > 4
+    rows = even + 0.02 * ((np.arange(96) + 5) // 16 % 2).astype(np.float32)[:, None, None]
+    assert grid_ratio(image, rows) > 4
+    assert np.isnan(grid_ratio(rng.random((64, 64, 3), np.float32), np.zeros((64, 64, 3), np.float32)))
+
+
+def test_blur_is_measured_and_the_working_size_can_be_asked_for(run, data, ship):
+    ship("dehaze_free", "dehazeformer_t", tasks=("dehaze", "deblur"))
+    for folder, value in (("input", 0.4), ("target", 0.5)):
+        write_image(data / "gopro" / folder / "1.png", np.full((24, 24, 3), value, np.float32))
+    (row,) = run("--task", "deblur", "--weights", "deblur=dehaze_free", "--as-used")["rows"]
+    assert (row["set"], row["protocol"], row["images"]) == ("gopro", "rgb", 1)
+    assert row["input"]["psnr"] == pytest.approx(20, abs=0.2)
