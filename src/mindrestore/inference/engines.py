@@ -21,7 +21,6 @@ from mindrestore.files import PathLike
 from mindrestore.inference.devices import wants_card
 from mindrestore.models.spec import ModelSpec
 from mindrestore.weights.convert import fitting_arrays
-from mindrestore.weights.errors import WeightError
 from mindrestore.weights.files import read_weights
 
 ENGINES = ("onnx", "mindspore", "mindir")
@@ -207,12 +206,6 @@ class ExportedEngine:
 def _values(graph: NetworkGraph, entries: Mapping[str, Any], label: str) -> dict[str, np.ndarray]:
     """Take the values that a graph needs, in its own type."""
     arrays, _ = fitting_arrays(graph.layout, entries, label=label)
-    bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
-    if bad:
-        raise WeightError(
-            f"{label}: {len(bad)} of {len(arrays)} tensors hold NaN or infinite values, such as {bad[0]}; the file is "
-            "damaged, or training had diverged; take an earlier one"
-        )
     parameters = graph.layout.names  # a tensor that is shared may stand in the graph under any of its names
     return {name: np.asarray(arrays[parameters[name]], np.float32) for name in graph.reads}
 

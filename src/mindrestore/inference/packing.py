@@ -12,7 +12,7 @@ from typing import Any
 import mindspore as ms
 import numpy as np
 
-from mindrestore.errors import MindRestoreError
+from mindrestore.errors import MindRestoreError, first_line
 from mindrestore.inference.cell_engine import filled
 from mindrestore.inference.options import PUBLISHED
 from mindrestore.inference.restorer import Restorer
@@ -94,7 +94,7 @@ def pack_weights(
         sha256="",
         hyper=dict(trained.hyper),
         data=tuple({"name": name, "licence": licence} for name, licence in particulars.data),
-        training=training_facts(trained, particulars),
+        training=_facts_of(trained, particulars),
         scores=tuple(scores_of(quality, tasks)) if quality else next(iter(former), ()),
         folder=folder,
     )
@@ -102,6 +102,16 @@ def pack_weights(
     card = replace(card, sha256=sha256_of(card.path))
     write_card(card)
     return card
+
+
+def _facts_of(trained: Trained, particulars: Particulars) -> dict[str, Any]:
+    try:
+        return training_facts(trained, particulars)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise MindRestoreError(
+            f"{trained.folder}: metrics.jsonl or env.json is not what `mindrestore train` writes ({first_line(error)}); give "
+            "the whole run folder"
+        ) from error
 
 
 def training_facts(trained: Trained, particulars: Particulars) -> dict[str, Any]:

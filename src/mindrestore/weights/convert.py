@@ -36,7 +36,7 @@ class LoadReport(NamedTuple):
     extra: tuple[str, ...]
 
 
-def load_weights(net: nn.Cell, source: Source, strict: bool = True) -> LoadReport:
+def load_weights(net: nn.Cell, source: Source, strict: bool = True, *, label: str | None = None) -> LoadReport:
     """Copy weights into a network; nothing changes unless everything fits.
 
     Official PyTorch names are understood: prefixes such as `module.` and `_orig_mod.`, aliases of the model specs,
@@ -48,6 +48,7 @@ def load_weights(net: nn.Cell, source: Source, strict: bool = True) -> LoadRepor
         net: Network to fill.
         source: Path of any file that `read_weights` reads, ours or official, or a dict name -> array.
         strict: Refuse missing and extra names; False loads what matches. Shapes must fit either way.
+        label: What messages call the source; by default its path.
 
     Returns:
         What was loaded, missing and extra.
@@ -65,7 +66,7 @@ def load_weights(net: nn.Cell, source: Source, strict: bool = True) -> LoadRepor
     import mindspore as ms
     from mindspore import ops
 
-    arrays, report = fitting_arrays(net, source, strict)
+    arrays, report = fitting_arrays(net, source, strict, label=label)
     parameters = dict(net.parameters_and_names())
     for name, array in arrays.items():
         parameter = parameters[name]

@@ -126,12 +126,11 @@ def _take_over(
         origin=match.origin,
     )
     left_out = strangers if drop_extra else optional
+    wanted = {target: entries[name] for name, target in matched.items() if name not in left_out}
     try:
-        load_weights(net, {target: entries[name] for name, target in matched.items() if name not in left_out})
+        load_weights(net, wanted, label=f"{source}, taken for {found.network.name}")
     except MisfitError as misfit:
         raise _not_fitting(comparison, misfit) from misfit
-    except WeightError as error:
-        raise WeightError(f"{source}, taken for {found.network.name}: {error}") from error
     return net, found, comparison
 
 
