@@ -14,6 +14,9 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("recipes", help="list the recipes, or print one", description=__doc__)
     parser.add_argument("name", nargs="?", help="recipe to print, as `train` would see it")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="overrides to apply before printing")
+    parser.add_argument(
+        "--keys", action="store_true", help="print a table of all keys instead: type, default, what is allowed"
+    )
     parser.set_defaults(run=run)
 
 
@@ -21,6 +24,9 @@ def run(args: argparse.Namespace) -> int:
     """Print."""
     from mindrestore.recipes.load import list_recipes, load_recipe, recipe_to_yaml
 
+    if args.keys:
+        _print_keys()
+        return 0
     if args.name:
         print(recipe_to_yaml(load_recipe(args.name, args.overrides)), end="")
         return 0
@@ -29,6 +35,22 @@ def run(args: argparse.Namespace) -> int:
     for name in names:
         print(f"{name:{width}}  {_summary(load_recipe(name))}")
     return 0
+
+
+def _print_keys() -> None:
+    """Print tables of all keys, and of the hyper-parameters of every network."""
+    from mindrestore.models.hyper import allowed
+    from mindrestore.models.registry import hyper_parameters, list_models
+    from mindrestore.recipes.describe import as_code, markdown_table, recipe_keys
+
+    rows = [(as_code(key.name), *key[1:]) for key in recipe_keys()]
+    print(markdown_table([("key", "type", "default", "allowed", "meaning"), *rows]), end="\n\n")
+    rows = [
+        (as_code(model), as_code(key), as_code(usual), allowed(key, usual))
+        for model in list_models()
+        for key, usual in hyper_parameters(model).items()
+    ]
+    print(markdown_table([("network", "key of `model.hyper`", "published", "allowed"), *rows]))
 
 
 def _summary(recipe: Recipe) -> str:

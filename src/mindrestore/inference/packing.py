@@ -109,8 +109,8 @@ def _facts_of(trained: Trained, particulars: Particulars) -> dict[str, Any]:
         return training_facts(trained, particulars)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise MindRestoreError(
-            f"{trained.folder}: metrics.jsonl or env.json is not what `mindrestore train` writes ({first_line(error)}); give "
-            "the whole run folder"
+            f"{trained.folder}: metrics.jsonl or env.json is not what `mindrestore train` writes "
+            f"({first_line(error)}); give the whole run folder"
         ) from error
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mindrestore.errors import MindRestoreError, did_you_mean
@@ -35,28 +35,49 @@ def check_hyper(model: str, given: Mapping[str, Any], published: Mapping[str, An
         if isinstance(usual, (tuple, list)):
             if not isinstance(value, (tuple, list)) or len(value) != len(usual):
                 raise ModelError(f"model {model}: {key}={_shown(value)}; give {len(usual)} numbers, such as {[*usual]}")
-            whole = all(type(entry) is int for entry in usual)
             for entry in value:
-                _check(model, key, entry, max(usual) if whole else float(max(usual)))
+                _check(model, key, entry, _largest(usual))
         else:
             _check(model, key, value, usual)
+
+
+def allowed(key: str, usual: Any) -> str:
+    """Return in words what may stand for a hyper-parameter.
+
+    Args:
+        key: Its name.
+        usual: Its published value.
+    """
+    if isinstance(usual, (tuple, list)):
+        return f"{len(usual)} numbers, each {_range_of(key, _largest(usual))[1]}"
+    return _range_of(key, usual)[1] + (", or null" if usual is None else "")
+
+
+def _largest(usual: Sequence[float]) -> float:
+    """Return the published value from which the limit of every number of a list comes."""
+    return max(usual) if all(type(entry) is int for entry in usual) else float(max(usual))
 
 
 def _check(model: str, key: str, value: Any, usual: Any) -> None:
     """Refuse a single value."""
     if usual is None and value is None:
         return
+    fits, wanted = _range_of(key, usual)
+    if not fits(value):
+        raise ModelError(f"model {model}: {key}={_shown(value)}; give {wanted}")
+
+
+def _range_of(key: str, usual: Any) -> tuple[Callable[[Any], bool], str]:
+    """Return what tells whether a value is permitted, and the range in words."""
     if isinstance(usual, (bool, str)):
-        fits, wanted = isinstance(value, type(usual)), "true or false" if isinstance(usual, bool) else "a name"
-    elif isinstance(usual, int):
+        return lambda value: isinstance(value, type(usual)), "true or false" if isinstance(usual, bool) else "a name"
+    if isinstance(usual, int):
         limit = max(_TIMES * usual, _LEAST_LIMIT)
         least = 0 if key in _MAY_BE_ZERO else 1
-        fits, wanted = type(value) is int and least <= value <= limit, f"a whole number from {least} to {limit}"
-    else:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        fits, wanted = number and 0 <= value <= _LARGEST_FACTOR, f"a number from 0 to {_LARGEST_FACTOR:g}"
-    if not fits:
-        raise ModelError(f"model {model}: {key}={_shown(value)}; give {wanted}")
+        words = f"a whole number from {least} to {limit}"
+        return lambda value: type(value) is int and least <= value <= limit, words
+    words = f"a number from 0 to {_LARGEST_FACTOR:g}"
+    return lambda value: type(value) in (int, float) and 0 <= value <= _LARGEST_FACTOR, words
 
 
 def _shown(value: Any) -> str:
