@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import mindrestore
-from mindrestore.errors import closest, did_you_mean, first_line
+from mindrestore.errors import MindRestoreError, closest, did_you_mean, first_line
 
 SOURCE = Path(mindrestore.__file__).parent
 
@@ -47,3 +47,12 @@ def test_one_line_of_a_foreign_message(error, line):
 def test_names_are_compared_in_one_place():
     offenders = [path for path in SOURCE.rglob("*.py") if re.search(r"get_close_matches", path.read_text("utf-8"))]
     assert [path.name for path in offenders] == ["errors.py"]
+
+
+def test_of_a_long_line_both_ends_are_told():
+    error = MindRestoreError("list.txt: no image has the key " + "a" * 10_000_000 + "; correct the list\nsecond")
+    first, second = str(error).split("\n")
+    assert (len(first), second) == (2005, "second")
+    assert first.startswith("list.txt: no image has the key aaa")
+    assert " ... " in first
+    assert first.endswith("aaa; correct the list")

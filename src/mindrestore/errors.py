@@ -8,6 +8,7 @@ from collections.abc import Iterable
 _NEAR = 0.5  # share of letters in common from which a word may be a misspelling of another
 _FEW = 20  # so many names are listed even where one is near
 _LONGEST = 200  # characters of a foreign message
+_LONGEST_LINE = 2000  # of a message: a file can hold a word of any length
 
 
 class MindRestoreError(Exception):
@@ -25,9 +26,9 @@ class MindRestoreError(Exception):
     several_lines = True  # else the message is one line, and a line break can only be part of a file name
 
     def __str__(self) -> str:
-        """Return the message; characters that a terminal would obey, such as ESC in a file name, are escaped."""
+        """Return the message; characters that a terminal would obey are escaped, the middle of long lines is cut."""
         text = super().__str__()
-        return "\n".join(map(shown, text.split("\n"))) if self.several_lines else shown(text)
+        return "\n".join(_cut(shown(line)) for line in (text.split("\n") if self.several_lines else [text]))
 
 
 def shown(text: object) -> str:
@@ -37,6 +38,12 @@ def shown(text: object) -> str:
         text: What to show; bytes of a file name that are not UTF-8 become `\\udcXX`.
     """
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))
+
+
+def _cut(line: str) -> str:
+    """Keep both ends of a line: the file's name stands at one, what to do at the other."""
+    half = _LONGEST_LINE // 2
+    return line if len(line) <= _LONGEST_LINE else f"{line[:half]} ... {line[-half:]}"
 
 
 class Notice(UserWarning):

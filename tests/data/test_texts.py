@@ -53,6 +53,15 @@ def test_keys_in_any_encoding(folder, encoding):
     assert [section.split(": ")[1][:7] for section in report.sections] == ["2 pairs", "1 pairs"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+def test_encodings_that_nothing_announces_are_told(folder, encoding):
+    (folder / "train.txt").write_bytes("0001\n".encode(encoding))
+    report = check_folder(folder)
+    assert report.problems == [
+        f"{folder / 'train.txt'}: not a text in UTF-8 (it holds zeros, as UTF-16 does); save the list as UTF-8"
+    ]
+
+
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_rows_in_any_encoding(folder, encoding):
     (folder / "list.csv").write_bytes(

@@ -44,9 +44,14 @@ def read_lines(path: Path) -> list[str]:
         raise ListError(f"{path}: cannot be read ({error.strerror or error}); check the path of the list") from error
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
     try:
-        lines = data.decode(encoding).splitlines()
+        text = data.decode(encoding)
     except UnicodeDecodeError as error:
         raise ListError(f"{path}: not a text in UTF-8 ({error.reason}); save the list as UTF-8") from error
+    if "\0" in text:
+        raise ListError(
+            f"{path}: not a text in UTF-8 (it holds zeros, as UTF-16 and UTF-32 do); save the list as UTF-8"
+        )
+    lines = text.splitlines()
     if len(lines) > MOST_LINES:
         raise ListError(f"{path}: {len(lines)} lines are more than a list can have ({MOST_LINES}); split or shorten it")
     return lines
