@@ -30,6 +30,7 @@ ROWS = (
     "pages",
     "serve",
     "cloud",
+    "ready",
     "training",
     "api",
     "published",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mindrestore.data.catalog import DatasetError, find_pairs
+from mindrestore.data.catalog import find_pairs
 from mindrestore.data.lists import read_list
 from mindrestore.data.mixing import mixed_pairs
 from mindrestore.data.pairing import Pair
@@ -18,14 +18,13 @@ from mindrestore.engine.state import has_state
 from mindrestore.engine.trainer import Trainer
 from mindrestore.errors import MindRestoreError
 from mindrestore.evaluation.evaluator import evaluate_sets
-from mindrestore.evaluation.protocol import Protocol, get_protocol
 from mindrestore.evaluation.sets import NamedSet, TestSet, recipe_sets
 from mindrestore.inference.options import PUBLISHED
 from mindrestore.inference.restorer import Restorer
 from mindrestore.losses.objective import build_objective
-from mindrestore.losses.progressive import SMALLEST_SIDE
 from mindrestore.models.network import RestorationNetwork
-from mindrestore.models.registry import create_model, full_hyper, model_spec
+from mindrestore.models.registry import create_model, model_spec
+from mindrestore.ready import check_recipe, watched
 from mindrestore.recipes.schema import DataConfig, ModelConfig, Recipe
 from mindrestore.weights.convert import load_weights
 from mindrestore.weights.create import weights_for
@@ -86,9 +85,7 @@ def load_start(net: nn.Cell, model: ModelConfig) -> list[str]:
 
 def check_start(recipe: Recipe) -> None:
     """Refuse what cannot be trained, before any image is read."""
-    full_hyper(recipe.model.name, recipe.model.hyper)  # refuses what the network does not take
-    if recipe.data.root is None:
-        raise DatasetError(f"recipe {recipe.name}: data.root is not set; give the folder, as in data.root=FOLDER")
+    check_recipe(recipe)
     model, first = recipe.model, recipe.model.follows
     if first and not model.weights and context.rank_and_world()[0] == 0:
         example = f"{recipe.output.root}/{first.replace('/', '_')}/best.ckpt"
@@ -96,25 +93,6 @@ def check_start(recipe: Recipe) -> None:
             f"recipe {recipe.name} goes on from the weights of {first}, and there are none; train {first} and give its "
             f"weights, as in model.weights={example}, or take a recipe that trains both stages"
         )
-    _check_patches(recipe)
-
-
-def _check_patches(recipe: Recipe) -> None:
-    """Refuse patch sizes that the network or a loss term cannot take."""
-    spec, stages = model_spec(recipe.model.name), recipe.train.progressive
-    key, sizes = ("train.progressive.patch_sizes", stages.patch_sizes) if stages else ("data.patch_size", ())
-    pocl = recipe.loss.terms.get("pocl")
-    least = max(spec.min_size, SMALLEST_SIDE if pocl and pocl.weight > 0 else 0)
-    for size in sizes or (recipe.data.patch_size,):
-        if size < least:
-            who = "loss term pocl" if least > spec.min_size else spec.name
-            raise MindRestoreError(f"patches of {size} pixels: {who} needs at least {least} a side; enlarge {key}")
-        if size % spec.size_multiple:
-            below = size - size % spec.size_multiple
-            raise MindRestoreError(
-                f"{key}: {spec.name} takes patches whose side is a multiple of {spec.size_multiple}, not {size}; "
-                f"choose {below} or {below + spec.size_multiple}"
-            )
 
 
 def training_pairs(data: DataConfig) -> list[Pair]:
@@ -154,7 +132,7 @@ def validation(recipe: Recipe) -> Callable[[nn.Cell], dict[str, float]] | None:
     if recipe.train.val_every == 0:
         return None
     sets = recipe_sets(recipe) or [NamedSet("test", TestSet().pairs(recipe), recipe.validation.protocol)]
-    sets = [replace(entry, protocol=_watched(entry.protocol, recipe)) for entry in sets]
+    sets = [replace(entry, protocol=watched(entry.protocol, recipe)) for entry in sets]
     restorers: dict[nn.Cell, Restorer] = {}  # one per network: it compiles the network once
 
     def validate(net: nn.Cell) -> dict[str, float]:
@@ -174,15 +152,3 @@ def validation(recipe: Recipe) -> Callable[[nn.Cell], dict[str, float]] | None:
         return {**result.mean, **each}
 
     return validate
-
-
-def _watched(name: str, recipe: Recipe) -> Protocol:
-    """Limit a protocol to what validation needs: CIEDE2000 and MS-SSIM take long and decide nothing there."""
-    protocol, best = get_protocol(name), recipe.validation.best_metric
-    if best not in protocol.names:
-        known = ", ".join(protocol.names)
-        raise MindRestoreError(
-            f"validation.best_metric={best}: protocol {protocol.name} has no such score, only {known}"
-        )
-    watched = tuple(metric for metric in protocol.names if metric in ("psnr", "ssim", best))
-    return replace(protocol, names=watched, centre_crop=recipe.data.val_crop or protocol.centre_crop)

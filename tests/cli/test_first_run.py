@@ -48,3 +48,31 @@ def test_recipes_show_the_sizes_that_are_trained(capsys):
     assert "on train_noise.csv, 1005 epochs, batch 16/14/12/8, patch 128/160/192/256" in rows["dsrir/noise"]
     assert rows["crossdehaze/nid"].endswith("on nid + rsid, 1001 epochs, batch 8, patch 256, 2 l1, then a second stage")
     assert "on pairs of your own, 1200 steps, batch 4, patch 64" in rows["quickstart"]
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("model.name=aecrnett", "unknown model 'aecrnett'; did you mean 'aecrnet'? known: "),
+        ("model.hyper.channels=0", "model aecrnet: channels=0; give a whole number from 1 to 512"),
+        ("data.root=/nowhere", "data.root=/nowhere: no such folder; give the folder that holds the images' folders"),
+        ("data.val_root=/nowhere", "data.val_root=/nowhere: no such folder; give the folder that holds the images'"),
+        ("data.patch_size=2", "patches of 2 pixels: aecrnet needs at least 4 a side; enlarge data.patch_size"),
+        (
+            "data.patch_size=50",
+            "data.patch_size: aecrnet takes patches whose side is a multiple of 4, not 50",
+        ),
+        ("validation.protocol=aecrr", "no protocol is called 'aecrr'; did you mean 'aecr'? known: "),
+        ("validation.best_metric=lpips", "validation.best_metric=lpips: protocol aecr has no such score, only psnr"),
+        ("optim.lr=", "optim.lr: nothing, expected a number"),
+        ("quite.another=1", "unknown recipe key 'quite.another'; see `mindrestore recipes --keys`"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_before_mindspore_is_imported(override, line, tmp_path, capsys):
+    words = ["train", "--recipe", "quickstart", f"data.root={tmp_path}", f"output.root={tmp_path}", override]
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"error: {line}")
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

@@ -58,10 +58,12 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train and say where the results are."""
+    from mindrestore.ready import check_recipe
     from mindrestore.recipes.load import load_recipe, run_folder
 
     name, overrides = choose_recipe(args)
-    recipe = load_recipe(name, overrides)  # before MindSpore is imported: a misspelt key is reported at once
+    recipe = load_recipe(name, overrides)
+    check_recipe(recipe)  # before MindSpore is imported: what is misspelt or not there is reported at once
     print(f"{recipe.name}: starting MindSpore", flush=True)  # importing it takes seconds
     from mindrestore import api
 

@@ -12,12 +12,12 @@ from mindspore import Tensor, nn, ops
 
 from mindrestore.losses.contrastive import EPS, TAP_WEIGHTS, load_features
 from mindrestore.models.vgg import VGGFeatures
+from mindrestore.recipes.terms import POCL_SIDE
 
 Output = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
 
 PSNR_STAGES = (1.0, 0.25, 0.25)  # final stage first
 POCL_FACTORS = (1.0, 0.25, 0.125)  # of the distances to the clean image, the second stage and the first
-SMALLEST_SIDE = 16  # pixels: four 2x2 poolings lie before the deepest VGG map
 
 _NO_MAPS = (
     "the loss terms psnr, uncertainty and pocl need three images and three uncertainty maps, as dsrir returns them; "
@@ -117,10 +117,10 @@ class PositiveContrastiveLoss(nn.Cell):
         """Return, tap by tap, the distances of the final image to the clean one, the earlier stages and the input."""
         images, _ = _images_and_maps(output)
         n, _, h, w = target.shape
-        if h < SMALLEST_SIDE or w < SMALLEST_SIDE:
+        if h < POCL_SIDE or w < POCL_SIDE:
             raise ValueError(
                 f"images of {h}x{w} pixels are too small for the VGG features of loss term pocl: use patches of at "
-                f"least {SMALLEST_SIDE}x{SMALLEST_SIDE}, or switch the term off with loss.terms.pocl.weight=0"
+                f"least {POCL_SIDE}x{POCL_SIDE}, or switch the term off with loss.terms.pocl.weight=0"
             )
         moving = self.vgg(ops.concat(images, 0).astype(ms.float32))  # one pass for all stages
         fixed = self.vgg(ops.concat((target, batch_input), 0).astype(ms.float32))  # one pass for both; no gradient

@@ -8,13 +8,18 @@ import operator
 from collections.abc import Iterator, Mapping
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from mindrestore.errors import did_you_mean
+from mindrestore.errors import closest, did_you_mean
 from mindrestore.recipes.schema import LossConfig, RecipeError
 from mindrestore.recipes.terms import LOSS_TERMS
 
 _LARGEST = 1e300
 _LONG_NUMBER = 1e12
+_FEW = 20  # so many keys are listed
 _LONGEST_SHOWN = 60  # characters of a value in a message
+_WORDS = {
+    **{str: "text", int: "a whole number", float: "a number", bool: "true or false"},
+    **{dict: "a mapping", list: "a list", tuple: "a list"},
+}
 _BOUNDS = {  # how a bound is compared, and said
     "minimum": (operator.ge, "of at least"),
     "above": (operator.gt, "above"),
@@ -55,7 +60,8 @@ def build(kind: type, values: Any, path: str = "") -> Any:
 
 def unknown_key(name: str, known: list[str]) -> str:
     """Word the message for a key that does not exist."""
-    return f"unknown recipe key {name!r}; {did_you_mean(name, known)}"
+    many = len(known) > _FEW and closest(name, known) is None
+    return f"unknown recipe key {name!r}; {'see `mindrestore recipes --keys`' if many else did_you_mean(name, known)}"
 
 
 def join(path: str, key: str) -> str:
@@ -84,7 +90,7 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
         return build(hint, value, name)
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
-            raise _type_error(name, value, f"a list of {args[0].__name__}")
+            raise _type_error(name, value, f"a list of {_WORDS.get(args[0], 'a mapping').removeprefix('a ')}s")
         return tuple(_convert(item, args[0], f"{name}[{i}]") for i, item in enumerate(value))
     if origin is dict and isinstance(value, Mapping):
         free = args[1] is Any
@@ -99,11 +105,12 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
         return int(value)
     if hint in (str, bool) and isinstance(value, hint):
         return value
-    raise _type_error(name, value, "a mapping" if origin is dict else hint.__name__)
+    raise _type_error(name, value, _WORDS[origin or hint])
 
 
 def _type_error(name: str, value: Any, expected: str) -> RecipeError:
-    return RecipeError(f"{name}: {_shown(value)} is {type(value).__name__}, expected {expected}")
+    given = "nothing" if value is None else f"{_shown(value)} is {_WORDS.get(type(value), 'something else')}"
+    return RecipeError(f"{name}: {given}, expected {expected}")
 
 
 def _check_range(value: Any, rules: Mapping[str, Any], name: str) -> None:

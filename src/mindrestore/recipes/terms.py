@@ -12,6 +12,8 @@ from typing import Optional
 from mindrestore.recipes.values import EPOCHS, SIDE, WEIGHT
 from mindrestore.recipes.values import bounded as _value
 
+POCL_SIDE = 16  # least side of a patch (pixels): four 2x2 poolings lie before the deepest VGG map
+
 
 @dataclass(frozen=True)
 class PixelTerm:

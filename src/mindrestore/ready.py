@@ -1,0 +1,71 @@
+"""What a recipe asks for that cannot be: found before MindSpore, which takes seconds to import."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from mindrestore.cloud.address import is_address
+from mindrestore.data.locate import DatasetError
+from mindrestore.errors import MindRestoreError
+from mindrestore.evaluation.protocol import Protocol, get_protocol
+from mindrestore.models.registry import full_hyper, model_spec
+from mindrestore.recipes.schema import Recipe
+from mindrestore.recipes.terms import POCL_SIDE
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Refuse a network, folder, patch size or protocol that is not there or does not fit.
+
+    Args:
+        recipe: The recipe; folders in object storage are not looked at.
+
+    Raises:
+        MindRestoreError: The message names key, value and what could be given.
+    """
+    full_hyper(recipe.model.name, recipe.model.hyper)  # refuses what the network does not take
+    data = recipe.data
+    if data.root is None:
+        raise DatasetError(f"recipe {recipe.name}: data.root is not set; give the folder, as in data.root=FOLDER")
+    roots = {"data.root": data.root, **({"data.val_root": data.val_root} if recipe.train.val_every else {})}
+    for key, root in roots.items():
+        if root and not is_address(root) and not Path(root).is_dir():
+            raise DatasetError(f"{key}={root}: no such folder; give the folder that holds the images' folders")
+    _check_patches(recipe)
+    if recipe.train.val_every:
+        for name in {recipe.validation.protocol, *(entry.protocol for entry in recipe.validation.sets)} - {None}:
+            watched(name, recipe)
+
+
+def watched(name: str | Protocol, recipe: Recipe) -> Protocol:
+    """Limit a protocol to what validation needs: CIEDE2000 and MS-SSIM take long and decide nothing there.
+
+    Raises:
+        MindRestoreError: There is no such protocol, or it has no such score as chooses the best checkpoint.
+    """
+    protocol, best = get_protocol(name), recipe.validation.best_metric
+    if best not in protocol.names:
+        known = ", ".join(protocol.names)
+        raise MindRestoreError(
+            f"validation.best_metric={best}: protocol {protocol.name} has no such score, only {known}"
+        )
+    names = tuple(metric for metric in protocol.names if metric in ("psnr", "ssim", best))
+    return replace(protocol, names=names, centre_crop=recipe.data.val_crop or protocol.centre_crop)
+
+
+def _check_patches(recipe: Recipe) -> None:
+    """Refuse patch sizes that the network or a loss term cannot take."""
+    spec, stages = model_spec(recipe.model.name), recipe.train.progressive
+    key, sizes = ("train.progressive.patch_sizes", stages.patch_sizes) if stages else ("data.patch_size", ())
+    pocl = recipe.loss.terms.get("pocl")
+    least = max(spec.min_size, POCL_SIDE if pocl and pocl.weight > 0 else 0)
+    for size in sizes or (recipe.data.patch_size,):
+        if size < least:
+            who = "loss term pocl" if least > spec.min_size else spec.name
+            raise MindRestoreError(f"patches of {size} pixels: {who} needs at least {least} a side; enlarge {key}")
+        if size % spec.size_multiple:
+            below = size - size % spec.size_multiple
+            raise MindRestoreError(
+                f"{key}: {spec.name} takes patches whose side is a multiple of {spec.size_multiple}, not {size}; "
+                f"choose {below} or {below + spec.size_multiple}"
+            )
