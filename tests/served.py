@@ -16,13 +16,15 @@ import uvicorn
 from PIL import Image
 
 from mindrestore.serve.app import create_app
+from mindrestore.serve.connections import BoundedConnection
 from mindrestore.serve.guard import HostNames
-from mindrestore.serve.jobs import JobQueue
 from mindrestore.serve.limits import Limits, UnrestoredError
+from mindrestore.serve.queue import JobQueue
 from mindrestore.serve.uploads import inspect_upload
 
 TASKS = [
-    {"task": "dehaze", "networks": [{"key": "dehaze/tiny", "model": "tiny", "weights": "tiny.npz"}]},
+    {"task": "dehaze", "networks": [{"key": "dehaze/tiny", "title": "Tiny", "origin": "shipped", "name": None}]},
+    {"task": "denoise", "networks": [{"key": "denoise/tiny", "title": "Tiny", "origin": "run", "name": "mine"}]},
     {"task": "derain", "networks": []},
 ]
 BOUNDARY = "----boundary"
@@ -74,7 +76,7 @@ class Answer:
 
 
 class Negative:
-    """Stand in for the networks: negatives of images; `gate` holds it up, images of one pixel fail."""
+    """Stand in for the networks: a negative per step; `gate` holds it up, images of one pixel fail."""
 
     def __init__(self):
         self.gate = threading.Event()
@@ -89,8 +91,10 @@ class Negative:
             raise UnrestoredError(f"{job.upload.name}: too small; send a larger one")
         if pixels.shape[:2] == (1, 2):
             raise ZeroDivisionError("a defect with /secret/path")
-        for path in (job.target, job.folder / "before.png", job.folder / "after.png"):
-            Image.fromarray(255 - pixels).save(path)
+        for _ in job.networks:
+            pixels = 255 - pixels
+        for path in (job.target, *(job.folder / f"{name}.png" for name in ("before", "after", "thumbnail"))):
+            Image.fromarray(pixels).save(path)
         height, width = pixels.shape[:2]
         facts = {"width": width, "height": height, "bits": 8, "bytes": job.target.stat().st_size, "seconds": 0.1}
         return {**facts, "before": "before.png", "after": "after.png"}
@@ -121,19 +125,20 @@ class Running:
     def state(self, token) -> dict:
         return self.ask("GET", f"/api/jobs/{token}").told
 
-    def finished(self, token) -> dict:
-        wait_until(lambda: self.state(token)["state"] in ("done", "failed"))
+    def finished(self, token, *others) -> dict:
+        wait_until(lambda: self.state(token)["state"] in ("done", "failed", *others))
         return self.state(token)
 
 
 @contextmanager
-def running(folder, limits, hosts):
+def running(folder, limits, hosts, root_path=""):
     work = Negative()
     files = folder / "jobs"
     files.mkdir()
     queue = JobQueue(work, files, limits, abort=work.abort)
-    app = create_app(queue, TASKS, hosts, stopping=lambda: server.should_exit)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", server_header=False))
+    app = create_app(queue, TASKS, hosts, lambda: server.should_exit, root_path)
+    kept = {"http": BoundedConnection, "ws": "none", "log_level": "critical", "server_header": False}
+    server = uvicorn.Server(uvicorn.Config(app, port=0, **kept))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     wait_until(lambda: server.started)

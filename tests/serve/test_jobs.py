@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from mindrestore.serve.jobs import JobQueue
-from mindrestore.serve.limits import Limits, QueueFullError, UnfinishedError, UnknownJobError
+from mindrestore.serve.limits import BusyError, Limits, UnfinishedError, UnknownJobError
+from mindrestore.serve.queue import JobQueue
 from served import Negative, encode, picture, upload_of, wait_until
 
 PNG = encode(picture())
@@ -45,8 +45,8 @@ def files(folder):
 
 def test_jobs_are_done_in_turn_and_know_their_place(make):
     order = []
-    queue = make(lambda job: order.append(job.upload.name) or {})
-    jobs = [queue.submit(upload_of(PNG, name), "n") for name in ("a.png", "b.png", "c.png")]
+    queue = make(lambda job: order.append(job.upload.name) or {"seconds": 1})
+    jobs = [queue.submit(upload_of(PNG, name), ["n"]) for name in ("a.png", "b.png", "c.png")]
     assert [queue.position(job) for job in jobs] == [1, 2, 3]
     assert queue.counts() == {"waiting": 3, "working": 0}
     assert queue.run_next()
@@ -60,13 +60,13 @@ def test_jobs_are_done_in_turn_and_know_their_place(make):
 
 def test_only_so_many_wait(make):
     queue = make(max_waiting=2)
-    queue.submit(upload_of(PNG), "n")
-    queue.submit(upload_of(PNG), "n")
-    with pytest.raises(QueueFullError, match="2 images wait already") as refused:
-        queue.submit(upload_of(PNG), "n")
+    queue.submit(upload_of(PNG), ["n"])
+    queue.submit(upload_of(PNG), ["n"])
+    with pytest.raises(BusyError, match="2 images wait already") as refused:
+        queue.submit(upload_of(PNG), ["n"])
     assert refused.value.status == 503
     queue.run_next()
-    assert queue.submit(upload_of(PNG), "n").state == "waiting"
+    assert queue.submit(upload_of(PNG), ["n"]).state == "waiting"
 
 
 def test_a_queue_that_fills_during_the_copy_keeps_no_file(make, tmp_path):
@@ -74,17 +74,17 @@ def test_a_queue_that_fills_during_the_copy_keeps_no_file(make, tmp_path):
 
     def slow_read(size):
         if late.stream.tell() == 0:
-            queue.submit(upload_of(PNG), "n")
+            queue.submit(upload_of(PNG), ["n"])
         return late.stream.read(size)
 
-    with pytest.raises(QueueFullError):
-        queue.submit(replace(late, stream=SimpleNamespace(read=slow_read)), "n")
+    with pytest.raises(BusyError):
+        queue.submit(replace(late, stream=SimpleNamespace(read=slow_read)), ["n"])
     assert len(list((tmp_path / "jobs").iterdir())) == 1
 
 
 def test_names_of_jobs_cannot_be_guessed_and_folders_are_private(make, tmp_path):
     queue = make(max_waiting=50)
-    tokens = {queue.submit(upload_of(PNG), "n").token for _ in range(50)}
+    tokens = {queue.submit(upload_of(PNG), ["n"]).token for _ in range(50)}
     assert len(tokens) == 50
     assert all(len(token) == 24 for token in tokens)  # 18 random bytes
     if os.name == "posix":
@@ -94,14 +94,16 @@ def test_names_of_jobs_cannot_be_guessed_and_folders_are_private(make, tmp_path)
 
 def test_nothing_of_the_sender_is_a_path(make, tmp_path):
     queue = make()
-    job = queue.submit(upload_of(PNG, "../../../evil.png"), "../n")
+    job = queue.submit(upload_of(PNG, "../../../evil.png"), ["../n"])
     queue.run_next()
-    assert files(tmp_path) == [f"jobs/{job.token}/{name}" for name in ("after.png", "before.png", "result.png")]
+    assert files(tmp_path) == [
+        f"jobs/{job.token}/{name}" for name in ("after.png", "before.png", "result.png", "thumbnail.png")
+    ]
 
 
 def test_results_expire(make, clock, tmp_path):
     queue = make(keep_seconds=60)
-    job = queue.submit(upload_of(PNG), "n")
+    job = queue.submit(upload_of(PNG), ["n"])
     clock.now = 1000  # it waits as long as it takes
     assert queue.find(job.token) is job
     queue.run_next()
@@ -115,7 +117,7 @@ def test_results_expire(make, clock, tmp_path):
 
 def test_results_expire_though_nobody_asks(make, clock, tmp_path):
     queue = make(keep_seconds=60)
-    queue.submit(upload_of(PNG), "n")
+    queue.submit(upload_of(PNG), ["n"])
     queue.run_next()
     clock.now = 61
     assert not queue.run_next()
@@ -125,7 +127,7 @@ def test_results_expire_though_nobody_asks(make, clock, tmp_path):
 def test_only_so_many_results_are_kept(make, clock):
     queue, jobs = make(max_kept=2), []
     for clock.now in range(3):
-        jobs.append(queue.submit(upload_of(PNG), "n"))
+        jobs.append(queue.submit(upload_of(PNG), ["n"]))
         queue.run_next()
     with pytest.raises(UnknownJobError):
         queue.find(jobs[0].token)
@@ -134,7 +136,7 @@ def test_only_so_many_results_are_kept(make, clock):
 
 def test_the_image_itself_goes_as_soon_as_it_is_restored(make):
     queue = make()
-    job = queue.submit(upload_of(PNG), "n")
+    job = queue.submit(upload_of(PNG), ["n"])
     assert job.source.read_bytes() == PNG
     queue.run_next()
     assert not job.source.exists()
@@ -144,7 +146,7 @@ def test_the_image_itself_goes_as_soon_as_it_is_restored(make):
 @pytest.mark.parametrize("done", [False, True])
 def test_deleting_removes_the_files(make, tmp_path, done):
     queue = make()
-    job = queue.submit(upload_of(PNG), "n")
+    job = queue.submit(upload_of(PNG), ["n"])
     if done:
         queue.run_next()
     queue.delete(job.token)
@@ -164,7 +166,7 @@ def test_deleting_breaks_the_work_off(make, tmp_path):
 
     delete_meanwhile.abort = work.abort
     queue = make(delete_meanwhile)
-    queue.submit(upload_of(PNG), "n")
+    queue.submit(upload_of(PNG), ["n"])
     queue.run_next()
     assert seen == [(True, 1)]
     assert list((tmp_path / "jobs").iterdir()) == []
@@ -172,20 +174,20 @@ def test_deleting_breaks_the_work_off(make, tmp_path):
 
 def test_a_failure_is_kept_as_one_line_and_the_next_job_goes_on(make, tmp_path):
     queue = make()
-    bad = queue.submit(upload_of(encode(picture(1, 1)), "bad.png"), "n")
-    good = queue.submit(upload_of(PNG), "n")
+    bad = queue.submit(upload_of(encode(picture(1, 1)), "bad.png"), ["n"])
+    good = queue.submit(upload_of(PNG), ["n"])
     queue.run_next()
     queue.run_next()
     assert (bad.state, bad.error, bad.status) == ("failed", "bad.png: too small; send a larger one", 422)
     assert good.state == "done"
-    assert not bad.folder.exists()
+    assert files(bad.folder) == ["input.png"]  # for another try
     with pytest.raises(UnfinishedError, match="the job is failed"):
         queue.finished(bad.token)
 
 
 def test_a_defect_tells_the_client_nothing_of_it(make):
     queue = make()
-    job = queue.submit(upload_of(encode(picture(1, 2))), "n")
+    job = queue.submit(upload_of(encode(picture(1, 2))), ["n"])
     with pytest.raises(ZeroDivisionError):
         queue.run_next()
     assert (job.state, job.status) == ("failed", 500)
@@ -194,8 +196,8 @@ def test_a_defect_tells_the_client_nothing_of_it(make):
 
 def test_the_thread_survives_a_defect_and_logs_it(make, caplog):
     queue = make()
-    queue.submit(upload_of(encode(picture(1, 2))), "n")
-    job = queue.submit(upload_of(PNG), "n")
+    queue.submit(upload_of(encode(picture(1, 2))), ["n"])
+    job = queue.submit(upload_of(PNG), ["n"])
     queue.start()
     wait_until(lambda: job.over)
     queue.close()
@@ -207,12 +209,12 @@ def test_closing_ends_the_work_and_removes_everything(make, tmp_path):
     work = Negative()
     work.gate.clear()
     queue = make(work)
-    jobs = [queue.submit(upload_of(PNG), "n") for _ in range(3)]
+    jobs = [queue.submit(upload_of(PNG), ["n"]) for _ in range(3)]
     queue.start()
     wait_until(lambda: jobs[0].phase == "restoring")
     queue.close()
     assert work.aborted == 1
     assert not (tmp_path / "jobs").exists()
     assert [job.state for job in jobs[1:]] == ["waiting", "waiting"]
-    with pytest.raises(QueueFullError, match="the server is ending"):
-        queue.submit(upload_of(PNG), "n")
+    with pytest.raises(BusyError, match="the server is ending"):
+        queue.submit(upload_of(PNG), ["n"])

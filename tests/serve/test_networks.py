@@ -16,6 +16,7 @@ from PIL import Image
 from mindrestore.errors import MindRestoreError
 from mindrestore.images.photos import read_photo
 from mindrestore.inference.trained import Trained
+from mindrestore.models.registry import list_models, model_spec
 from mindrestore.serve.jobs import Job
 from mindrestore.serve.limits import ServeError, UnrestoredError, WorkerError
 from mindrestore.serve.networks import Offer, all_tasks, find_offers
@@ -77,9 +78,22 @@ def test_weights_that_are_found_by_themselves_are_offered(here, monkeypatch):
 
 def test_clients_see_no_folder_of_the_machine(here):
     (offer,) = find_offers([f"dehaze={here / 'secret' / 'deep.npz'}"])
-    assert offer.public() == {"key": "dehaze/aecrnet", "model": "aecrnet", "weights": "deep.npz"}
+    assert offer.public() == {"key": "dehaze/aecrnet", "title": "AECR-Net", "origin": "own", "name": None}
     run = Offer("dehaze/dsrir", "dehaze", Trained("dsrir", here / "mine" / "best.ckpt", folder=here / "mine"))
-    assert run.public()["weights"] == "mine/best.ckpt"
+    assert run.public() == {"key": "dehaze/dsrir", "title": "DSRIR", "origin": "run", "name": "mine"}
+
+
+def test_weights_that_ship_are_called_so():
+    told = {offer.key: offer.public() for offer in find_offers([])}
+    assert {key: (entry["title"], entry["origin"]) for key, entry in told.items()} == {
+        "dehaze/dehazeformer_t": ("DehazeFormer-T", "shipped"),
+        "denoise/dehazeformer_t": ("DehazeFormer-T", "shipped"),
+        "derain/dehazeformer_t": ("DehazeFormer-T", "shipped"),
+    }
+
+
+def test_every_network_has_a_title():
+    assert [name for name in list_models() if not model_spec(name).title] == []
 
 
 @pytest.mark.parametrize(
@@ -110,12 +124,12 @@ print(json.dumps({"done": {"tasks": json.loads(sys.stdin.readline())["weights"]}
 for line in sys.stdin:
     request = json.loads(line)
     print(json.dumps({"phase": "restoring", "share": 0.25}), flush=True)
-    if request["network"] == "die":
+    if request["networks"][0] == "die":
         os._exit(9)
-    if request["network"] == "hang":
+    if request["networks"][0] == "hang":
         time.sleep(60)
     done = {"done": {"pid": os.getpid(), "of": request["source"]}}
-    print(json.dumps({"failed": "no"} if request["network"] == "fail" else done), flush=True)
+    print(json.dumps({"failed": "no"} if request["networks"][0] == "fail" else done), flush=True)
 """
 
 
@@ -127,7 +141,7 @@ def process():
 
 
 def job(network, folder=Path("x")):
-    return Job("t", upload_of(encode(picture())), network, folder)
+    return Job("t", upload_of(encode(picture())), (network,), folder)
 
 
 def test_the_process_restores_one_after_the_other(process):

@@ -6,12 +6,17 @@ import io
 import os
 import re
 import socket
+import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from served import BOUNDARY, encode, form, picture, wait_until
+from mindrestore import __version__
+from mindrestore.serve.app import Service
+from mindrestore.serve.guard import HostNames
+from mindrestore.serve.limits import Limits
+from served import BOUNDARY, encode, form, picture, running, wait_until
 
 PNG = encode(picture())
 
@@ -24,11 +29,11 @@ def test_a_job_from_upload_to_removal(server):
     answer = server.send("/api/jobs", PNG, "../Haze (1).png")
     assert answer.status == 202
     token = answer.told["id"]
-    assert answer.headers["Location"] == f"/api/jobs/{token}"
+    assert answer.headers["Location"] == f"jobs/{token}"  # relative to /api/jobs
     told = server.finished(token)
     assert told["state"] == "done"
     assert told["name"] == "Haze (1).png"
-    assert told["network"] == "dehaze/tiny"
+    assert told["networks"] == ["dehaze/tiny"]
     assert {key: told["result"][key] for key in ("width", "height", "name", "type")} == {
         "width": 8,
         "height": 6,
@@ -66,8 +71,14 @@ def test_a_network_can_be_chosen_in_the_place_of_a_task(server):
 
 def test_status_says_what_is_offered_and_taken(server):
     told = server.ask("GET", "/api/status").told
-    assert [entry["task"] for entry in told["tasks"]] == ["dehaze", "derain"]
-    assert told["limits"] == {"max_bytes": 200_000, "max_pixels": 10_000, "max_waiting": 2, "keep_seconds": 1800}
+    assert [entry["task"] for entry in told["tasks"]] == ["dehaze", "denoise", "derain"]
+    assert told["limits"] == {
+        "max_bytes": 200_000,
+        "max_pixels": 10_000,
+        "max_waiting": 2,
+        "keep_seconds": 1800,
+        "max_kept": 100,
+    }
     assert told["queue"] == {"waiting": 0, "working": 0}
 
 
@@ -84,7 +95,10 @@ def test_the_queue_shows_places_and_refuses_what_is_too_much(server):
         refused = server.send(path, PNG)
         assert refused.status == 503
         assert refused.headers["Retry-After"] == "10"
-        assert refused.told == {"error": "2 images wait already, which is the most; try again in a while"}
+        assert refused.told == {
+            "error": "2 images wait already, which is the most; try again in a while",
+            "kind": "busy",
+        }
     early = server.ask("GET", f"/api/jobs/{tokens[2]}/result")
     assert (early.status, early.told["error"]) == (409, "a.png: there is no result; the job is waiting")
     assert server.ask("DELETE", f"/api/jobs/{tokens[1]}").status == 204
@@ -100,6 +114,133 @@ def test_deleting_a_job_in_work_breaks_it_off(server):
     assert server.ask("DELETE", f"/api/jobs/{token}").status == 204
     assert server.work.aborted == aborted + 1
     wait_until(lambda: list(server.folder.iterdir()) == [])
+
+
+def test_cancelling_keeps_the_image_for_another_try(server):
+    server.work.gate.clear()
+    working, waiting = (server.send("/api/jobs", PNG).told["id"] for _ in range(2))
+    wait_until(lambda: server.state(working)["share"] == 0.5)
+    cancelled = server.ask("POST", f"/api/jobs/{waiting}/cancel")
+    assert (cancelled.status, cancelled.told["state"], cancelled.told["error"]) == (200, "cancelled", None)
+    assert server.ask("POST", f"/api/jobs/{working}/cancel").status == 200  # lets the gate go
+    assert server.finished(working, "cancelled")["state"] == "cancelled"
+    assert server.ask("GET", f"/api/jobs/{working}/result").status == 409
+    for token in (waiting, working):
+        again = server.ask("POST", f"/api/jobs/{token}/retry")
+        assert (again.status, again.told["id"]) == (202, token)
+        assert server.finished(token)["state"] == "done"
+    refused = server.ask("POST", f"/api/jobs/{working}/retry")
+    assert (refused.status, refused.told) == (
+        409,
+        {"error": "a.png: the job is done; only a failed one is tried again", "kind": "unfinished"},
+    )
+
+
+def test_another_try_needs_the_image(server):
+    told = server.finished(server.send("/api/jobs", encode(picture(1, 1)), "dot.png").told["id"])
+    assert (told["state"], told["kind"]) == ("failed", "unrestored")
+    (server.folder / told["id"] / "input.png").unlink()
+    refused = server.ask("POST", f"/api/jobs/{told['id']}/retry")
+    assert (refused.status, refused.told["error"]) == (409, "dot.png: the image is gone from the server; send it again")
+
+
+def test_several_jobs_are_asked_for_at_once(server):
+    one, two = (server.send("/api/jobs", PNG, name).told["id"] for name in ("one.png", "two.png"))
+    server.finished(two)
+    told = server.ask("GET", f"/api/jobs?id={two}&id=absent&id={one}&id={two}").told["jobs"]
+    assert [job["name"] for job in told] == ["two.png", "one.png"]
+    assert server.ask("GET", "/api/jobs").told == {"jobs": []}
+
+
+def test_a_job_says_how_long_it_is_kept_and_how_long_it_takes(server):
+    server.work.gate.clear()
+    token = server.send("/api/jobs", PNG).told["id"]
+    wait_until(lambda: server.state(token)["share"] == 0.5)
+    told = server.state(token)
+    assert told["expires_in"] is None
+    assert 0 <= told["seconds_left"] < 30  # as long as the first half took
+    server.work.gate.set()
+    told = server.finished(token)
+    assert told["seconds_left"] is None
+    assert 1790 < told["expires_in"] <= 1800
+
+
+def test_thumbnails_come_with_the_image(server):
+    server.work.gate.clear()
+    token = server.send("/api/jobs", PNG).told["id"]
+    early = server.ask("GET", f"/api/jobs/{token}/thumbnail")
+    assert (early.status, early.told["kind"]) == (409, "unfinished")
+    server.work.gate.set()
+    assert server.finished(token)["thumbnail"] is True
+    assert pixels(server.ask("GET", f"/api/jobs/{token}/thumbnail").body).shape == (6, 8, 3)
+
+
+def test_networks_follow_each_other_in_the_order_of_the_form(server):
+    def send(fields):
+        parts = "".join(
+            f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+            for name, value in fields
+        )
+        body, headers = form({}, {"image": ("a.png", PNG)})
+        return server.ask("POST", "/api/jobs", parts.encode() + body, headers)
+
+    told = server.finished(send([("task", "denoise"), ("task", "dehaze")]).told["id"])
+    assert told["networks"] == ["denoise/tiny", "dehaze/tiny"]
+    np.testing.assert_array_equal(
+        pixels(server.ask("GET", f"/api/jobs/{told['id']}/result").body), picture()
+    )  # a negative of a negative
+    refused = send([("network", "dehaze/tiny")] * 5)
+    assert (refused.status, refused.told["error"]) == (422, "5 networks for one image; at most 4 follow each other")
+
+
+def test_an_archive_holds_what_is_done(server):
+    done = server.finished(server.send("/api/jobs", PNG, "a.png").told["id"])["id"]
+    failed = server.finished(server.send("/api/jobs", encode(picture(1, 1))).told["id"])["id"]
+    answer = server.ask("GET", f"/api/archive?id={done}&id={failed}&id=absent")
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/zip")
+    with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
+        assert archive.namelist() == ["a_restored.png"]
+        np.testing.assert_array_equal(pixels(archive.read("a_restored.png")), 255 - picture())
+    refused = server.ask("GET", f"/api/archive?id={failed}")
+    assert (refused.status, refused.told["error"].split(";")[0]) == (404, "none of these jobs has a result")
+
+
+@pytest.fixture(scope="module")
+def below(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("below"), Limits(), HostNames("127.0.0.1"), "/photos") as server:
+        yield server
+
+
+@pytest.mark.parametrize("path", ["/photos/api/status", "/api/status"])
+def test_below_a_path_whether_the_proxy_takes_it_off_or_not(below, path):
+    assert below.ask("GET", path).told["queue"] == {"waiting": 0, "working": 0}
+
+
+def test_the_path_itself_leads_to_the_page(below):
+    answer = below.ask("GET", "/photos")
+    assert (answer.status, answer.headers["Location"]) == (307, "/photos/")
+    assert b"<title>MindRestore</title>" in below.ask("GET", "/photos/").body
+    assert below.ask("GET", "/photosapi/status").status == 404
+
+
+def test_the_description_has_every_route_and_every_method(server):
+    described = server.ask("GET", "/openapi.json").told
+    assert (described["openapi"], described["info"]["version"]) == ("3.1.0", __version__)
+    found = {(path, method) for path, entry in described["paths"].items() for method in entry if method != "parameters"}
+    routes = Service(server.queue, []).routes()
+    assert found == {(route.path, method.lower()) for route in routes for method in route.methods - {"HEAD"}}
+    names = [
+        entry["operationId"] for paths in described["paths"].values() for entry in paths.values() if "summary" in entry
+    ]
+    assert sorted(names) == sorted(route.name for route in routes)
+
+
+def test_the_description_says_what_jobs_and_the_status_look_like(server):
+    schemas = server.ask("GET", "/openapi.json").told["components"]["schemas"]
+    told = server.finished(server.send("/api/jobs", PNG).told["id"])
+    assert sorted(told) == sorted(schemas["Job"]["required"]) == sorted(schemas["Job"]["properties"])
+    assert sorted(told["result"]) == sorted(schemas["Job"]["properties"]["result"]["oneOf"][1]["required"])
+    assert sorted(server.ask("GET", "/api/status").told) == sorted(schemas["Status"]["required"])
 
 
 def test_a_client_that_goes_away_takes_its_job_along(server):
@@ -123,7 +264,13 @@ def test_a_client_that_goes_away_takes_its_job_along(server):
         (encode(picture(101, 100)), "big.png", {}, 413, "big.png: 100x101 is 10,100 pixels"),
         (bytes(200_001), "long.bmp", {}, 413, "long.bmp: more than the 200,000 bytes"),
         (PNG, "a.png", {"task": "derain"}, 422, "no weights for derain here; start the server with --weights derain="),
-        (PNG, "a.png", {"task": "dream"}, 422, "unknown task 'dream'; the field task is one of dehaze, derain"),
+        (
+            PNG,
+            "a.png",
+            {"task": "dream"},
+            422,
+            "unknown task 'dream'; the field task is one of dehaze, denoise, derain",
+        ),
         (PNG, "a.png", {"network": "../x"}, 422, "no network '../x' here"),
         (encode(picture(1, 1)), "dot.png", {}, 422, "dot.png: too small; send a larger one"),
         (encode(picture(1, 2)), "two.png", {}, 500, "an internal error; the terminal of the server shows it"),
@@ -290,7 +437,7 @@ def test_other_methods_are_refused(server, method):
 def test_the_page_needs_nothing_from_elsewhere(server):
     page = server.ask("GET", "/").body.decode()
     named = re.findall(r'(?:src|href)="([^"]+)"', page)
-    assert {os.path.dirname(address) for address in named} == {"/static"}
+    assert {os.path.dirname(address) for address in named} == {"static"}  # relative
     for address in named:
-        assert server.ask("GET", address).status == 200
-        assert b"http://" not in server.ask("GET", address).body.replace(b"http://www.w3.org/2000/svg", b"")
+        assert server.ask("GET", f"/{address}").status == 200
+        assert b"http://" not in server.ask("GET", f"/{address}").body.replace(b"http://www.w3.org/2000/svg", b"")

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from mindrestore.serve import uploads
 from mindrestore.serve.limits import Limits, TooLargeError, UnrestoredError, UnsupportedTypeError
 from mindrestore.serve.uploads import clean_name, inspect_upload
 from served import encode, picture, upload_of
@@ -72,7 +74,6 @@ def test_the_first_bytes_decide_the_kind(kind, suffix, result):
     "data",
     [
         b"<svg xmlns='http://www.w3.org/2000/svg'/>",
-        b"%PDF-1.7",
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",  # Pillow would start Ghostscript
         b"\x00" * 100,
         b"MZ" + b"\x00" * 99,
@@ -84,6 +85,28 @@ def test_other_files_are_refused(data):
     with pytest.raises(UnsupportedTypeError, match="no readable image of a kind that is taken; send PNG") as refused:
         upload_of(data)
     assert refused.value.status == 415
+
+
+def test_kinds_that_are_known_but_not_read_are_called_by_their_name():
+    with pytest.raises(UnsupportedTypeError, match=r"^a.png: a PDF document is not a picture; export its page as PNG$"):
+        upload_of(b"%PDF-1.7")
+    with pytest.raises(UnsupportedTypeError, match=r"^a.png: JPEG XL is not read; save it as PNG or JPEG$"):
+        upload_of(b"\xff\x0a" + bytes(60))
+
+
+def test_photographs_of_an_iphone_are_taken_where_they_can_be_read(monkeypatch):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    stream = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(picture(64, 80))).save(stream)
+    upload = upload_of(stream.getvalue(), "IMG_1.HEIC")
+    assert (upload.suffix, upload.width, upload.height, upload.result_name) == (".heic", 80, 64, "IMG_1_restored.png")
+    monkeypatch.setattr(uploads, "open_heif", lambda: None)
+    monkeypatch.setattr(uploads, "find_spec", lambda name: None)
+    monkeypatch.setattr(Image, "OPEN", {kind: opener for kind, opener in Image.OPEN.items() if kind != "HEIF"})
+    with pytest.raises(UnsupportedTypeError, match="export it as JPEG, or install pillow-heif") as refused:
+        upload_of(stream.getvalue(), "IMG_1.HEIC")
+    assert str(refused.value).startswith("IMG_1.HEIC: HEIC photographs (of an iPhone) cannot be read by this server")
+    assert (refused.value.status, refused.value.kind) == (415, "heic")
 
 
 def test_empty_and_long_files_are_refused():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import re
 from typing import Any
 
 from mindrestore.cli.arguments import positive, positive_number, seed
@@ -44,6 +45,9 @@ def add_parser(subparsers: Any) -> None:
         help="a further name of this server, as of a proxy",
     )
     parser.add_argument(
+        "--root-path", type=_path, default="", metavar="/PATH", help="path below which a proxy shows this server"
+    )
+    parser.add_argument(
         "--port", type=seed, metavar="N", help="port; 0: any free one (default: 8765, or a free one when it is taken)"
     )
     parser.add_argument(
@@ -52,7 +56,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--max-pixels", type=positive, default=50_000_000, metavar="N", help="largest image (default: 50000000)"
     )
-    parser.add_argument("--max-waiting", type=positive, default=8, metavar="N", help="longest queue (default: 8)")
+    parser.add_argument("--max-waiting", type=positive, default=20, metavar="N", help="longest queue (default: 20)")
     parser.add_argument(
         "--keep", type=positive_number, default=30, metavar="MINUTES", help="remove results after this (default: 30)"
     )
@@ -70,8 +74,15 @@ def run(args: argparse.Namespace) -> int:
 
     limits = Limits(args.max_bytes, args.max_pixels, args.max_waiting, args.keep * 60)
     place = {"host": args.host, "port": args.port, "allow_network": args.allow_network, "names": args.allow_host}
-    serve(Settings(args.weights, **place, limits=limits, options=passing(args)), say=_say)
+    serve(Settings(args.weights, **place, limits=limits, options=passing(args), root_path=args.root_path), say=_say)
     return 0
+
+
+def _path(text: str) -> str:
+    path = f"/{text.strip('/')}"
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", path.rstrip("/")):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a path such as /photos")
+    return path.rstrip("/")
 
 
 def _say(line: str) -> None:

@@ -133,7 +133,7 @@ def _stored(path: Path, data: bytes) -> _Stored:
     if png.is_png(data):
         return _from_png(path, data)
     if is_heif(data):
-        _open_heif()
+        open_heif()
     return _from_pillow(path, data)
 
 
@@ -142,7 +142,8 @@ def _decoders() -> tuple[str, ...]:
     return tuple(name for name in DECODERS if name in Image.OPEN)
 
 
-def _open_heif() -> None:
+def open_heif() -> None:
+    """Make Pillow read HEIC, where pillow-heif is there."""
     try:
         from pillow_heif import register_heif_opener
     except ImportError:  # Pillow then says that it does not know the file, and `advice` what to do

@@ -24,6 +24,7 @@ class ModelSpec:
         parameters: learnt values with the published hyper-parameters, those included that no output depends on.
         paper: title, venue and year.
         licence: what is known about published weights.
+        title: what papers call it, such as AECR-Net.
         value_range: the network's own image range; callers always use [0, 1].
         output_index: which output is the restored image; a tuple leads into nested ones; None: the only output.
         stages: images among the outputs, the final one first; losses on images measure each of them.
@@ -46,6 +47,7 @@ class ModelSpec:
     parameters: int
     paper: str
     licence: str
+    title: str = ""
     value_range: tuple[float, float] = (0.0, 1.0)
     output_index: int | tuple[int, ...] | None = None
     stages: int = 1

@@ -4,33 +4,40 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from mindrestore import __version__
-from mindrestore.serve.assets import load_assets
-from mindrestore.serve.guard import Guard, HostNames
-from mindrestore.serve.jobs import FAILED, WORKING, Job, JobQueue
+from mindrestore.serve.archive import stream_zip
+from mindrestore.serve.assets import load_assets, load_description
+from mindrestore.serve.guard import Guard, HostNames, refuse
+from mindrestore.serve.jobs import CANCELLED, DONE, FAILED, WORKING, Job
 from mindrestore.serve.limits import (
-    QueueFullError,
+    BusyError,
     ServeError,
+    UnfinishedError,
     UnknownJobError,
     UnrestoredError,
     UnsupportedTypeError,
+    storage_error,
 )
+from mindrestore.serve.queue import JobQueue
 from mindrestore.serve.uploads import MEDIA_TYPES, inspect_upload
 
 _GLANCE = 0.1  # seconds between two looks at a job that a client waits for
 _PREVIEWS = ("before", "after")
+_MOST_STEPS = 4  # networks that restore one image, one after the other
+_BOUNDS = ("max_bytes", "max_pixels", "max_waiting", "keep_seconds", "max_kept")
 
 
 class Service:
@@ -46,19 +53,25 @@ class Service:
         self, queue: JobQueue, tasks: Sequence[Mapping[str, Any]], stopping: Callable[[], bool] = lambda: False
     ) -> None:
         self.queue, self.tasks, self.stopping = queue, tasks, stopping
-        self.assets = load_assets()
+        self.assets, self.description = load_assets(), load_description()
 
     def routes(self) -> list[Route]:
         """List the addresses."""
         return [
             Route("/", self.page),
             Route("/static/{name}", self.asset),
+            Route("/openapi.json", self.openapi),
             Route("/api/status", self.status),
+            Route("/api/jobs", self.jobs),
             Route("/api/jobs", self.submit, methods=["POST"]),
             Route("/api/jobs/{token}", self.job),
             Route("/api/jobs/{token}", self.delete, methods=["DELETE"]),
+            Route("/api/jobs/{token}/cancel", self.cancel, methods=["POST"]),
+            Route("/api/jobs/{token}/retry", self.retry, methods=["POST"]),
             Route("/api/jobs/{token}/result", self.result),
+            Route("/api/jobs/{token}/thumbnail", self.thumbnail),
             Route("/api/jobs/{token}/{preview}", self.preview),
+            Route("/api/archive", self.archive),
             Route("/api/restore", self.restore, methods=["POST"]),
         ]
 
@@ -75,18 +88,26 @@ class Service:
         content, media_type = self.assets[name]
         return Response(content, media_type=media_type)
 
+    async def openapi(self, request: Request) -> Response:
+        """Return the description of this interface for programs."""
+        return JSONResponse(self.description)
+
     async def status(self, request: Request) -> Response:
         """Return what this server offers, what it takes, and how much it has to do."""
-        limits = self.queue.limits
-        bounds = {name: getattr(limits, name) for name in ("max_bytes", "max_pixels", "max_waiting", "keep_seconds")}
+        bounds = {name: getattr(self.queue.limits, name) for name in _BOUNDS}
         return JSONResponse(
             {"version": __version__, "tasks": list(self.tasks), "limits": bounds, "queue": self.queue.counts()}
         )
 
+    async def jobs(self, request: Request) -> Response:
+        """Return how far the jobs are that are asked for; those that are gone are left out."""
+        return JSONResponse({"jobs": [self.describe(job) for job in self._known(request)]})
+
     async def submit(self, request: Request) -> Response:
         """Take an image into the queue."""
         job = await self._take(request)
-        return JSONResponse(self.describe(job), 202, {"Location": f"/api/jobs/{job.token}"})
+        # relative, as a proxy may show this server below any path
+        return JSONResponse(self.describe(job), 202, {"Location": f"jobs/{job.token}"})
 
     async def job(self, request: Request) -> Response:
         """Return how far a job is."""
@@ -97,6 +118,15 @@ class Service:
         await run_in_threadpool(self.queue.delete, request.path_params["token"])
         return Response(status_code=204)
 
+    async def cancel(self, request: Request) -> Response:
+        """Break a job off; it can be tried again."""
+        return JSONResponse(self.describe(await run_in_threadpool(self.queue.cancel, request.path_params["token"])))
+
+    async def retry(self, request: Request) -> Response:
+        """Put a job that failed or was cancelled into the queue again."""
+        job = await run_in_threadpool(self.queue.retry, request.path_params["token"])
+        return JSONResponse(self.describe(job), 202)
+
     async def result(self, request: Request) -> Response:
         """Return the restored image in full size and in the type of the original."""
         return self._result(self.queue.finished(request.path_params["token"]))
@@ -106,7 +136,23 @@ class Service:
         job, which = self.queue.finished(request.path_params["token"]), request.path_params["preview"]
         if which not in _PREVIEWS:
             raise HTTPException(404)
-        return FileResponse(job.folder / job.facts[which])
+        return _file(job.folder / job.facts[which])
+
+    async def thumbnail(self, request: Request) -> Response:
+        """Return a small picture for lists: of the image, then of the result."""
+        path = self.queue.find(request.path_params["token"]).thumbnail
+        if path is None:
+            raise UnfinishedError("there is no thumbnail so far; the image has not been read")
+        return _file(path)
+
+    async def archive(self, request: Request) -> Response:
+        """Return the results of several jobs as one zip file."""
+        done = [job for job in self._known(request) if job.state == DONE]
+        if not done:
+            raise UnknownJobError("none of these jobs has a result; give the ids of some that are done")
+        pieces = await run_in_threadpool(stream_zip, [(job.upload.result_name, job.target) for job in done])
+        headers = {"Content-Disposition": 'attachment; filename="restored.zip"'}
+        return StreamingResponse(pieces, headers=headers, media_type="application/zip")
 
     async def restore(self, request: Request) -> Response:
         """Restore an image and answer with the result."""
@@ -114,12 +160,14 @@ class Service:
         try:
             while not job.over:
                 if self.stopping():
-                    raise QueueFullError("the server is ending; try again later")
+                    raise BusyError("the server is ending; try again later")
                 if await request.is_disconnected():
                     raise ClientDisconnect
                 await asyncio.sleep(_GLANCE)
             if job.state == FAILED:
-                return JSONResponse({"error": job.error}, job.status)
+                return JSONResponse({"error": job.error, "kind": job.kind}, job.status)
+            if job.state == CANCELLED:
+                raise UnknownJobError("the job was cancelled")
             content = await run_in_threadpool(job.target.read_bytes)
             return Response(content, headers=self._attachment(job), media_type=MEDIA_TYPES[job.target.suffix])
         finally:
@@ -128,33 +176,51 @@ class Service:
     def describe(self, job: Job) -> dict[str, Any]:
         """Describe a job for clients."""
         told = {"id": job.token, "state": job.state, "position": self.queue.position(job), "name": job.upload.name}
-        told |= {"network": job.network, "error": job.error, "result": None}
+        told |= {"networks": list(job.networks), "error": job.error, "kind": job.kind, "result": None}
+        told |= {"width": job.upload.width, "height": job.upload.height, "thumbnail": job.thumbnail is not None}
         told |= {"phase": job.phase, "share": job.share} if job.state == WORKING else {"phase": None, "share": None}
-        if job.over and job.state != FAILED:
+        told |= {"seconds_left": self.queue.seconds_left(job), "expires_in": self.queue.expires_in(job)}
+        if job.state == DONE:
             facts = {name: value for name, value in job.facts.items() if name not in _PREVIEWS}
             told["result"] = {**facts, "name": job.upload.result_name, "type": MEDIA_TYPES[job.target.suffix]}
         return told
 
-    async def _take(self, request: Request) -> Job:
-        """Read a form with an image and a choice of network."""
-        self.queue.refuse_when_full()  # before the image is read
-        if request.headers.get("content-type", "").split(";")[0].strip().lower() != "multipart/form-data":
-            raise UnsupportedTypeError("send a form (multipart/form-data) with the fields image and task")
-        async with request.form(max_files=1, max_fields=4) as form:
-            image = form.get("image")
-            if not isinstance(image, UploadFile):
-                raise ServeError("the form has no file in its field image; send one")
-            network = self._network(form.get("task"), form.get("network"))
-            upload = await run_in_threadpool(inspect_upload, image.file, image.filename, self.queue.limits)
-            return await run_in_threadpool(self.queue.submit, upload, network)
+    def _known(self, request: Request) -> list[Job]:
+        """Find the jobs that a request names, each once."""
+        found = []
+        for token in dict.fromkeys(request.query_params.getlist("id")):
+            with suppress(UnknownJobError):
+                found.append(self.queue.find(token))
+        return found
 
-    def _network(self, task: Any, network: Any) -> str:
-        """Choose a network by its key, else the first for a task."""
+    async def _take(self, request: Request) -> Job:
+        """Read a form with an image and a choice of networks."""
+        with self.queue.arriving():  # refuses before the image is read
+            if request.headers.get("content-type", "").split(";")[0].strip().lower() != "multipart/form-data":
+                raise UnsupportedTypeError("send a form (multipart/form-data) with the fields image and task")
+            async with request.form(max_files=1, max_fields=2 * _MOST_STEPS) as form:
+                image = form.get("image")
+                if not isinstance(image, UploadFile):
+                    raise ServeError("the form has no file in its field image; send one")
+                networks = self._networks(form)
+                upload = await run_in_threadpool(inspect_upload, image.file, image.filename, self.queue.limits)
+                return await run_in_threadpool(self.queue.submit, upload, networks)
+
+    def _networks(self, form: FormData) -> list[str]:
+        """Choose networks by their keys, else the first for every task, in the order in which they are given."""
         offered = {entry["task"]: [offer["key"] for offer in entry["networks"]] for entry in self.tasks}
-        if network:
-            if network not in [key for keys in offered.values() for key in keys]:
+        known = [key for keys in offered.values() for key in keys]
+        networks = [network for network in form.getlist("network") if network]
+        if not networks:
+            networks = [self._first_network(task, offered) for task in form.getlist("task") or [None]]
+        for network in networks:
+            if network not in known:
                 raise UnrestoredError(f"no network {str(network)[:80]!r} here; see /api/status for those on offer")
-            return network
+        if len(networks) > _MOST_STEPS:
+            raise UnrestoredError(f"{len(networks)} networks for one image; at most {_MOST_STEPS} follow each other")
+        return networks
+
+    def _first_network(self, task: Any, offered: Mapping[str, Sequence[str]]) -> str:
         if task not in offered:
             known = ", ".join(offered)
             raise UnrestoredError(f"unknown task {str(task)[:80]!r}; the field task is one of {known}")
@@ -180,6 +246,7 @@ def create_app(
     tasks: Sequence[Mapping[str, Any]],
     hosts: HostNames,
     stopping: Callable[[], bool] = lambda: False,
+    root_path: str = "",
 ) -> ASGIApp:
     """Make the application; it starts the queue and closes it.
 
@@ -188,6 +255,7 @@ def create_app(
         tasks: For every task its name and its networks.
         hosts: Names under which the server may be asked for.
         stopping: Tells whether the server is ending.
+        root_path: Path below which a proxy shows it, such as `/photos`.
 
     Returns:
         An ASGI application.
@@ -205,6 +273,7 @@ def create_app(
         routes=Service(queue, tasks, stopping).routes(),
         exception_handlers={
             ServeError: _refuse,
+            OSError: _refuse,
             HTTPException: _refuse,
             ClientDisconnect: _refuse,
             Exception: _defect,
@@ -212,17 +281,25 @@ def create_app(
         lifespan=lifespan,
     )
     service.router.redirect_slashes = False  # an address is right or wrong
-    return Guard(service, hosts, queue.limits)  # outermost, so that answers about defects have its headers, too
+    # outermost, so that answers about defects have its headers, too
+    return Guard(service, hosts, queue.limits, root_path)
+
+
+def _file(path: Path) -> Response:
+    if not path.is_file():
+        raise UnknownJobError("the picture is gone from the temporary folder of the server; restore the image again")
+    return FileResponse(path)
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
-        headers = {**(error.headers or {})}
-        return JSONResponse({"error": f"{request.url.path}: {error.detail}"}, error.status_code, headers)
-    status = getattr(error, "status", 400)
-    headers = {"Retry-After": "10"} if status == 503 else {}
-    return JSONResponse({"error": str(error) or "the client went away"}, status, headers)
+        kind = {400: "bad_request", 404: "not_found", 405: "wrong_method"}.get(error.status_code, "bad_request")
+        told = {"error": f"{request.url.path}: {error.detail}", "kind": kind}
+        return JSONResponse(told, error.status_code, {**(error.headers or {})})
+    if isinstance(error, ServeError):
+        return refuse(error)
+    return refuse(storage_error(error) if isinstance(error, OSError) else ServeError("the client went away"))
 
 
 async def _defect(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": "an internal error; the terminal of the server shows it"}, 500)
+    return JSONResponse({"error": "an internal error; the terminal of the server shows it", "kind": "defect"}, 500)

@@ -12,17 +12,21 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable
 
 from mindrestore.errors import MindRestoreError
+from mindrestore.files import WriteError
 from mindrestore.images.photos import read_photo, write_photo
 from mindrestore.inference.files import restore_each
-from mindrestore.inference.restorer import Restorer
+from mindrestore.inference.pixels import RestoreError
+from mindrestore.inference.restorer import InTurn, Restorer
+from mindrestore.serve.limits import StorageError, UnrestoredError, storage_error
 from mindrestore.serve.networks import Offer, all_tasks, find_offers
-from mindrestore.serve.previews import write_preview
+from mindrestore.serve.previews import THUMBNAIL_SIDE, write_preview
 
 Tell = Callable[[Mapping[str, Any]], None]
 
@@ -41,43 +45,55 @@ class Networks:
         self._options, self._tell = options, tell
         self._loaded: dict[str, Restorer] = {}
 
-    def restore(self, request: Mapping[str, str]) -> dict[str, Any]:
+    def restore(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Restore one file.
 
         Args:
-            request: `network` (key of an offer), `source` and `target` (paths), `name` (of the image, for messages).
+            request: `networks` (keys of offers, in the order of their work), `source` and `target` (paths), `name` (of
+                the image, for messages).
 
         Returns:
-            `{"done": facts}`, or `{"failed": line}`.
+            `{"done": facts}`, or `{"failed": line, "status": HTTP status}`.
 
         Raises:
             MindRestoreError: The weights cannot be used.
         """
-        restorer, facts = self._restorer(request["network"]), {}
+        restorers = [self._restorer(key) for key in request["networks"]]
+        restorer = restorers[0] if len(restorers) == 1 else InTurn(restorers)
         source, target = Path(request["source"]), Path(request["target"])
+        facts: dict[str, Any] = {}
+        storage: list[StorageError] = []
 
         def restore_one(source: Path, target: Path) -> None:
-            facts.update(self._restore_file(restorer, source, target))
+            with _noting(storage):
+                facts.update(self._restore_file(restorer, source, target))
 
-        failed = restore_each([(source, target)], restore_one, target.parent, overwrite=True, progress=False).failed
+        failed: tuple[str, ...] = ("nothing could be written",)
+        with suppress(RestoreError), _noting(storage):
+            failed = restore_each([(source, target)], restore_one, target.parent, overwrite=True, progress=False).failed
+        if failed and not source.is_file():
+            storage.append(StorageError("the image is gone from the temporary folder of the server; send it again"))
+        if storage:
+            return {"failed": str(storage[-1]), "status": storage[-1].status}
         if failed:
             named = failed[0]
             for path in (source, target):
                 named = named.replace(str(path), request["name"])
-            return {"failed": named}
+            return {"failed": named, "status": UnrestoredError.status}
         return {"done": facts}
 
     def _restorer(self, key: str) -> Restorer:
         trained = self._offers[key].trained
-        identity = f"{trained.model} {trained.weights}"  # one network may serve several tasks
+        identity = f"{trained.model} {trained.weights} {trained.task}"  # one network may serve several tasks
         if identity not in self._loaded:
             self._tell({"phase": "loading"})
             self._loaded[identity] = Restorer(trained, **self._options)
         return self._loaded[identity]
 
-    def _restore_file(self, restorer: Restorer, source: Path, target: Path) -> dict[str, Any]:
+    def _restore_file(self, restorer: Restorer | InTurn, source: Path, target: Path) -> dict[str, Any]:
         self._tell({"phase": "reading"})
         photo = read_photo(source)
+        write_preview(target.with_name("thumbnail"), photo, THUMBNAIL_SIDE)
         before = write_preview(target.with_name("before"), photo)
         self._tell({"phase": "restoring"})
         restorer.progress = lambda share: self._tell({"phase": "restoring", "share": round(share, 4)})
@@ -87,9 +103,21 @@ class Networks:
         self._tell({"phase": "writing"})
         write_photo(target, restored)
         after = write_preview(target.with_name("after"), restored)
+        write_preview(target.with_name("thumbnail"), restored, THUMBNAIL_SIDE)
         height, width = photo.pixels.shape[:2]
         facts = {"width": width, "height": height, "bits": 8 * photo.pixels.itemsize, "bytes": target.stat().st_size}
         return {**facts, "seconds": round(seconds, 3), "before": before.name, "after": after.name}
+
+
+@contextmanager
+def _noting(storage: list[StorageError]) -> Iterator[None]:
+    """Note why the temporary folder cannot be written."""
+    try:
+        yield
+    except (WriteError, RestoreError) as error:
+        if isinstance(error.__cause__, OSError):
+            storage.append(storage_error(error.__cause__))
+        raise
 
 
 def main() -> int:
@@ -116,7 +144,7 @@ def main() -> int:
     return 0
 
 
-def _answer(networks: Networks, request: Mapping[str, str]) -> dict[str, Any]:
+def _answer(networks: Networks, request: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return networks.restore(request)
     except MindRestoreError as error:

@@ -1,16 +1,18 @@
-"""What stands before every request: names of the host, foreign pages, the length of the body, headers."""
+"""What stands before every request: names of the host, foreign pages, length and pace of the body, headers."""
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import time
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mindrestore.serve.limits import ForbiddenError, Limits, ServeError
+from mindrestore.serve.limits import BusyError, ForbiddenError, Limits, ServeError, SlowError
 from mindrestore.serve.uploads import too_many_bytes
 
 # All that the page needs lies on this server; blob: shows an image before it is sent.
@@ -71,17 +73,25 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
+def refuse(error: ServeError) -> JSONResponse:
+    """Make the answer that says no; the connection ends, so that nothing has to be read of what still comes."""
+    retry = {"Retry-After": "10"} if error.status == 503 else {}
+    return JSONResponse({"error": str(error), "kind": error.kind}, error.status, {"Connection": "close", **retry})
+
+
 class Guard:
-    """Refuse what no honest client sends, and add the headers of every answer.
+    """Refuse what no honest client sends and what is too much at a time, and add the headers of every answer.
 
     Args:
         app: The application behind it.
         hosts: Names that are allowed.
-        limits: Longest image.
+        limits: Longest image, most requests at a time, slowest client.
+        root_path: Path below which a proxy shows this server, such as `/photos`; the proxy may take it off or leave it.
     """
 
-    def __init__(self, app: ASGIApp, hosts: HostNames, limits: Limits) -> None:
-        self.app, self.hosts, self.limits = app, hosts, limits
+    def __init__(self, app: ASGIApp, hosts: HostNames, limits: Limits, root_path: str = "") -> None:
+        self.app, self.hosts, self.limits, self.root_path = app, hosts, limits, root_path
+        self._answering = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -96,13 +106,32 @@ class Guard:
                     headers[name] = value
             await send(message)
 
+        self._answering += 1
+        try:
+            refusal = self._refusal(scope)
+            if refusal:
+                await refuse(refusal)(scope, receive, send_with_headers)
+            else:
+                await self._below_root(scope, self._bounded(receive), send_with_headers)
+        finally:
+            self._answering -= 1
+
+    async def _below_root(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take the path of the proxy off, where it is still there."""
+        root, path = self.root_path, scope["path"]
+        if root and path == root:  # addresses of the page are relative to a folder
+            await RedirectResponse(f"{root}/")(scope, receive, send)
+            return
+        if root and path.startswith(f"{root}/"):
+            scope = {**scope, "path": path[len(root) :]}
+        await self.app(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> ServeError | None:
         try:
             self._check(scope["method"], Headers(scope=scope))
         except ServeError as error:
-            answer = JSONResponse({"error": str(error)}, error.status, {"Connection": "close"})
-            await answer(scope, receive, send_with_headers)
-        else:
-            await self.app(scope, self._bounded(receive), send_with_headers)
+            return error
+        return None
 
     def _check(self, method: str, headers: Headers) -> None:
         host = headers.get("host", "")
@@ -120,17 +149,31 @@ class Guard:
             raise ServeError(f"Content-Length {length!r} is not a number of bytes")
         if int(length) > self.limits.max_bytes + _FORM_MARGIN:
             raise too_many_bytes("the request", self.limits)
+        if self._answering > self.limits.max_requests:
+            raise BusyError(
+                f"{self.limits.max_requests} requests are being answered, which is the most; try again soon"
+            )
 
     def _bounded(self, receive: Receive) -> Receive:
-        """Count what arrives: a request need not say how long it is."""
-        arrived = 0
+        """Count what arrives and how long it takes: a request need not say how long it is, and may drip."""
+        arrived, waited, complete = 0, 0.0, False
 
         async def count() -> Message:
-            nonlocal arrived
-            message = await receive()
+            nonlocal arrived, waited, complete
+            if complete:  # what is awaited now is that the client goes away
+                return await receive()
+            began = time.monotonic()
+            try:
+                message = await asyncio.wait_for(receive(), self.limits.silence)
+            except asyncio.TimeoutError:
+                raise SlowError(f"nothing came for {self.limits.silence:g} s; send the request again") from None
             arrived += len(message.get("body", b""))
+            waited += time.monotonic() - began
+            complete = not message.get("more_body", False)
             if arrived > self.limits.max_bytes + _FORM_MARGIN:
                 raise too_many_bytes("the request", self.limits)
+            if not complete and waited > self.limits.silence + arrived / self.limits.least_rate:
+                raise SlowError(f"{arrived:,} bytes in {waited:.0f} s are too slow; send the request again")
             return message
 
         return count

@@ -30,9 +30,19 @@ class Offer:
     trained: Trained
 
     def public(self) -> dict[str, Any]:
-        """Return what clients may know: of the folders of this machine no more than the name of a run."""
-        weights, run = Path(self.trained.weights).name, self.trained.folder
-        return {"key": self.key, "model": self.trained.model, "weights": f"{run.name}/{weights}" if run else weights}
+        """Return what clients may know, in words that people understand: of the files of this machine nothing but the
+        name of a run.
+
+        Returns:
+            `key`; `title`, such as DehazeFormer-T; `origin` of the weights: `shipped`, `research` (they ship, but not
+            for every use), `run` or `own`; and `name` of the run.
+        """
+        trained = self.trained
+        origin = "run" if trained.folder else "own"
+        if trained.card:
+            origin = "research" if trained.card.terms else "shipped"
+        title = model_spec(trained.model).title
+        return {"key": self.key, "title": title, "origin": origin, "name": trained.folder and trained.folder.name}
 
 
 def all_tasks() -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 from mindrestore.images.photos import Photo, write_photo
 
 PREVIEW_SIDE = 2400  # pixels
+THUMBNAIL_SIDE = 320
 
 
 def write_preview(path: Path, photo: Photo, side: int = PREVIEW_SIDE) -> Path:

@@ -14,14 +14,20 @@ from typing import Any, Callable
 import uvicorn
 
 from mindrestore.serve.app import create_app
+from mindrestore.serve.connections import BoundedConnection
 from mindrestore.serve.guard import HostNames, is_loopback
-from mindrestore.serve.jobs import JobQueue
 from mindrestore.serve.limits import Limits, ServeError
+from mindrestore.serve.queue import JobQueue
 from mindrestore.serve.worker import NetworkProcess
 
 USUAL_PORT = 8765
 _PATIENCE = 3  # seconds for requests in progress when the server ends
-_CONNECTIONS = 64
+_ORIGINS = {
+    "shipped": "ships with MindRestore",
+    "research": "ships with MindRestore, not for every use",
+    "run": "trained in {name}",
+    "own": "your weights",
+}
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class Settings:
         names: Further names of the server, for the check of the Host header.
         limits: What the server takes on.
         options: Keywords of `Restorer`.
+        root_path: Path below which a proxy shows the server, such as `/photos`.
     """
 
     weights: Sequence[str] = ()
@@ -45,6 +52,7 @@ class Settings:
     names: Sequence[str] = ()
     limits: Limits = field(default_factory=Limits)
     options: Mapping[str, Any] = field(default_factory=dict)
+    root_path: str = ""
 
 
 def serve(settings: Settings, say: Callable[[str], None] = print) -> None:
@@ -84,15 +92,19 @@ def _run(
     files.mkdir()
     queue = JobQueue(process.restore, files, settings.limits, abort=process.kill)
     hosts = HostNames(settings.host, [socket.gethostname(), *settings.names])
-    app = create_app(queue, tasks, hosts, stopping=lambda: server.should_exit)
-    quiet = {"log_level": "warning", "access_log": False, "server_header": False}
-    bounds = {"timeout_graceful_shutdown": _PATIENCE, "limit_concurrency": _CONNECTIONS}
+    app = create_app(queue, tasks, hosts, lambda: server.should_exit, settings.root_path)
+    quiet = {"log_level": "error", "access_log": False, "server_header": False}
+    bounds = {"timeout_graceful_shutdown": _PATIENCE, "http": BoundedConnection, "ws": "none"}
     server = uvicorn.Server(uvicorn.Config(app, **quiet, **bounds))
     for entry in tasks:
-        names = ", ".join(f"{offer['model']} ({offer['weights']})" for offer in entry["networks"])
+        names = "; ".join(
+            f"{offer['title']}, {_ORIGINS[offer['origin']].format(**offer)}" for offer in entry["networks"]
+        )
         say(f"{entry['task']}: {names or 'no weights; give --weights ' + entry['task'] + '=FILE'}")
     if not is_loopback(settings.host):
         say(f"warning: every machine that reaches {settings.host} can use this server; there is no password")
+    if settings.root_path:
+        say(f"a proxy shows it below {settings.root_path}/")
     say(f"MindRestore serves {_address(listening)} until Ctrl-C")
     server.run(sockets=[listening])
 

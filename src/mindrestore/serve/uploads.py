@@ -6,12 +6,15 @@ import re
 import struct
 import unicodedata
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
+from mindrestore.images.decode import open_heif
 from mindrestore.images.errors import ImageError
+from mindrestore.images.kinds import advice, is_heif
 from mindrestore.images.limits import check_size
 from mindrestore.serve.limits import Limits, TooLargeError, UnrestoredError, UnsupportedTypeError
 
@@ -25,6 +28,9 @@ FORMATS = {
     "BMP": ".bmp",
     "GIF": ".gif",
     "PPM": ".ppm",
+    "AVIF": ".avif",
+    "JPEG2000": ".jp2",
+    "HEIF": ".heic",
 }
 MEDIA_TYPES = {
     ".png": "image/png",
@@ -33,7 +39,7 @@ MEDIA_TYPES = {
     ".webp": "image/webp",
     ".bmp": "image/bmp",
 }
-TAKEN = "PNG, JPEG, TIFF, WebP, BMP, GIF or PPM"
+TAKEN = "PNG, JPEG, TIFF, WebP, BMP, GIF, PPM, AVIF or HEIC"
 
 _LONGEST_NAME = 80
 _HEADER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, KeyError, IndexError, OverflowError)
@@ -104,16 +110,21 @@ def inspect_upload(stream: BinaryIO, name: str | None, limits: Limits) -> Upload
     name, size = clean_name(name), stream.seek(0, 2)
     stream.seek(0)
     if size == 0:
-        raise UnrestoredError(f"{name}: the file is empty (0 bytes); choose it again")
+        raise UnrestoredError(f"{name}: the file is empty (0 bytes); choose it again", "empty")
     if size > limits.max_bytes:
         raise too_many_bytes(name, limits)
+    beginning = stream.read(64)
+    stream.seek(0)
+    if is_heif(beginning):
+        open_heif()
+    Image.init()
     try:
-        with Image.open(stream, formats=[kind for kind in FORMATS if kind != "MPO"]) as image:
+        with Image.open(stream, formats=[kind for kind in FORMATS if kind != "MPO" and kind in Image.OPEN]) as image:
             kind, (width, height) = image.format, image.size
     except UnidentifiedImageError as error:
-        raise UnsupportedTypeError(f"{name}: no readable image of a kind that is taken; send {TAKEN}") from error
+        raise _unsupported(name, beginning) from error
     except _HEADER_ERRORS as error:
-        raise UnrestoredError(f"{name}: damaged image ({error}); copy or export it again") from error
+        raise UnrestoredError(f"{name}: damaged image ({error}); copy or export it again", "damaged") from error
     if width * height > limits.max_pixels:
         raise TooLargeError(
             f"{name}: {width}x{height} is {width * height:,} pixels, more than the {limits.max_pixels:,} that are "
@@ -125,6 +136,24 @@ def inspect_upload(stream: BinaryIO, name: str | None, limits: Limits) -> Upload
         raise TooLargeError(str(error)) from error
     stream.seek(0)
     return Upload(name, FORMATS[kind], width, height, stream)
+
+
+def _unsupported(name: str, beginning: bytes) -> UnsupportedTypeError:
+    """Say what a file is and what to do with it; the server's own programs are no matter of the client."""
+    if is_heif(beginning):
+        if find_spec("pillow_heif"):
+            return UnsupportedTypeError(
+                f"{name}: a damaged HEIC photograph; copy it again, or export it as JPEG", "heic"
+            )
+        return UnsupportedTypeError(
+            f"{name}: HEIC photographs (of an iPhone) cannot be read by this server; export it as JPEG, or install "
+            "pillow-heif beside the server: pip install 'mindrestore[heif]'",
+            "heic",
+        )
+    said = advice(beginning)
+    if said:
+        return UnsupportedTypeError(f"{name}: {said}")
+    return UnsupportedTypeError(f"{name}: no readable image of a kind that is taken; send {TAKEN}")
 
 
 def too_many_bytes(name: str, limits: Limits) -> TooLargeError:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mindrestore.serve.jobs import Job
-from mindrestore.serve.limits import ServeError, UnrestoredError, WorkerError
+from mindrestore.serve.limits import ServeError, StorageError, StorageFullError, UnrestoredError, WorkerError
 
 _COMMAND = (sys.executable, "-m", "mindrestore.serve.child")
 
@@ -76,9 +76,10 @@ class NetworkProcess:
 
         Raises:
             UnrestoredError: The image cannot be restored; the message says why.
+            StorageError: The temporary folder does not allow it.
             WorkerError: The process ended; a new one is started for the next job.
         """
-        request = {"network": job.network, "name": job.upload.name}
+        request = {"networks": list(job.networks), "name": job.upload.name}
         request |= {"source": str(job.source), "target": str(job.target)}
         answer = self._ask(request, job) if self._process and self._process.poll() is None else None
         if answer is None:  # it is not there, or ended before it saw this image
@@ -88,7 +89,8 @@ class NetworkProcess:
         if answer is None:
             raise _ended(self._process)
         if "failed" in answer:
-            raise UnrestoredError(answer["failed"])
+            kinds = {kind.status: kind for kind in (StorageError, StorageFullError)}
+            raise kinds.get(answer.get("status"), UnrestoredError)(answer["failed"])
         return answer["done"]
 
     def kill(self) -> None:

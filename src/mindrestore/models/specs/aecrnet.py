@@ -14,6 +14,7 @@ def _recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
 
 AECRNET = ModelSpec(
     name="aecrnet",
+    title="AECR-Net",
     tasks=("dehaze",),
     size_multiple=4,
     min_size=4,

@@ -26,6 +26,7 @@ def _spec(name: str, parameters: int, hyper: dict[str, object]) -> ModelSpec:
     blocks, width = sum(hyper["depths"]), hyper["widths"][0] / 24
     return ModelSpec(
         name=name,
+        title=f"DehazeFormer-{name[-1].upper()}",
         tasks=("dehaze",),
         size_multiple=1,
         min_size=MIN_SIDE,
@@ -57,6 +58,7 @@ L = _spec("dehazeformer_l", 25_451_652, _hyper(_WIDE, (16, 16, 16, 12, 12), _SHA
 CROSSDEHAZE = replace(
     B,
     name="crossdehaze",
+    title="CrossDehaze",
     paper="Scaling Up Single Image Dehazing Algorithm by Cross-Data Vision Alignment, IEEE TIM 2025",
     recognise=None,  # a file of it is one of dehazeformer_b
 )

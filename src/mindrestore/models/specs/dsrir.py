@@ -16,6 +16,7 @@ def _recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
 
 DSRIR = ModelSpec(
     name="dsrir",
+    title="DSRIR",
     tasks=("denoise", "derain", "dehaze"),
     size_multiple=8,
     min_size=8,

@@ -23,6 +23,7 @@ def _recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, object]:
 
 MPILNET = ModelSpec(
     name="mpilnet",
+    title="MPILNet",
     tasks=("dehaze",),
     size_multiple=MULTIPLE,
     min_size=64,

@@ -24,6 +24,7 @@ def _spec(name: str, task: str, parameters: int, *, n_feat: int, unet: int, orsn
     sizes = {"n_feat": n_feat, "scale_unetfeats": unet, "scale_orsnetfeats": orsnet}
     return ModelSpec(
         name=name,
+        title="MPRNet",
         tasks=(task,),
         size_multiple=8,
         min_size=8,

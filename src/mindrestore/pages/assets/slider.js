@@ -14,13 +14,30 @@
    slider.reset()                 whole picture, divider in the middle
    event "slide"                  after the divider, the zoom or the place has changed
 
+   Words.say(key, values) of words.js, where a page has it, says the words below in the language of the reader.
+
    Mouse: drag; Ctrl + wheel zooms; a double click zooms in and out; a zoomed picture is moved, the divider by its
    handle. Touch: drag, two fingers zoom. Keys on the handle: arrows, Page Up, Page Down, Home, End; + and - zoom,
    Shift + arrows move a zoomed picture, 0 resets. */
 (() => {
   "use strict";
   const MOST = 16;
+  const ENGLISH = {
+    slider_divider: "Divider between {left} and {right}",
+    slider_value: "{left_share}% {left}, {right_share}% {right}",
+    slider_keys: "Arrow keys move the divider, + and - zoom, Shift + arrow keys move a zoomed picture, 0 resets",
+    slider_zoom: "Zoom",
+    slider_in: "Zoom in",
+    slider_out: "Zoom out",
+    slider_fit: "Fit",
+    slider_fit_long: "Whole picture, divider in the middle",
+  };
   const clamp = (value, least, most) => Math.min(Math.max(value, least), most);
+
+  function say(key, values = {}) {
+    if (window.Words) return window.Words.say(key, values);
+    return ENGLISH[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  }
 
   function make(tag, name, attributes = {}) {
     const element = document.createElement(tag);
@@ -55,24 +72,35 @@
       });
       this.handle = make("div", "ba-handle", {
         role: "slider", tabindex: "0", "aria-valuemin": "0", "aria-valuemax": "100", "aria-orientation": "horizontal",
-        title: "Arrow keys move the divider, + and - zoom, Shift + arrow keys move a zoomed picture, 0 resets",
       });
       this.handle.append(make("span", "ba-grip"));
       this.stage.append(...this.labels, this.handle);
-      this.tools = make("div", "ba-tools", { role: "group", "aria-label": "Zoom" });
+      this.tools = make("div", "ba-tools", { role: "group" });
       this.readout = make("output", "ba-zoom");
-      this.button("−", "Zoom out", () => this.zoomBy(1 / 1.5));
+      this.out = this.button(() => this.zoomBy(1 / 1.5));
       this.tools.append(this.readout);
-      this.button("+", "Zoom in", () => this.zoomBy(1.5));
-      this.button("Fit", "Whole picture, divider in the middle", () => this.reset());
+      this.in = this.button(() => this.zoomBy(1.5));
+      this.whole = this.button(() => this.reset());
+      this.speak();
       this.replaceChildren(this.stage, this.tools);
     }
 
-    button(text, label, act) {
-      const button = make("button", "ba-button", { type: "button", "aria-label": label, title: label });
-      button.textContent = text;
+    button(act) {
+      const button = make("button", "ba-button", { type: "button" });
       button.addEventListener("click", act);
       this.tools.append(button);
+      return button;
+    }
+
+    speak() { // everything that does not change with the pictures
+      this.handle.title = say("slider_keys");
+      this.tools.setAttribute("aria-label", say("slider_zoom"));
+      const buttons = [[this.out, "−", "slider_out"], [this.in, "+", "slider_in"], [this.whole, say("slider_fit"), "slider_fit_long"]];
+      for (const [button, text, key] of buttons) {
+        button.textContent = text;
+        button.title = say(key);
+        button.setAttribute("aria-label", button.title);
+      }
     }
 
     listen() {
@@ -98,6 +126,11 @@
       }, { passive: false });
       this.handle.addEventListener("keydown", (event) => this.type(event));
       this.images.forEach((image) => image.addEventListener("load", () => this.fit()));
+      document.addEventListener("language", () => { // the texts of the pictures have changed before
+        this.speak();
+        this.images.forEach((image, side) => this.name(side, image.alt));
+        this.draw();
+      });
     }
 
     at(event) { // a place on the screen in percent of the frame
@@ -131,7 +164,7 @@
     type(event) {
       const { key, shiftKey } = event;
       const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-      const steps = { ArrowLeft: -2, ArrowDown: -2, ArrowRight: 2, ArrowUp: 2, PageDown: -10, PageUp: 10 };
+      const steps = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10 };
       if (event.ctrlKey || event.altKey || event.metaKey) return;
       if (shiftKey && key in arrows) this.move(-10 * arrows[key][0], -10 * arrows[key][1]);
       else if (key in steps) this.position += steps[key];
@@ -146,7 +179,7 @@
 
     get position() { return this.place; }
     set position(percent) {
-      this.place = clamp(Number(percent) || 0, 0, 100);
+      this.place = Math.round(clamp(Number(percent) || 0, 0, 100)); // single percents
       this.draw();
     }
 
@@ -182,7 +215,8 @@
     name(side, label) {
       this.images[side].alt = label;
       this.labels[side].textContent = label;
-      this.handle.setAttribute("aria-label", `Divider between ${this.images[0].alt} and ${this.images[1].alt}`);
+      const [left, right] = this.images.map((image) => image.alt);
+      this.handle.setAttribute("aria-label", say("slider_divider", { left, right }));
     }
 
     fit() { // the frame has the shape of the pictures
@@ -194,7 +228,7 @@
 
     draw() {
       const { x, y, zoom } = this.view;
-      const share = Math.round(this.place);
+      const share = this.place;
       for (const image of this.images) {
         image.style.transform = `translate(${x}%, ${y}%) scale(${zoom})`;
         image.style.imageRendering = zoom >= 4 ? "pixelated" : "auto";
@@ -202,7 +236,8 @@
       this.stage.style.setProperty("--ba-position", `${this.place}%`);
       this.stage.classList.toggle("ba-zoomed", zoom > 1);
       this.handle.setAttribute("aria-valuenow", share);
-      this.handle.setAttribute("aria-valuetext", `${share}% ${this.images[0].alt}, ${100 - share}% ${this.images[1].alt}`);
+      const [left, right] = this.images.map((image) => image.alt);
+      this.handle.setAttribute("aria-valuetext", say("slider_value", { left, right, left_share: share, right_share: 100 - share }));
       this.readout.textContent = `${Number(zoom.toFixed(1))}×`;
       this.dispatchEvent(new Event("slide"));
     }

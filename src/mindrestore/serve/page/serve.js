@@ -1,14 +1,24 @@
-/* The page of `mindrestore serve`: send an image, follow its job, show before and after, offer the result.
+/* The page of `mindrestore serve`: choose pictures and what to remove, send them one by one, follow their jobs.
 
-   Everything goes through the JSON interface that docs/serving.md describes. Texts from the server and names of files are
-   set as text, never as HTML. */
+   Everything goes through the JSON interface that openapi.json describes, by addresses relative to this page, so that it
+   works below any path of a proxy. The random names of jobs are kept in the browser: results survive a reload. */
 (() => {
   "use strict";
   const at = (id) => document.getElementById(id);
-  const WORDS = { dehaze: "haze", derain: "rain", deblur: "blur", denoise: "noise" };
-  const PHASES = { loading: "loading the network", reading: "reading", restoring: "restoring", writing: "writing the result" };
-  const PAUSE = 400; // milliseconds between two looks at a job
-  let limits = null, tasks = [], job = null, began = 0, sending = null;
+  const { say } = Words;
+  const PAUSE = 500; // milliseconds between two looks at the jobs
+  const MOST_STEPS = 4;
+  const STORE = `mindrestore jobs ${location.pathname}`;
+  const PICTURE = /\.(png|jpe?g|jfif|jpe|tiff?|webp|bmp|gif|ppm|avif|hei[cf]|hif|jp2|j2k|jpx)$/i;
+  const problems = []; // functions that say them, so that they follow the language
+  let limits = null, tasks = [], chosen = [], items = [], sending = false, following = false, unanswered = false, gone = 0;
+
+  class Refusal extends Error {
+    constructor(told, status, wait) {
+      super(told.error || `${status}`);
+      Object.assign(this, { kind: told.kind || "other", status, wait });
+    }
+  }
 
   async function ask(path, options = {}) {
     let answer;
@@ -16,164 +26,320 @@
       answer = await fetch(path, options);
     } catch (problem) {
       if (problem.name === "AbortError") throw problem;
-      throw new Error("The server does not answer; it may have been ended.");
+      throw new Refusal({ error: say("no_answer") }, 0);
     }
     if (answer.status === 204) return null;
     const told = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw new Error(told.error || `The server answered ${answer.status}.`);
+    if (!answer.ok) throw new Refusal(told, answer.status, Number(answer.headers.get("Retry-After")) || 0);
     return told;
   }
 
-  function fail(problem) {
-    at("problem").textContent = problem.message || String(problem);
-    at("problem").hidden = false;
-    at("work").hidden = true;
-    at("start").disabled = false;
+  const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+  function complain(...lines) {
+    problems.splice(0, Infinity, ...lines);
+    at("problem").textContent = problems.map((line) => line()).join(" ");
+    at("problem").hidden = !problems.length;
   }
 
-  function size(bytes) {
-    return bytes < 1e6 ? `${Math.max(Math.round(bytes / 1e3), 1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
-  }
+  /* What to remove */
+
+  const word = (task) => (task in WORDS[Words.language] ? say(task) : task);
+  const named = (offer) => say(`origin_${offer.origin}`, offer);
 
   function option(value, text, disabled = false) {
     return Object.assign(document.createElement("option"), { value, textContent: text, disabled });
   }
 
-  function offer(status) {
-    ({ limits, tasks } = status);
-    at("bounds").textContent = `At most ${size(limits.max_bytes)} and ${limits.max_pixels / 1e6} megapixels: PNG, JPEG, TIFF, WebP, BMP`;
-    at("task").replaceChildren(...tasks.map((entry) => {
+  function addStep(task) {
+    const row = document.createElement("li"), selects = ["remove", "with"].map((key) => {
+      const label = document.createElement("label"), text = document.createElement("span"), select = document.createElement("select");
+      text.dataset.say = key;
+      text.textContent = say(key);
+      label.append(text, select);
+      row.append(label);
+      return select;
+    });
+    const drop = Object.assign(document.createElement("button"), { type: "button", className: "button small drop-step", textContent: "×" });
+    drop.dataset.sayAriaLabel = drop.dataset.sayTitle = "drop_step";
+    drop.addEventListener("click", () => { row.remove(); bound(); });
+    row.append(drop);
+    row.className = "choices step";
+    at("steps").append(row);
+    fill(selects, task);
+    selects[0].addEventListener("change", () => fill(selects, selects[0].value));
+    Words.apply(row);
+    bound();
+  }
+
+  function fill([choice, network], task, key) {
+    choice.className = "task";
+    network.className = "network";
+    choice.replaceChildren(...tasks.map((entry) => {
       const there = entry.networks.length > 0;
-      return option(entry.task, (WORDS[entry.task] || entry.task) + (there ? "" : " (no weights)"), !there);
+      return option(entry.task, word(entry.task) + (there ? "" : ` (${say("no_weights")})`), !there);
     }));
-    const first = tasks.find((entry) => entry.networks.length);
-    if (first) at("task").value = first.task;
+    choice.value = task;
+    const entry = tasks.find((each) => each.task === task);
+    network.replaceChildren(...entry.networks.map((offer) => option(offer.key, named(offer))));
+    if (key) network.value = key;
+  }
+
+  function bound() { // the first step stays
+    const rows = [...at("steps").children];
+    rows.forEach((row) => { row.querySelector(".drop-step").hidden = rows.length === 1; });
+    at("also").disabled = rows.length >= MOST_STEPS;
+  }
+
+  function another() { // the task that is not there yet
+    const used = [...document.querySelectorAll("#steps .task")].map((select) => select.value);
+    const served = tasks.filter((entry) => entry.networks.length).map((entry) => entry.task);
+    addStep(served.find((task) => !used.includes(task)) || served[0]);
+  }
+
+  function speak() { // everything that was not said by words.js
+    if (!limits) return;
+    at("bounds").textContent = say("bounds", { size: Cards.size(limits.max_bytes), pixels: limits.max_pixels / 1e6 });
+    for (const row of at("steps").children) {
+      const selects = [...row.querySelectorAll("select")];
+      fill(selects, selects[0].value, selects[1].value);
+    }
     const without = tasks.filter((entry) => !entry.networks.length).map((entry) => entry.task);
     at("missing").hidden = !without.length;
-    at("missing").textContent = `No weights for ${without.join(", ")}: start the server with --weights ${without[0]}=FILE.`;
-    networks();
+    if (without.length) at("missing").textContent = say("missing", { tasks: without.map(word).join(say("comma")), task: without[0] });
+    complain(...problems);
+    count();
+    Cards.redraw(items);
+    summarise();
   }
 
-  function networks() {
-    const entry = tasks.find((each) => each.task === at("task").value);
-    at("network").replaceChildren(...entry.networks.map((each) => option(each.key, `${each.model} (${each.weights})`)));
+  /* Choosing */
+
+  function count() {
+    const bytes = chosen.reduce((sum, file) => sum + file.size, 0);
+    at("chosen").textContent = chosen.length ? say("chosen", { count: chosen.length, size: Cards.size(bytes) }) : "";
+    at("start").disabled = !chosen.length || !limits;
   }
 
-  function choose() {
-    const file = at("image").files[0];
-    at("problem").hidden = true;
-    at("chosen").textContent = file ? `${file.name} (${size(file.size)})` : "Choose an image, or drop one here";
-    if (file && limits && file.size > limits.max_bytes) {
-      fail(new Error(`${file.name}: ${size(file.size)} is more than the ${size(limits.max_bytes)} that are taken.`));
-      return false;
+  function choose(files) {
+    const lines = [], fit = [];
+    let others = 0;
+    for (const file of files) {
+      if (!file.type.startsWith("image/") && !PICTURE.test(file.name)) others += 1;
+      else if (limits && file.size > limits.max_bytes) {
+        const values = { name: file.name, size: Cards.size(file.size), most: Cards.size(limits.max_bytes) };
+        lines.push(() => say("too_long", values));
+      } else fit.push(file);
     }
-    return Boolean(file);
+    if (others) lines.push(() => say("left_out", { count: others }));
+    chosen = fit;
+    complain(...lines);
+    count();
   }
 
-  async function start(event) {
+  async function dropped(transfer) { // folders, too
+    const entries = [...transfer.items].map((item) => item.webkitGetAsEntry && item.webkitGetAsEntry()).filter(Boolean);
+    if (!entries.length) return [...transfer.files];
+    const files = [];
+    async function walk(entry) {
+      if (entry.isFile) return files.push(await new Promise((resolve, reject) => { entry.file(resolve, reject); }));
+      const reader = entry.createReader();
+      for (;;) { // a reader gives up to a hundred at a time
+        const some = await new Promise((resolve, reject) => { reader.readEntries(resolve, reject); });
+        if (!some.length) return undefined;
+        for (const each of some) await walk(each);
+      }
+    }
+    for (const entry of entries) await walk(entry);
+    return files;
+  }
+
+  function start(event) {
     event.preventDefault();
-    if (!choose()) return;
-    at("start").disabled = true;
-    try {
-      await forget(); // the result of the image before
-      at("result").hidden = true;
-      tell("Sending the image", null);
-      sending = new AbortController();
-      job = await ask("/api/jobs", { method: "POST", body: new FormData(at("form")), signal: sending.signal });
-      began = performance.now();
-      await follow(job.id);
-    } catch (problem) {
-      if (problem.name !== "AbortError") fail(problem);
+    const steps = [...document.querySelectorAll("#steps .network")].map((select) => select.value);
+    for (const file of chosen) add({ file, name: file.name, steps, job: null, local: "unsent" });
+    chosen = [];
+    at("image").value = at("files").value = "";
+    complain();
+    count();
+    sendAll();
+  }
+
+  /* The gallery */
+
+  const actions = { cancel, retry, remove };
+
+  function add(item) {
+    items.push(item);
+    at("cards").append(Cards.card(item, actions));
+    change(item);
+  }
+
+  function change(item, values = {}) {
+    Object.assign(item, values);
+    if (item.job && item.job.expires_in !== null) item.until = Date.now() + 1000 * item.job.expires_in;
+    Cards.draw(item);
+    summarise();
+    keep();
+  }
+
+  function keep() {
+    const known = items.filter((item) => item.job && item.local !== "expired");
+    localStorage.setItem(STORE, JSON.stringify(known.map((item) => item.job.id)));
+  }
+
+  function summarise() {
+    const done = items.filter((item) => Cards.state(item) === "done");
+    const failed = items.filter((item) => Cards.state(item) === "failed");
+    const waiting = items.filter((item) => !Cards.over(item));
+    const last = waiting.length ? waiting[waiting.length - 1].job : null;
+    const parts = items.length ? [say("summary", { done: done.length, count: items.length })] : [];
+    if (failed.length) parts.push(say("summary_failed", { failed: failed.length }));
+    if (waiting.length > 1 && last && last.seconds_left !== null) parts.push(say("summary_left", { left: Cards.left(last.seconds_left) }));
+    if (gone) parts.push(say("gone", { count: gone }));
+    const text = parts.join(say("semicolon"));
+    if (at("summary").textContent !== text) at("summary").textContent = text; // said aloud when it changes
+    at("gallery").hidden = !items.length && !gone;
+    at("download-all").hidden = !done.length;
+    at("download-all").href = `api/archive?${done.map((item) => `id=${item.job.id}`).join("&")}`;
+    at("cancel-all").hidden = !waiting.length;
+    at("remove-all").hidden = !items.some(Cards.over);
+  }
+
+  async function sendAll() { // one after the other; what does not fit into the queue waits here
+    if (sending) return;
+    sending = true;
+    for (let item; (item = items.find((each) => each.local === "unsent"));) {
+      const form = new FormData();
+      item.steps.forEach((key) => form.append("network", key));
+      form.append("image", item.file, item.name);
+      item.sending = new AbortController();
+      change(item, { local: "sending", error: null, kind: null });
+      try {
+        change(item, { job: await ask("api/jobs", { method: "POST", body: form, signal: item.sending.signal }), local: null });
+        follow();
+      } catch (problem) {
+        if (problem.name === "AbortError") change(item, { local: "cancelled" });
+        else if (problem.kind === "busy") {
+          change(item, { local: "unsent" });
+          await pause(Math.min(1000 * problem.wait, 2000) || PAUSE);
+        } else change(item, { local: "failed", error: problem.message, kind: problem.kind });
+      }
+    }
+    sending = false;
+  }
+
+  async function look(ids) {
+    return (await ask(`api/jobs?${ids.map((id) => `id=${id}`).join("&")}`)).jobs;
+  }
+
+  async function follow() { // until all jobs are over
+    if (following) return;
+    following = true;
+    for (let open; (open = items.filter((item) => item.job && !item.local && !Cards.over(item))).length; await pause(PAUSE)) {
+      try {
+        const jobs = await look(open.map((item) => item.job.id));
+        for (const item of open) {
+          const job = jobs.find((each) => each.id === item.job.id);
+          if (!items.includes(item)) continue; // removed meanwhile
+          change(item, job ? { job } : { local: "expired" });
+        }
+        if (unanswered) complain();
+        unanswered = false;
+      } catch (problem) {
+        unanswered = true;
+        complain(() => Cards.reason(problem.kind, problem.message));
+      }
+    }
+    following = false;
+  }
+
+  async function attempt(item, path, method) { // null when the server no longer knows the job
+    return ask(`api/jobs/${item.job.id}${path}`, { method }).catch((problem) => {
+      if (problem.status !== 404) complain(() => Cards.reason(problem.kind, problem.message));
+      return null;
+    });
+  }
+
+  async function cancel(item) {
+    if (item.local === "sending") item.sending.abort();
+    else if (item.local === "unsent") change(item, { local: "cancelled" });
+    else {
+      const job = await attempt(item, "/cancel", "POST");
+      if (job) change(item, { job });
     }
   }
 
-  async function follow(id) {
-    while (job && job.id === id) { // until it is over, or cancelled
-      if (job.state === "failed") throw new Error(job.error);
-      if (job.state === "done") return show();
-      tell(describe(job), job.share);
-      await new Promise((resolve) => setTimeout(resolve, PAUSE));
-      if (!job || job.id !== id) return;
-      job = await ask(`/api/jobs/${id}`).catch((problem) => {
-        if (job) throw problem; // else it was cancelled during the question
-        return null;
-      });
-    }
+  async function retry(item) {
+    const job = item.job && !item.local ? await attempt(item, "/retry", "POST") : null;
+    if (job) change(item, { job });
+    else if (item.file) change(item, { job: null, local: "unsent" });
+    sendAll();
+    follow();
   }
 
-  function describe(job) {
-    const seconds = Math.round((performance.now() - began) / 1000);
-    if (job.state === "waiting") return `Waiting: number ${job.position} in the queue, ${seconds} s so far`;
-    const percent = job.share ? ` ${Math.round(100 * job.share)}%` : "";
-    return `${job.name}: ${PHASES[job.phase] || "starting"}${percent}, ${seconds} s so far`;
-  }
-
-  function tell(text, share) {
-    at("state").textContent = text;
-    if (share) at("bar").value = share;
-    else at("bar").removeAttribute("value"); // how far it is, is not known
-    at("work").hidden = false;
-  }
-
-  function show() {
-    const { result, network, name, id } = job;
-    const images = ["before", "after"].map((which) => Object.assign(new Image(result.width, result.height), {
-      src: `/api/jobs/${id}/${which}`, alt: which,
-    }));
-    const slider = document.createElement("before-after");
-    slider.append(...images);
-    at("pictures").replaceChildren(slider);
-    at("result-title").textContent = name;
-    at("facts").textContent = `${result.width} × ${result.height} pixels, ${result.bits} bits, ${result.type}, ` +
-      `${size(result.bytes)}; ${network} took ${result.seconds.toFixed(1)} s`;
-    at("download").href = `/api/jobs/${id}/result`;
-    at("download").download = result.name;
-    at("work").hidden = true;
-    at("start").disabled = false;
-    at("result").hidden = false;
-    at("result-title").focus();
-  }
-
-  async function forget() {
-    const id = job && job.id;
-    job = null;
-    if (id) await ask(`/api/jobs/${id}`, { method: "DELETE" }).catch(() => null); // it may have expired
-  }
-
-  async function leave() {
-    if (sending) sending.abort();
-    await forget();
-    at("work").hidden = at("result").hidden = true;
-    at("pictures").replaceChildren();
-    at("start").disabled = false;
+  async function remove(item) {
+    if (Cards.shown === item) Cards.close();
+    items = items.filter((other) => other !== item);
+    item.card.root.remove();
+    if (item.url) URL.revokeObjectURL(item.url);
+    summarise();
+    keep();
+    if (item.job && item.local !== "expired") await attempt(item, "", "DELETE");
     at("image").focus();
   }
 
-  function drop(event) {
-    event.preventDefault();
-    at("drop").classList.remove("over");
-    if (!event.dataTransfer.files.length) return;
-    at("image").files = event.dataTransfer.files;
-    choose();
+  function expire() { // the server says when; a page that stays open says so, too
+    for (const item of items) {
+      if (item.job && item.until && !item.local && Cards.over(item) && Date.now() >= item.until) change(item, { local: "expired" });
+    }
+  }
+
+  async function restore() { // what this browser has sent before
+    const ids = JSON.parse(localStorage.getItem(STORE) || "[]");
+    if (!ids.length) return;
+    const jobs = await look(ids);
+    gone = ids.length - jobs.length;
+    for (const job of jobs) add({ file: null, name: job.name, steps: job.networks, job, local: null });
+    summarise();
+    keep();
+    follow();
   }
 
   at("form").addEventListener("submit", start);
-  at("image").addEventListener("change", choose);
-  at("task").addEventListener("change", networks);
-  at("cancel").addEventListener("click", leave);
-  at("delete").addEventListener("click", leave);
+  at("image").addEventListener("change", () => choose(at("image").files));
+  at("files").addEventListener("change", () => choose(at("files").files));
+  at("folder").addEventListener("click", () => at("files").click());
+  at("also").addEventListener("click", another);
+  at("close").addEventListener("click", Cards.close);
+  at("previous").addEventListener("click", () => Cards.beside(items, -1));
+  at("next").addEventListener("click", () => Cards.beside(items, 1));
+  at("cancel-all").addEventListener("click", () => items.filter((item) => !Cards.over(item)).reverse().forEach(cancel));
+  at("remove-all").addEventListener("click", () => {
+    if (window.confirm(say("remove_all_sure"))) items.filter(Cards.over).forEach(remove);
+  });
   for (const kind of ["dragenter", "dragover"]) {
-    at("drop").addEventListener(kind, (event) => {
+    window.addEventListener(kind, (event) => {
       event.preventDefault();
       at("drop").classList.add("over");
     });
   }
-  at("drop").addEventListener("dragleave", () => at("drop").classList.remove("over"));
-  at("drop").addEventListener("drop", drop);
-  window.addEventListener("dragover", (event) => event.preventDefault()); // beside the field: do not leave the page
-  window.addEventListener("drop", (event) => event.preventDefault());
-  window.addEventListener("pagehide", () => { // nobody can come back to the job
-    if (job) fetch(`/api/jobs/${job.id}`, { method: "DELETE", keepalive: true });
+  window.addEventListener("dragleave", (event) => { if (!event.relatedTarget) at("drop").classList.remove("over"); });
+  window.addEventListener("drop", async (event) => {
+    event.preventDefault();
+    at("drop").classList.remove("over");
+    choose(await dropped(event.dataTransfer));
   });
-  ask("/api/status").then(offer).catch(fail);
+  window.addEventListener("paste", (event) => { if (event.clipboardData.files.length) choose(event.clipboardData.files); });
+  window.addEventListener("beforeunload", (event) => {
+    if (items.some((item) => ["unsent", "sending"].includes(item.local))) event.preventDefault(); // only this page has them
+  });
+  document.addEventListener("language", speak);
+  setInterval(expire, 1000);
+  ask("api/status").then((status) => {
+    ({ limits, tasks } = status);
+    addStep(tasks.find((entry) => entry.networks.length).task);
+    speak();
+    return restore();
+  }).catch((problem) => complain(() => Cards.reason(problem.kind, problem.message)));
 })();
