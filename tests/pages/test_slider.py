@@ -58,7 +58,7 @@ def test_keys_move_the_divider(browser, page):
     while browser.switch_to.active_element.get_attribute("role") != "slider":
         browser.switch_to.active_element.send_keys(Keys.TAB)
     keys = browser.switch_to.active_element
-    expected = {Keys.ARROW_LEFT: 48, Keys.PAGE_UP: 58, Keys.ARROW_RIGHT: 60, Keys.HOME: 0, Keys.END: 100}
+    expected = {Keys.ARROW_LEFT: 49, Keys.PAGE_UP: 59, Keys.ARROW_RIGHT: 60, Keys.HOME: 0, Keys.END: 100}
     for key, position in expected.items():
         keys.send_keys(key)
         assert state(browser) == [position, 1]
