@@ -139,7 +139,7 @@ def inspect_upload(stream: BinaryIO, name: str | None, limits: Limits) -> Upload
 
 
 def _unsupported(name: str, beginning: bytes) -> UnsupportedTypeError:
-    """Say what a file is and what to do with it; the server's own programs are no matter of the client."""
+    """Make the error for a file that is not read: what it is, and what to do with it."""
     if is_heif(beginning):
         if find_spec("pillow_heif"):
             return UnsupportedTypeError(
