@@ -193,7 +193,8 @@ def test_several_sets_get_an_index_and_a_page_each(tmp_path, pairs, run):
 def test_reports_are_read_back(folder, tmp_path, write_report):
     report = read_report(folder)
     assert [image.name for image in report.sets[0].images] == list(NAMES)
-    assert report.sets[0].images[0].size == (40, 24)
+    first = report.sets[0].images[0]
+    assert (first.width, first.height) == (40, 24)
     holder = tmp_path / "runs" / "night"
     write_report(holder / "report", 1.5)
     assert read_report(holder).label == read_report(holder / "report").label == "night"

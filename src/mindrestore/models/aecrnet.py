@@ -6,13 +6,11 @@ Parameter names, shapes and order of channels are those of the published PyTorch
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
-from mindspore.common.initializer import HeUniform, Uniform, initializer
 
 from mindrestore.models.layers import (
     ChannelMean,
@@ -22,6 +20,8 @@ from mindrestore.models.layers import (
     Layer,
     NarrowConv2d,
     ReflectPad,
+    new_bias,
+    new_kernel,
     upsample_conv,
 )
 from mindrestore.models.network import RestorationNetwork
@@ -47,9 +47,8 @@ class FastDeconv(Layer):
 
     def __init__(self) -> None:
         super().__init__()
-        weight = initializer(HeUniform(negative_slope=math.sqrt(5)), (3, 3, 3, 3))
-        self.weight = Parameter(weight, name="weight")
-        self.bias = Parameter(initializer(Uniform(1 / math.sqrt(self.features)), (3,)), name="bias")
+        self.weight = new_kernel(3, 3, 3)
+        self.bias = new_bias(3, self.features)
         self.running_mean = _buffer(np.zeros(self.features), "running_mean")
         self.running_deconv = _buffer(np.eye(self.features), "running_deconv")
         self.identity = Tensor(np.eye(self.features, dtype=np.float32))

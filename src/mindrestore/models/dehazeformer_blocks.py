@@ -24,9 +24,9 @@ from mindrestore.models.layers import (
     Windows,
     channel_sum,
     chosen,
-    he_uniform,
     like,
     linear,
+    new_kernel,
 )
 
 WINDOW = 8  # side, pixels
@@ -105,8 +105,7 @@ class Mirrored3x3(nn.Cell):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        weight = initializer(he_uniform(), (channels, channels, 3, 3))
-        self.weight = Parameter(weight, name="weight")
+        self.weight = new_kernel(channels, channels, 3)
         self.bias = Parameter(initializer("zeros", (channels,)), name="bias")
         self.pad = ReflectPad(1)
         self.convolve = Convolve(channels, 3)

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from mindrestore.evaluation.metrics import LOWER_IS_BETTER, TITLES
+from mindrestore.evaluation.pictures import copy_size
 from mindrestore.evaluation.report import format_score
+from mindrestore.evaluation.results import Measurement
 from mindrestore.files import PathLike, replacing
 from mindrestore.pages.evaluation import score_cell, titled
 from mindrestore.pages.render import Cell, Layer, Picture, render, write_page
-from mindrestore.pages.scores import ImageScores, ReportError, SetScores, WrittenReport, read_report
+from mindrestore.pages.scores import ReportError, SetScores, WrittenReport, read_report
 from mindrestore.pages.sheet import draw_sheet
 
 _SAME = 1e-3  # scores of one input that differ by more were not measured on the same image
@@ -34,9 +36,9 @@ class _Compared:
         return [name for name in first.metrics if all(name in entry.metrics for entry in others)]
 
     @property
-    def images(self) -> dict[str, dict[str, ImageScores]]:
+    def images(self) -> dict[str, dict[str, Measurement]]:
         """Name of an image -> label -> scores, in the order of the reports."""
-        found: dict[str, dict[str, ImageScores]] = {}
+        found: dict[str, dict[str, Measurement]] = {}
         for label, entry in self.runs.items():
             for image in entry.images:
                 found.setdefault(image.name, {}).setdefault(label, image)
@@ -159,7 +161,7 @@ def _warnings(entry: _Compared) -> list[str]:
     return notes
 
 
-def _one_input(images: Sequence[ImageScores], metrics: Sequence[str]) -> bool:
+def _one_input(images: Sequence[Measurement], metrics: Sequence[str]) -> bool:
     first = images[0].input
     pairs = ((first[name], image.input[name]) for image in images for name in metrics)
     return all(one == other or not abs(one - other) > _SAME for one, other in pairs)
@@ -205,11 +207,12 @@ def _pictures(entry: _Compared, section: str, out: Path, numbers: Iterator[int])
     """Copy the pictures of every image into the comparison: input, every report, ground truth, error maps."""
     found = {}
     for place, (image, scores) in enumerate(entry.images.items(), 1):
-        size = next(iter(scores.values())).size
+        first = next(iter(scores.values()))
+        size = copy_size(first.height, first.width)
         there = {
             label: (entry.runs[label].folder, entry.runs[label].layers(one))
             for label, one in scores.items()
-            if one.size == size  # another crop cannot lie over this one
+            if copy_size(one.height, one.width) == size  # another crop cannot lie over this one
         }
         layers = [_one_of(there, "input", "input")]
         layers += [(label, folder, paths.get("restored")) for label, (folder, paths) in there.items()]
@@ -238,7 +241,7 @@ def _one_of(there: Mapping[str, tuple[Path, dict[str, str]]], layer: str, title:
     return (title, *having[0]) if having else (title, Path(), None)
 
 
-def _notes(entry: _Compared, scores: Mapping[str, ImageScores], shown: Sequence[str]) -> list[str]:
+def _notes(entry: _Compared, scores: Mapping[str, Measurement], shown: Sequence[str]) -> list[str]:
     """Return the scores of an image in every report, and what its slider leaves out."""
     lines = (
         f"{label}: " + ", ".join(f"{TITLES[name]} {format_score(name, one.restored[name])}" for name in entry.metrics)

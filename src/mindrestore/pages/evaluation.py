@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from mindrestore.evaluation.metrics import LOWER_IS_BETTER, TITLES
+from mindrestore.evaluation.pictures import copy_size
 from mindrestore.evaluation.report import format_score
+from mindrestore.evaluation.results import Measurement
 from mindrestore.files import PathLike
 from mindrestore.pages.charts import histogram
 from mindrestore.pages.render import Cell, Layer, Picture, render, write_page
-from mindrestore.pages.scores import ImageScores, SetScores, WrittenReport, read_report
+from mindrestore.pages.scores import SetScores, WrittenReport, read_report
 from mindrestore.pages.sheet import draw_sheet, worst_and_best
 from mindrestore.pages.training import draw_curves, read_curves
 
@@ -57,7 +59,7 @@ def score_cell(metric: str, value: float, best: bool = False) -> Cell:
     return Cell(format_score(metric, value), "" if math.isnan(value) else f"{value:.6f}", best=best)
 
 
-def score_note(entry: SetScores, image: ImageScores) -> str:
+def score_note(entry: SetScores, image: Measurement) -> str:
     """Write the scores of an image in one line."""
     parts = (
         f"{TITLES[metric]} {format_score(metric, image.input[metric])} → {format_score(metric, image.restored[metric])}"
@@ -133,9 +135,10 @@ def _index_page(report: WrittenReport, training: Mapping[str, Any]) -> str:
     )
 
 
-def _picture(entry: SetScores, place: int, image: ImageScores) -> Picture:
+def _picture(entry: SetScores, place: int, image: Measurement) -> Picture:
     layers = [Layer(_LAYER_TITLES.get(layer, layer), path) for layer, path in entry.layers(image).items()]
-    return Picture(f"image-{place}", image.name, [score_note(entry, image)], layers, image.size)
+    size = copy_size(image.height, image.width)[::-1]
+    return Picture(f"image-{place}", image.name, [score_note(entry, image)], layers, size)
 
 
 def _headings(metrics: Sequence[str]) -> list[str]:

@@ -11,40 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from mindrestore.errors import MindRestoreError
-from mindrestore.evaluation.pictures import LAYERS, PARTS, copy_size
+from mindrestore.evaluation.pictures import LAYERS, PARTS
+from mindrestore.evaluation.results import Measurement
 from mindrestore.files import PathLike
 
 
 class ReportError(MindRestoreError):
     """Report a folder that holds no report, or a damaged one."""
-
-
-@dataclass(frozen=True)
-class ImageScores:
-    """The scores of one image.
-
-    Args:
-        name: File name of the degraded image.
-        height: Height measured, in pixels.
-        width: Width measured, in pixels.
-        seconds: Wall time of restoring.
-        restored: Metric -> score of the restored image; NaN where it is undefined.
-        input: Metric -> score of the degraded image.
-        picture: Name of its pictures; empty where there are none.
-    """
-
-    name: str
-    height: int
-    width: int
-    seconds: float
-    restored: Mapping[str, float]
-    input: Mapping[str, float]
-    picture: str = ""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of its pictures."""
-        return copy_size(self.height, self.width)[::-1]
 
 
 @dataclass(frozen=True)
@@ -61,7 +34,7 @@ class SetScores:
     name: str
     folder: Path
     document: Mapping[str, Any]
-    images: tuple[ImageScores, ...]
+    images: tuple[Measurement, ...]
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -82,7 +55,7 @@ class SetScores:
         """Mean wall time of restoring an image."""
         return sum(image.seconds for image in self.images) / len(self.images) if self.images else math.nan
 
-    def layers(self, image: ImageScores) -> dict[str, str]:
+    def layers(self, image: Measurement) -> dict[str, str]:
         """Return the pictures of an image that are there: layer -> path relative to `folder`."""
         if not image.picture:
             return {}
@@ -148,8 +121,9 @@ def _read_set(name: str, folder: Path) -> SetScores:
     document = _read_json(path)
     try:
         images = tuple(
-            ImageScores(
+            Measurement(
                 entry["image"],
+                entry.get("key", ""),
                 entry["height"],
                 entry["width"],
                 entry["seconds"],

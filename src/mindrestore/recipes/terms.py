@@ -42,13 +42,20 @@ class EdgeTerm:
 
 
 @dataclass(frozen=True)
-class ContrastiveTerm:
-    """Contrastive regularisation in VGG feature space (AECR-Net, section 3.2 of the paper)."""
+class PositiveContrastiveTerm:
+    """Positive contrastive loss in VGG feature space, on the three images of DSRIR."""
 
-    weight: float = _value(0.1, minimum=0, maximum=WEIGHT)
+    weight: float = _value(0.2, minimum=0, maximum=WEIGHT)
     vgg: str = _value("vgg19", choices=("vgg16", "vgg19"))
     vgg_weights: Optional[str] = None
     vgg_bias: bool = True  # False: for a file without biases, such as the model zoo's
+
+
+@dataclass(frozen=True)
+class ContrastiveTerm(PositiveContrastiveTerm):
+    """Contrastive regularisation in VGG feature space, with negatives (AECR-Net, section 3.2 of the paper)."""
+
+    weight: float = _value(0.1, minimum=0, maximum=WEIGHT)
     normalise: bool = False  # True: ImageNet mean and spread before VGG, which the published code leaves out
     negatives: int = _value(1, minimum=1, maximum=64)
     form: str = _value("own", choices=("own", "batch_mean", "batch_sum"))
@@ -60,16 +67,6 @@ class StagesTerm:
     """`psnr` or `uncertainty`: a loss on the three images and uncertainty maps of DSRIR."""
 
     weight: float = _value(1.0, minimum=0, maximum=WEIGHT)
-
-
-@dataclass(frozen=True)
-class PositiveContrastiveTerm:
-    """Positive contrastive loss in VGG feature space, on the three images of DSRIR."""
-
-    weight: float = _value(0.2, minimum=0, maximum=WEIGHT)
-    vgg: str = _value("vgg19", choices=("vgg16", "vgg19"))
-    vgg_weights: Optional[str] = None
-    vgg_bias: bool = True  # False: for a file without biases
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from mindrestore.models.layers.deform import DeformConv2d
 from mindrestore.models.layers.depthwise import Depthwise5x5
 from mindrestore.models.layers.form import FORMS, Layer, chosen, in_form, is_free, layers_of, like, on_cpu, set_form
 from mindrestore.models.layers.grid import GridGate, GridMean
-from mindrestore.models.layers.initial import fill_normal, he_uniform
+from mindrestore.models.layers.initial import fill_normal, new_bias, new_kernel
 from mindrestore.models.layers.mirror import MirrorExtend, ReflectPad
 from mindrestore.models.layers.narrow import NarrowConv2d
 from mindrestore.models.layers.resize import BilinearResize
@@ -45,13 +45,14 @@ __all__ = [
     "chosen",
     "conv_3x3",
     "fill_normal",
-    "he_uniform",
     "in_form",
     "is_free",
     "layers_of",
     "like",
     "linear",
     "max_pool_2x2",
+    "new_bias",
+    "new_kernel",
     "on_cpu",
     "set_form",
     "upsample_conv",

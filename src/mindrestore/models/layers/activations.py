@@ -35,8 +35,7 @@ class LeakyReLU(Layer):
             return self.through_aclnn(x, self.slope)
         if form != "cpu":
             return self.prelu(x, like(self.slopes, x))
-        positive = ops.relu(x)
-        return positive + self.slope * (x - positive)
+        return _leaky(x, self.slope)
 
 
 class ScalarPReLU(Layer):
@@ -63,6 +62,11 @@ class ScalarPReLU(Layer):
         return self.quick(x, slope) if chosen(self.form) == "cpu" else self.prelu(x, slope)
 
 
+def _leaky(x: Tensor, slope: Tensor | float) -> Tensor:
+    positive = ops.relu(x)  # the operator for all of it takes three times as long on CPU
+    return positive + slope * (x - positive)
+
+
 class _Leaky(nn.Cell):
     """PReLU with one slope and a gradient of few whole-map operations."""
 
@@ -72,8 +76,7 @@ class _Leaky(nn.Cell):
         self.gradient = ops.GradOperation(sens_param=True)
 
     def construct(self, x: Tensor, slope: Tensor) -> Tensor:
-        positive = ops.relu(x)  # the operator for all of it takes three times as long on CPU
-        return positive + slope * (x - positive)
+        return _leaky(x, slope)
 
     def bprop(self, x: Tensor, slope: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
         x, slope = ops.depend(like(x, dout), dout), like(slope, dout)  # else the mask is made, and kept, at once

@@ -5,15 +5,12 @@ Operators as objects, not functions, where a backward pass uses them, as in `con
 
 from __future__ import annotations
 
-import math
-
 import mindspore as ms
-from mindspore import Parameter, Tensor, nn, ops
-from mindspore.common.initializer import Uniform, initializer
+from mindspore import Tensor, nn, ops
 
 from mindrestore.models.layers.convolve import Convolve, classic_conv
 from mindrestore.models.layers.form import Layer, chosen, like
-from mindrestore.models.layers.initial import he_uniform
+from mindrestore.models.layers.initial import new_bias, new_kernel
 
 
 class Conv1x1(Layer):
@@ -35,11 +32,8 @@ class Conv1x1(Layer):
 
     def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
         super().__init__()
-        shape = (out_channels, in_channels, 1, 1)
-        self.weight = Parameter(initializer(he_uniform(), shape), name="weight")
-        self.bias = None
-        if bias:
-            self.bias = Parameter(initializer(Uniform(1 / math.sqrt(in_channels)), (out_channels,)), name="bias")
+        self.weight = new_kernel(out_channels, in_channels, 1)
+        self.bias = new_bias(out_channels, in_channels) if bias else None
         self.product = Product1x1(in_channels, out_channels)
         self.of_constants = ops.MatMul()  # the gradient of the function turns both matrices round
 

@@ -6,16 +6,13 @@ Operators as objects, not functions, where a backward pass uses them: functions 
 
 from __future__ import annotations
 
-import math
-
 import mindspore as ms
-from mindspore import Parameter, Tensor, nn, ops
-from mindspore.common.initializer import Uniform, initializer
+from mindspore import Tensor, nn, ops
 
 from mindrestore.models.layers.conv1x1 import ChannelProducts
 from mindrestore.models.layers.convolve import Conv2d, Convolve, classic_conv
 from mindrestore.models.layers.form import Layer, chosen, like
-from mindrestore.models.layers.initial import he_uniform
+from mindrestore.models.layers.initial import new_bias, new_kernel
 
 _WIDE = 256  # channels
 _ALIGNED = 16  # numbers in a vector register
@@ -43,12 +40,8 @@ class Conv3x3(Layer):
 
     def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
         super().__init__()
-        shape = (out_channels, in_channels, 3, 3)
-        self.weight = Parameter(initializer(he_uniform(), shape), name="weight")
-        self.bias = None
-        if bias:
-            bound = Uniform(1 / math.sqrt(in_channels * 9))
-            self.bias = Parameter(initializer(bound, (out_channels,)), name="bias")
+        self.weight = new_kernel(out_channels, in_channels, 3)
+        self.bias = new_bias(out_channels, in_channels * 9) if bias else None
         self.add = ops.BiasAdd()
         self.quick = _QuickGradient(in_channels, out_channels)
         self.convolve = Convolve(out_channels, 3, padding=1)

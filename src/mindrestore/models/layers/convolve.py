@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
-from mindspore import Parameter, Tensor, ops
-from mindspore.common.initializer import Uniform, initializer
+from mindspore import Tensor, ops
 from mindspore.ops import auto_generate
 
 from mindrestore.models.layers.form import Layer, chosen, like
-from mindrestore.models.layers.initial import he_uniform
+from mindrestore.models.layers.initial import new_bias, new_kernel
 
 
 class Conv2d(Layer):
@@ -34,12 +31,8 @@ class Conv2d(Layer):
         self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: int = 0, bias: bool = True
     ) -> None:
         super().__init__()
-        shape = (out_channels, in_channels, kernel, kernel)
-        self.weight = Parameter(initializer(he_uniform(), shape), name="weight")
-        self.bias = None
-        if bias:
-            bound = Uniform(1 / math.sqrt(in_channels * kernel * kernel))
-            self.bias = Parameter(initializer(bound, (out_channels,)), name="bias")
+        self.weight = new_kernel(out_channels, in_channels, kernel)
+        self.bias = new_bias(out_channels, in_channels * kernel**2) if bias else None
         self.convolve = Convolve(out_channels, kernel, stride, padding)
 
     def construct(self, x: Tensor) -> Tensor:

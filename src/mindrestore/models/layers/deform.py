@@ -17,7 +17,7 @@ from mindspore.ops import auto_generate
 
 from mindrestore.models.layers.convolve import Conv2d
 from mindrestore.models.layers.form import Layer, chosen, is_free, like
-from mindrestore.models.layers.initial import he_uniform
+from mindrestore.models.layers.initial import new_kernel
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ class DeformConv2d(nn.Cell):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.weight = Parameter(initializer(he_uniform(), (out_channels, in_channels, 3, 3)), name="weight")
+        self.weight = new_kernel(out_channels, in_channels, 3)
         self.bias = Parameter(initializer("zeros", (out_channels,)), name="bias")
         self.conv_offset_mask = Conv2d(in_channels, 27, 3, padding=1)
         for parameter in self.conv_offset_mask.get_parameters():

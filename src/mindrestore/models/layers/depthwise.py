@@ -6,12 +6,11 @@ from functools import cache
 
 import mindspore as ms
 import numpy as np
-from mindspore import Parameter, Tensor, ops
-from mindspore.common.initializer import Uniform, initializer
+from mindspore import Tensor, ops
 
 from mindrestore.models.layers.convolve import Convolve
 from mindrestore.models.layers.form import Layer, chosen, like
-from mindrestore.models.layers.initial import he_uniform
+from mindrestore.models.layers.initial import new_bias, new_kernel
 from mindrestore.models.layers.mirror import ReflectPad
 
 _ROWS, _COLUMNS = 8, 4  # of the output that one product makes
@@ -39,9 +38,8 @@ class Depthwise5x5(Layer):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        weight = initializer(he_uniform(), (channels, 1, 5, 5))
-        self.weight = Parameter(weight, name="weight")
-        self.bias = Parameter(initializer(Uniform(1 / 5), (channels,)), name="bias")
+        self.weight = new_kernel(channels, 1, 5)
+        self.bias = new_bias(channels, 5 * 5)
         self.pad = ReflectPad(2)
         self.shift = _shifted_kernels()
         self.part = ops.StridedSlice(0b0011, 0b0011)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
-from mindspore import Parameter, Tensor, ops
-from mindspore.common.initializer import Uniform, initializer
+from mindspore import Tensor, ops
 
 from mindrestore.models.layers.convolve import Convolve, classic_conv
 from mindrestore.models.layers.form import Layer, chosen, like
-from mindrestore.models.layers.initial import he_uniform
+from mindrestore.models.layers.initial import new_bias, new_kernel
 
 
 class NarrowConv2d(Layer):
@@ -33,9 +30,8 @@ class NarrowConv2d(Layer):
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
         super().__init__()
-        bound = 1 / math.sqrt(in_channels * kernel * kernel)
-        self.weight = Parameter(initializer(he_uniform(), (out_channels, in_channels, kernel, kernel)), name="weight")
-        self.bias = Parameter(initializer(Uniform(bound), (out_channels,)), name="bias")
+        self.weight = new_kernel(out_channels, in_channels, kernel)
+        self.bias = new_bias(out_channels, in_channels * kernel**2)
         self.kernel = kernel
         self.convolve = Convolve(out_channels, kernel)
         self.project = classic_conv(out_channels * kernel**2, 1)
