@@ -94,8 +94,7 @@ def test_golden_features_and_distances(golden, vgg, name):
     np.testing.assert_allclose(actual, arrays["pocl_terms"], rtol=LOSS)
 
 
-@GRAPH
-@pytest.mark.parametrize("name", "ABC")
+@pytest.mark.parametrize(("name", "graph"), [("A", False), ("B", False), ("C", False), ("C", True)])
 def test_golden_terms_and_total(golden, vgg, name, graph):
     arrays = case(golden, name)
     objective = objective_of(vgg)

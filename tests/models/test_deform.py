@@ -109,9 +109,15 @@ def random_inputs(batch: int, spread: float, window: Window, seed: int = 0) -> t
     return tuple(v.astype(np.float32) for v in (x, dy, dx, rng.random(shape), weight))
 
 
-@pytest.mark.parametrize("graph", [False, True], ids=["pynative", "graph"])
+COMPILED = ("s1p1d1", "s2_1p1_2d1_2")  # the plain window and the one with other numbers in both directions
+
+
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    ("variant", "graph"),
+    [(variant, False) for variant in VARIANTS] + [(variant, True) for variant in COMPILED],
+    ids=[f"{variant}-pynative" for variant in VARIANTS] + [f"{variant}-graph" for variant in COMPILED],
+)
 def test_golden_output_and_gradients(golden, variant, form, graph):
     case = section(golden, f"{variant}/")
     cfg = [int(v) for v in case.pop("cfg")]

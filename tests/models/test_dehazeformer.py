@@ -50,6 +50,12 @@ def tiny(golden_dir):
         return dict(file)
 
 
+@pytest.fixture(scope="module")
+def net():
+    """Return the smallest published network with the golden weights."""
+    return load_golden_dehazeformer(create_model("dehazeformer_t"))
+
+
 def keep(found, name, field=None):
     def hook(cell, inputs, output):
         found[name] = output if field is None else output[field]
@@ -58,6 +64,15 @@ def keep(found, name, field=None):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_the_table_has_the_published_count(name):
+    spec = model_spec(name)
+    table = dehazeformer_shapes(**spec.hyper)
+    learnt = [math.prod(shape) for key, shape in table.items() if not key.endswith("relative_positions")]
+    assert sum(learnt) == spec.parameters
+
+
+# The table follows every hyper-parameter (`test_every_model`); the large sizes take up to ten seconds to build.
+@pytest.mark.parametrize("name", [n if n[-2:] == "_t" else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])
 def test_names_shapes_and_count_are_the_published_ones(name):
     net, spec = create_model(name), model_spec(name)
     assert {key: tuple(p.shape) for key, p in net.parameters_and_names()} == dehazeformer_shapes(**spec.hyper)
@@ -113,6 +128,7 @@ def test_golden_stages_and_outputs(case):
         hook.remove()
 
 
+@pytest.mark.slow  # half a minute; `test_registered` compares the small form, compiled for all sizes
 def test_golden_outputs_of_one_compilation(case):
     golden, net = case
     net.set_inputs(Tensor(shape=(1, 3, None, None), dtype=ms.float32))
@@ -163,9 +179,8 @@ def hyper_of(net):
     )
 
 
-def test_golden_norm_of_a_nearly_flat_map(tiny):
+def test_golden_norm_of_a_nearly_flat_map(tiny, net):
     """The only numbers that a wrong epsilon changes."""
-    net = load_golden_dehazeformer(create_model("dehazeformer_t"))
     norm = net.layer2.blocks[2].norm1
     x = Tensor(tiny["norm.in"])
     normalised, rescale, rebias = norm(x, ops.zeros(x.shape[:2]))
@@ -174,13 +189,13 @@ def test_golden_norm_of_a_nearly_flat_map(tiny):
     assert error(rebias.asnumpy(), tiny["norm.rebias"][:, :, 0, 0]) < FORWARD
 
 
-def test_golden_norm_and_shifted_attention(tiny):
-    net = load_golden_dehazeformer(create_model("dehazeformer_t"))
+def test_golden_norm_and_shifted_attention(tiny, net):
     block = net.layer3.blocks[1]
     found = {}
-    for name in ("norm1", "attn"):
-        getattr(block, name).register_forward_hook(keep(found, name))
+    hooks = [getattr(block, name).register_forward_hook(keep(found, name)) for name in ("norm1", "attn")]
     net(Tensor(drawn("B", 0)))
+    for hook in hooks:
+        hook.remove()
     normalised, rescale, rebias = found["norm1"]
     normalised = normalised * block.norm1.weight + block.norm1.bias
     assert error(normalised.asnumpy(), tiny["blk.norm_out"]) < FORWARD

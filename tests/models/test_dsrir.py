@@ -136,6 +136,7 @@ def compiled():
     return ms.jit(net)
 
 
+@pytest.mark.slow  # half a minute; `test_registered` compares the small form, compiled for all sizes
 @pytest.mark.parametrize("name", "ABCD")
 def test_golden_outputs_of_one_compilation(golden, compiled, name):
     x, expected = case(golden, name)

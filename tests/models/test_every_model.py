@@ -152,7 +152,10 @@ def test_every_model_has_its_rows():
         assert {move.key for move in MOVES if move.model == name} == set(SMALL[name])
 
 
-@every_model
+# Names that share a class are counted from the tables of names and shapes in the files of their networks.
+@pytest.mark.parametrize(
+    "name", [name if name in NETWORKS else pytest.param(name, marks=pytest.mark.slow) for name in list_models()]
+)
 def test_parameter_count_is_that_of_the_spec(name):
     net = create_model(name)
     counted = [p for key, p in net.parameters_and_names() if p.requires_grad or key in net.unused_names()]
