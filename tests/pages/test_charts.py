@@ -72,7 +72,7 @@ def test_a_single_point_is_a_dot_with_its_value():
 def test_what_never_changes_is_a_line_of_text():
     curves = {"loss": {"loss": [(1, 0.5), (2, 0.25)]}, "loss scale": {"loss scale": [(1, 1024.0), (2, 1024.0)]}}
     drawn = draw_curves({**curves, "learning rate": {"learning rate": [(1, 1e-4)]}})
-    assert drawn.constant == ("loss scale 1024",)
+    assert [(str(name), value) for name, value in drawn.constant] == [("loss scale", "1024")]
     assert [Page(chart).labels[0].split(":")[0] for chart in drawn.charts] == ["loss", "learning rate"]
 
 

@@ -95,7 +95,7 @@ def test_the_worst_and_the_best_images_come_first(folder, page):
         rows = list(csv.DictReader(stream))
     names = [row["image"] for row in sorted(rows, key=lambda row: float(row["psnr"]))]
     text = (folder / "index.html").read_text()
-    found = re.findall(r'<h3 class="group">(.*?)</h3>|<section [^>]*id="image-(\d)"', text)
+    found = re.findall(r'<h3 class="group"><span[^>]*>(.*?)</span></h3>|<section [^>]*id="image-(\d)"', text)
     shown = [heading or NAMES[int(place) - 1] for heading, place in found]
     assert shown == ["Worst PSNR", *names[:2], "Best PSNR", *names[:1:-1]]
     with Image.open(folder / "sheet.jpg") as sheet:
@@ -120,7 +120,7 @@ def test_images_stand_out_on_both_sides(scores, falling, expected):
 
 
 def test_settings_are_written_for_people():
-    assert [plain(value) for value in (True, False, 3, "auto")] == ["yes", "no", "3", "auto"]
+    assert [str(plain(value)) for value in (True, False, 3, "auto")] == ["yes", "no", "3", "auto"]
     assert plain("/home/me/my runs/night/best.ckpt") == plain(Path("/data/best.ckpt")) == "…/best.ckpt"
     assert plain("a.npz, then /data/weights/b.npz") == "a.npz, then …/b.npz"
     assert plain("data: {root: /data/NH-HAZE}\nvgg: '/w/vgg/16.npz'") == "data: {root: …/NH-HAZE}\nvgg: '…/16.npz'"

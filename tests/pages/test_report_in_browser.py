@@ -96,7 +96,9 @@ def test_every_image_has_a_slider_whose_pictures_load_from_disk(browser, pages, 
     count = {"report": 4, "comparison": 4, "restoration": 2}[name]
     sliders = browser.find_elements(By.TAG_NAME, "before-after")
     assert len(sliders) == count
-    labels = {"report": ["input", "restored"], "comparison": ["night", "day"], "restoration": ["before", "after"]}[name]
+    labels = {"report": ["input", "restored"], "comparison": ["night", "day"], "restoration": ["before", "restored"]}[
+        name
+    ]
     for place in range(count):
         assert shown(browser, place) == [[label, 40] for label in labels]
     loaded = browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
@@ -104,7 +106,7 @@ def test_every_image_has_a_slider_whose_pictures_load_from_disk(browser, pages, 
     handle = sliders[1].find_element(By.CSS_SELECTOR, "[role=slider]")
     handle.send_keys(Keys.ARROW_LEFT, Keys.PAGE_DOWN)
     positions = browser.execute_script("return [...document.querySelectorAll('before-after')].map(s => s.position)")
-    assert positions == [38 if place == 1 else 50 for place in range(count)]
+    assert positions == [39 if place == 1 else 50 for place in range(count)]
 
 
 def test_two_of_all_layers_are_chosen_for_one_image_and_for_all(browser, pages):
@@ -155,7 +157,8 @@ def test_everything_is_reached_by_keys_and_named(browser, pages):
     roles = [role for role, _ in reached]
     assert roles[-1] == "slider"
     assert reached[-1][1] == "Divider between input and restored"
-    headings = [name for role, name in reached if role == "button"]
+    switch, *headings = [name for role, name in reached if role == "button"]
+    assert switch == "中文"
     assert headings[:5] == ["image", "size", "PSNR input", "PSNR restored", "PSNR gain"]
     assert len(headings) == len(browser.find_elements(By.CSS_SELECTOR, "th")) - 5  # all but those of the means
     assert ("link", "1.png") in reached
@@ -185,3 +188,33 @@ def luminance(colour: list[float]) -> float:
     """Return the relative luminance of an sRGB colour as WCAG defines it."""
     linear = [v / 12.92 if v <= 0.03928 else ((v + 0.055) / 1.055) ** 2.4 for v in (c / 255 for c in colour)]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_the_switch_says_everything_in_chinese_and_back(browser, pages):
+    open_page(browser, pages["report"])
+    english = browser.find_element(By.TAG_NAME, "body").text
+    switch = browser.find_element(By.ID, "language")
+    switch.click()
+    assert browser.execute_script("return document.documentElement.lang") == "zh"
+    assert browser.title.startswith("toy")  # a name
+    chinese = browser.find_element(By.TAG_NAME, "body").text
+    assert heading(browser, "PSNR 复原后").get_attribute("title") == "按此列排序"
+    assert "最差" in chinese
+    assert "评估协议\uff1argb" in chinese
+    select = Select(browser.find_element(By.CSS_SELECTOR, "#image-1 select[data-side='1']"))
+    select.select_by_visible_text("误差图")
+    assert shown(browser, place_of(browser, "image-1"))[1][0] == "误差图"
+    untranslated = """return [...document.querySelectorAll('[data-say]')].filter((e) => {
+        const [en, zh] = ['en', 'zh'].map((language) => WORDS[language][e.dataset.say]);
+        return en !== zh && e.textContent === en;
+    }).map((e) => e.dataset.say)"""
+    assert browser.execute_script(untranslated) == []
+    switch.click()
+    assert shown(browser, place_of(browser, "image-1"))[1][0] == "error map"
+    select.select_by_visible_text("restored")
+    assert browser.find_element(By.TAG_NAME, "body").text == english
+
+
+def place_of(browser, name):
+    ids = browser.execute_script("return [...document.querySelectorAll('before-after')].map((s) => s.id)")
+    return ids.index(f"{name}-slider")

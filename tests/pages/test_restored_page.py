@@ -110,7 +110,7 @@ def test_nothing_restored_has_a_page(tmp_path):
     (tmp_path / "photos" / "bad.png").write_text("no image")
     summary = restore_files(Negative(), tmp_path / "photos", tmp_path / "clean", progress=False)
     page = Page.read(write_restored_page(summary, tmp_path / "report"))
-    assert "0 restored files" in page.text
+    assert "Restored files: 0" in page.text
     assert "bad.png" in page.text
 
 

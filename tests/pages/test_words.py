@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 
 import mindrestore
 from mindrestore.pages import words
-from mindrestore.pages.words import LANGUAGES, SECTIONS, embedded, read_table, say, say_in
+from mindrestore.pages.words import LANGUAGES, SECTIONS, attribute, embedded, read_table, said, say
 
 PACKAGE = Path(mindrestore.__file__).parent
 PAGES = [*(PACKAGE / "pages").rglob("*.*"), *(PACKAGE / "serve").rglob("*.*")]
@@ -39,13 +41,15 @@ def test_every_text_is_text_and_chinese_is_chinese():
     assert {key for key in same if PLACE.sub("", flat("en")[key]).strip(" ,;:%()")} == set()
 
 
-def asked_for():
-    """List the keys that templates and scripts ask for, and the beginnings of those that they put together."""
+def asked_for(room):
+    """List the keys that templates and scripts of a room ask for, and the beginnings of those put together."""
     keys, beginnings = set(), set()
     for path, text in SOURCES.items():
+        if room not in path.relative_to(PACKAGE).parts[:1]:
+            continue
         if path.suffix in (".html", ".py"):
-            keys |= set(re.findall(r'\b(?:say|text)\("(\w+)"', text))
-            keys |= set(re.findall(r'\bsay_in\("[\w-]+", "(\w+)"', text))
+            keys |= set(re.findall(r'\bsay\("(\w+)"', text))
+            beginnings |= set(re.findall(r'\bsay\(f"(\w+_)\{', text))
             keys |= set(re.findall(r'data-say(?:-[\w-]+)?="(\w+)"', text))
         else:
             keys |= set(re.findall(r'\bsay\("(\w+)"', text))
@@ -54,10 +58,13 @@ def asked_for():
 
 
 def test_no_key_is_missing_and_none_is_left_over():
-    keys, beginnings = asked_for()
-    known = set(flat("en"))
-    assert keys - known == set()
-    assert [start for start in beginnings if not any(key.startswith(start) for key in known)] == []
+    known, beginnings = set(flat("en")), set()
+    for room, section in (("pages", "report"), ("serve", "serve")):
+        keys, starts = asked_for(room)
+        there = set(words.words("en", section))
+        assert keys - there == set()
+        assert [start for start in starts if not any(key.startswith(start) for key in there)] == []
+        beginnings |= starts
     everything = "\n".join(SOURCES.values())
     used = {key for key in known if re.search(rf"\b{key}\b", everything) or key.startswith(tuple(beginnings))}
     put_together = {f"{name}_one" for name in ("cancel", "retry", "download", "remove")}
@@ -80,19 +87,25 @@ def test_the_slider_says_the_same_without_the_tables():
 
 
 def test_texts_carry_what_the_script_needs(monkeypatch):
-    table = {"shared": {}, "report": {"some": "{count} <images>"}, "serve": {}}
-    monkeypatch.setattr(words, "read_table", lambda language: table)
+    report = {"some": "{count} <images>", "word": "noise"}
+    monkeypatch.setattr(words, "read_table", lambda language: {"shared": {}, "report": report, "serve": {}})
     words.words.cache_clear()
     try:
-        assert say("some", count=3) == (
+        assert escape(say("some", count=3)) == (
             '<span data-say="some" data-values="{&#34;count&#34;: 3}">3 &lt;images&gt;</span>'
         )
-        assert say_in("title", "some", count='"') == (
-            'title="&#34; &lt;images&gt;" data-say-title="some" data-values="{&#34;count&#34;: &#34;\\&#34;&#34;}"'
+        assert attribute("title", say("some", count='"')) == (
+            ' title="&#34; &lt;images&gt;" data-say-title="some" data-values="{&#34;count&#34;: &#34;\\&#34;&#34;}"'
         )
+        assert attribute("alt", "a <b>") == ' alt="a &lt;b&gt;"'
+        assert said("a") == ""
+        nested = say("some", count=(say("word"), say("some", count=1)))
+        assert str(nested) == "noise; 1 <images> <images>"
+        told = json.loads(re.search('data-values="(.*)"', html.unescape(said(nested))).group(1))
+        assert told == {"count": [{"say": "word", "values": {}}, {"say": "some", "values": {"count": 1}}]}
         with pytest.raises(KeyError):
-            say("absent")
+            str(say("absent"))
         text = str(embedded("report"))
-        assert json.loads(text[len("window.WORDS = ") : -1]) == {"en": table["report"], "zh": table["report"]}
+        assert json.loads(text[len("window.WORDS = ") : -1]) == {"en": report, "zh": report}
     finally:
         words.words.cache_clear()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mindrestore.pages.render import render
+from mindrestore.pages.words import Text, say
 
 Points = Sequence[tuple[float, float]]
 
@@ -56,7 +57,7 @@ class Axis:
         return [step * count for count in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
-def line_chart(title: str, series: Sequence[tuple[str, Points]]) -> str:
+def line_chart(title: str | Text, series: Sequence[tuple[str | Text, Points]]) -> str:
     """Draw curves over the training step, with a legend that tells their last values.
 
     Args:
@@ -74,19 +75,17 @@ def line_chart(title: str, series: Sequence[tuple[str, Points]]) -> str:
     across = _axis(xs, _LEFT, _WIDTH - _RIGHT, 0)
     up = _axis(ys, _HEIGHT - _BOTTOM, _TOP, 0 if logarithmic else 0.05, logarithmic)
     lines = [_line(name, points, across, up, f"c{place % COLOURS}") for place, (name, points) in enumerate(series)]
-    ends = [
-        f"{name} {points[0][1]:.4g} at step {points[0][0]:g}, {points[-1][1]:.4g} at the end" for name, points in series
-    ]
+    ends = tuple(_ends(name, points) for name, points in series)
     return _figure(
-        title + (" (logarithmic)" if logarithmic else ""),
-        f"{title}: {'; '.join(ends)}",
+        say("logarithmic", title=title) if logarithmic else title,
+        say("chart_spoken", title=title, ends=ends),
         {**_grid(across, up), **({"columns": [(across.place(xs[0]), _short(xs[0]))]} if len(set(xs)) == 1 else {})},
         lines=lines,
-        legend=[(line["colour"], f"{line['name']}: last {line['value']}") for line in lines],
+        legend=[(line["colour"], say("last_value", name=line["name"], value=line["value"])) for line in lines],
     )
 
 
-def histogram(title: str, groups: Sequence[tuple[str, Sequence[float]]], bins: int = 16) -> str:
+def histogram(title: str | Text, groups: Sequence[tuple[str | Text, Sequence[float]]], bins: int = 16) -> str:
     """Draw how many images have which score, the groups over each other.
 
     Args:
@@ -108,10 +107,11 @@ def histogram(title: str, groups: Sequence[tuple[str, Sequence[float]]], bins: i
     bars = [bar for place, count in enumerate(counts) for bar in _bars(count, edges, across, up, f"c{place}")]
     notes = []
     for place, (name, group, total) in enumerate(kept):
-        note = f"{name}: median {np.median(group):.4g}" if group else name
-        missing = f", {total - len(group)} without a finite score" if len(group) < total else ""
-        notes.append((f"c{place}", note + missing))
-    spoken = f"{title}, number of images per score; {'; '.join(note for _, note in notes)}"
+        median = f"{np.median(group):.4g}" if group else "-"
+        missing = {"missing": total - len(group)} if len(group) < total else {}
+        key = "median_missing" if missing else "median"
+        notes.append((f"c{place}", say(key, name=name, value=median, **missing)))
+    spoken = say("histogram_spoken", title=title, notes=tuple(note for _, note in notes))
     return _figure(title, spoken, _grid(across, up, whole=True), bars=bars, legend=notes)
 
 
@@ -128,7 +128,12 @@ def thinned(points: Points, most: int = MOST_POINTS) -> list[tuple[float, float]
     return [points[place] for place in sorted(kept)]
 
 
-def _line(name: str, points: Points, across: Axis, up: Axis, colour: str) -> dict[str, Any]:
+def _ends(name: str | Text, points: Points) -> Text:
+    (step, first), (_, last) = points[0], points[-1]
+    return say("first_and_last", name=name, first=f"{first:.4g}", step=f"{step:g}", last=f"{last:.4g}")
+
+
+def _line(name: str | Text, points: Points, across: Axis, up: Axis, colour: str) -> dict[str, Any]:
     places = [(f"{across.place(x):.1f}", f"{up.place(y):.1f}") for x, y in points]
     return {
         "name": name,
@@ -172,7 +177,7 @@ def _grid(across: Axis, up: Axis, whole: bool = False) -> dict[str, list[tuple[f
     }
 
 
-def _figure(title: str, spoken: str, grid: Mapping[str, Any], **drawn: Sequence[Any]) -> str:
+def _figure(title: str | Text, spoken: Text, grid: Mapping[str, Any], **drawn: Sequence[Any]) -> str:
     sides = {"left": _LEFT, "right": _WIDTH - _RIGHT, "top": _TOP, "bottom": _HEIGHT - _BOTTOM}
     frame = {"width": _WIDTH, "height": _HEIGHT, **sides}
     return render("chart.html", title=title, spoken=spoken, **frame, **grid, **{"lines": (), "bars": (), **drawn})

@@ -18,6 +18,7 @@ from mindrestore.pages.evaluation import score_cell, titled
 from mindrestore.pages.render import Cell, Layer, Picture, render, write_page
 from mindrestore.pages.scores import ReportError, SetScores, WrittenReport, read_report
 from mindrestore.pages.sheet import draw_sheet
+from mindrestore.pages.words import Text, say
 
 _SAME = 1e-3  # scores of one input that differ by more were not measured on the same image
 
@@ -74,7 +75,7 @@ def write_comparison(folders: Sequence[PathLike], out: PathLike) -> Path:
     pictures = [picture for section in sets for picture in section["pictures"]]
     page = render(
         "comparison.html",
-        title=f"Comparison of {', '.join(labels)}",
+        title=say("comparison_of", reports=", ".join(labels)),
         sections={section["id"]: section["name"] for section in sets},
         sets=sets,
         choices=next((picture.layers for picture in pictures if picture.layers), ()),
@@ -87,16 +88,20 @@ def _set_section(name: str, entry: _Compared, out: Path, numbers: Iterator[int])
     """Return what the template says about one set; the pictures of its images are copied."""
     pictures = _pictures(entry, name, out, numbers)
     metric = entry.metrics[0]
-    headings = ["image"]
+    headings: list[str | Text] = [say("image")]
     for each in entry.metrics:
-        headings += [f"{titled(each)} input", *(f"{TITLES[each]} {label}" for label in entry.runs)]
+        lower = "_lower" if each in LOWER_IS_BETTER else ""
+        headings += [
+            say(f"metric_input{lower}", metric=TITLES[each]),
+            *(f"{TITLES[each]} {label}" for label in entry.runs),
+        ]
     apart = sorted(pictures, key=lambda image: _apart(entry, image, metric), reverse=True)
     return {
         "id": name,
         "name": entry.name,
         "metric": TITLES[metric],
         "warnings": _warnings(entry),
-        "mean_headings": ["report", "protocol", "images", *map(titled, entry.metrics), "seconds"],
+        "mean_headings": [say("report"), say("protocol"), say("images"), *map(titled, entry.metrics), say("seconds")],
         "means": _means(entry),
         "headings": headings,
         "rows": _image_rows(entry, name),
@@ -142,22 +147,20 @@ def _match(reports: Sequence[WrittenReport], labels: Sequence[str]) -> list[_Com
     return found
 
 
-def _warnings(entry: _Compared) -> list[str]:
+def _warnings(entry: _Compared) -> list[Text]:
     """Return what makes the numbers incomparable."""
     notes = []
     protocols = {label: scores.protocol["name"] for label, scores in entry.runs.items()}
     if len(set(protocols.values())) > 1:
         listed = ", ".join(f"{label}: {name}" for label, name in protocols.items())
-        notes.append(f"The protocols differ ({listed}): the scores cannot be compared.")
+        notes.append(say("protocols_differ", protocols=listed))
     partly = [name for name, scores in entry.images.items() if len(scores) < len(entry.runs)]
     if partly:
-        notes.append(
-            f"{len(partly)} of {len(entry.images)} images are not in every report: the means are over other images."
-        )
+        notes.append(say("images_differ", count=len(partly), all=len(entry.images)))
     elif len(set(protocols.values())) == 1:
         other = [name for name, scores in entry.images.items() if not _one_input(list(scores.values()), entry.metrics)]
         if other:
-            notes.append(f"The inputs differ for {len(other)} images (the scores of the input do), such as {other[0]}.")
+            notes.append(say("inputs_differ", count=len(other), image=other[0]))
     return notes
 
 
@@ -170,7 +173,9 @@ def _one_input(images: Sequence[Measurement], metrics: Sequence[str]) -> bool:
 def _means(entry: _Compared) -> list[list[Cell]]:
     first = next(iter(entry.runs.values()))
     before = first.means("input")
-    rows = [[Cell("input"), Cell(""), Cell(""), *(score_cell(name, before[name]) for name in entry.metrics), Cell("")]]
+    rows = [
+        [Cell(say("input")), Cell(""), Cell(""), *(score_cell(name, before[name]) for name in entry.metrics), Cell("")]
+    ]
     means = {label: scores.means("restored") for label, scores in entry.runs.items()}
     best = {name: _best(name, {label: mean[name] for label, mean in means.items()}) for name in entry.metrics}
     for label, scores in entry.runs.items():
@@ -214,10 +219,12 @@ def _pictures(entry: _Compared, section: str, out: Path, numbers: Iterator[int])
             for label, one in scores.items()
             if copy_size(one.height, one.width) == size  # another crop cannot lie over this one
         }
-        layers = [_one_of(there, "input", "input")]
+        layers = [_one_of(there, "input", say("input"))]
         layers += [(label, folder, paths.get("restored")) for label, (folder, paths) in there.items()]
-        layers += [_one_of(there, "target", "ground truth")]
-        layers += [(f"error of {label}", folder, paths.get("error")) for label, (folder, paths) in there.items()]
+        layers += [_one_of(there, "target", say("ground_truth"))]
+        layers += [
+            (say("error_of", report=label), folder, paths.get("error")) for label, (folder, paths) in there.items()
+        ]
         kept = [(label, folder / path) for label, folder, path in layers if path]
         copies = _copies(kept, out, f"pictures/{next(numbers):04d}")
         # the first two reports, else input and report
@@ -235,7 +242,7 @@ def _copies(sources: Sequence[tuple[str, Path]], out: Path, folder: str) -> list
     return copies
 
 
-def _one_of(there: Mapping[str, tuple[Path, dict[str, str]]], layer: str, title: str) -> tuple[str, Path, str | None]:
+def _one_of(there: Mapping[str, tuple[Path, dict[str, str]]], layer: str, title: Text) -> tuple[Text, Path, str | None]:
     """Take a picture that all reports share from the first that has it."""
     having = [(place, paths[layer]) for place, paths in there.values() if layer in paths]
     return (title, *having[0]) if having else (title, Path(), None)
@@ -247,11 +254,13 @@ def _notes(entry: _Compared, scores: Mapping[str, Measurement], shown: Sequence[
         f"{label}: " + ", ".join(f"{TITLES[name]} {format_score(name, one.restored[name])}" for name in entry.metrics)
         for label, one in scores.items()
     )
-    absent = "Reports without pictures, or with pictures of another size, are left out of the slider."
+    absent = say("not_in_slider")
     return ["; ".join(lines), *([] if all(label in shown for label in scores) else [absent])]
 
 
 def _settings(report: WrittenReport) -> dict[str, Any]:
     document = report.summary or report.sets[0].document
-    protocols = {f"protocol {entry.protocol['name']}": entry.protocol["description"] for entry in report.sets}
-    return {"report": report.folder, **document.get("settings", {}), **protocols}
+    protocols = {
+        say("protocol_named", name=entry.protocol["name"]): entry.protocol["description"] for entry in report.sets
+    }
+    return {say("report"): report.folder, **document.get("settings", {}), **protocols}

@@ -17,8 +17,9 @@ from mindrestore.pages.render import Cell, Layer, Picture, render, write_page
 from mindrestore.pages.scores import SetScores, WrittenReport, read_report
 from mindrestore.pages.sheet import draw_sheet, worst_and_best
 from mindrestore.pages.training import draw_curves, read_curves
+from mindrestore.pages.words import Text, say
 
-_LAYER_TITLES = {"target": "ground truth", "error": "error map"}
+_LAYERS = {"target": "ground_truth", "error": "error_map", "input": "input", "restored": "restored"}
 
 
 def write_evaluation_page(folder: PathLike, run: PathLike | None = None) -> Path:
@@ -50,13 +51,18 @@ def score_cells(metric: str, before: float, after: float) -> list[Cell]:
     known = math.isfinite(gain)
     return [
         *(score_cell(metric, value) for value in (before, after)),
-        Cell(f"{'+' if gain >= 0 else ''}{format_score(metric, gain)}" if known else "n/a", gain if known else ""),
+        Cell(
+            f"{'+' if gain >= 0 else ''}{format_score(metric, gain)}" if known else say("not_known"),
+            gain if known else "",
+        ),
     ]
 
 
 def score_cell(metric: str, value: float, best: bool = False) -> Cell:
     """Return the cell of one score; it sorts by the number that stands in scores.csv."""
-    return Cell(format_score(metric, value), "" if math.isnan(value) else f"{value:.6f}", best=best)
+    if math.isnan(value):
+        return Cell(say("not_known"), "", best=best)
+    return Cell(format_score(metric, value), f"{value:.6f}", best=best)
 
 
 def score_note(entry: SetScores, image: Measurement) -> str:
@@ -68,9 +74,9 @@ def score_note(entry: SetScores, image: Measurement) -> str:
     return f"{', '.join(parts)}; {image.width} x {image.height} pixels"
 
 
-def titled(metric: str) -> str:
+def titled(metric: str) -> str | Text:
     """Return the title of a metric, and which way it counts where less is better."""
-    return TITLES[metric] + (" (lower is better)" if metric in LOWER_IS_BETTER else "")
+    return say("lower_is_better", metric=TITLES[metric]) if metric in LOWER_IS_BETTER else TITLES[metric]
 
 
 def _set_page(entry: SetScores, label: str, training: Mapping[str, Any]) -> str:
@@ -81,13 +87,13 @@ def _set_page(entry: SetScores, label: str, training: Mapping[str, Any]) -> str:
     worst, best, others = worst_and_best([image.restored[metric] for image in entry.images], metric in LOWER_IS_BETTER)
     histograms = _histograms(entry)
     sections = {
-        "images": "Images",
-        "pictures": "Before and after",
-        "distributions": "Distributions" if histograms else "",
-        "training": "Training" if training["curves"] else "",
-        "settings": "Protocol and settings",
+        "images": say("section_images"),
+        "pictures": say("before_and_after"),
+        "distributions": say("distributions") if histograms else "",
+        "training": say("training") if training["curves"] else "",
+        "settings": say("protocol_and_settings"),
     }
-    named = {"protocol": "name", "how": "description", "used by": "used_by", "noise": "noise"}
+    named = {"protocol": "name", "how": "description", "used_by": "used_by", "noise": "noise"}
     return render(
         "evaluation.html",
         title=f"{settings.get('model', 'evaluation')}: {label}",
@@ -95,20 +101,25 @@ def _set_page(entry: SetScores, label: str, training: Mapping[str, Any]) -> str:
         lost=[(lost["image"], lost["reason"]) for lost in entry.document.get("not_measured", ())],
         means=_means(entry),
         sections={name: title for name, title in sections.items() if title},
-        headings=["image", "size", *_headings(entry.metrics), "seconds"],
+        headings=[say("image"), say("size"), *_headings(entry.metrics), say("seconds")],
         rows=_image_rows(entry),
-        last=[Cell(f"mean of {len(entry.images)}"), Cell(""), *_gains(entry.metrics, before, after), _seconds(entry)],
+        last=[
+            Cell(say("mean_of", count=len(entry.images))),
+            Cell(""),
+            *_gains(entry.metrics, before, after),
+            _seconds(entry),
+        ],
         metric=TITLES[metric],
         sheet=draw_sheet(entry.folder, [pictures[place] for place in (*worst, *best)]),
         choices=next((picture.layers for picture in pictures if picture.layers), ()),
         groups=[
-            (f"Worst {TITLES[metric]}", [pictures[place] for place in worst]),
-            (f"Best {TITLES[metric]}", [pictures[place] for place in best]),
-            ("All others" if worst else "", [pictures[place] for place in others]),
+            (say("worst", metric=TITLES[metric]), [pictures[place] for place in worst]),
+            (say("best", metric=TITLES[metric]), [pictures[place] for place in best]),
+            (say("all_others") if worst else "", [pictures[place] for place in others]),
         ],
         histograms=histograms,
         settings={
-            **{title: protocol.get(key, "") for title, key in named.items()},
+            **{say(title): protocol.get(key, "") for title, key in named.items()},
             **settings,
             **entry.document.get("versions", {}),
         },
@@ -120,14 +131,18 @@ def _index_page(report: WrittenReport, training: Mapping[str, Any]) -> str:
     summary = report.summary or {}
     settings = summary.get("settings", {})
     metrics = tuple(summary["average"]["restored"])
-    sections = {"sets": "Sets", "training": "Training" if training["curves"] else "", "settings": "Settings"}
-    missing = [(name, "missing") for name in summary.get("missing", ())]
+    sections = {
+        "sets": say("sets"),
+        "training": say("training") if training["curves"] else "",
+        "settings": say("settings"),
+    }
+    missing = [(name, say("missing_set")) for name in summary.get("missing", ())]
     return render(
         "sets.html",
         title=f"{settings.get('model', 'evaluation')}: {report.label}",
         lost=missing + [(entry["name"], entry["reason"]) for entry in summary.get("not_measured", ())],
         sections={name: title for name, title in sections.items() if title},
-        headings=["set", "protocol", "images", *_headings(metrics), "seconds"],
+        headings=[say("set"), say("protocol"), say("images"), *_headings(metrics), say("seconds")],
         rows=[_set_row(entry, metrics) for entry in report.sets],
         last=_average_row(summary, metrics),
         settings={**settings, **summary.get("versions", {})},
@@ -136,17 +151,15 @@ def _index_page(report: WrittenReport, training: Mapping[str, Any]) -> str:
 
 
 def _picture(entry: SetScores, place: int, image: Measurement) -> Picture:
-    layers = [Layer(_LAYER_TITLES.get(layer, layer), path) for layer, path in entry.layers(image).items()]
+    layers = [
+        Layer(say(_LAYERS[layer]) if layer in _LAYERS else layer, path) for layer, path in entry.layers(image).items()
+    ]
     size = copy_size(image.height, image.width)[::-1]
     return Picture(f"image-{place}", image.name, [score_note(entry, image)], layers, size)
 
 
-def _headings(metrics: Sequence[str]) -> list[str]:
-    return [
-        text
-        for name in metrics
-        for text in (f"{TITLES[name]} input", f"{TITLES[name]} restored", f"{TITLES[name]} gain")
-    ]
+def _headings(metrics: Sequence[str]) -> list[Text]:
+    return [say(f"metric_{part}", metric=TITLES[name]) for name in metrics for part in ("input", "restored", "gain")]
 
 
 def _gains(metrics: Sequence[str], before: Mapping[str, float], after: Mapping[str, float]) -> list[Cell]:
@@ -168,7 +181,7 @@ def _average_row(summary: Mapping[str, Any], metrics: Sequence[str]) -> list[Cel
         {name: math.nan if value is None else float(value) for name, value in summary["average"][side].items()}
         for side in ("input", "restored")
     )
-    return [Cell("average of the sets"), Cell(""), Cell(""), *_gains(metrics, before, after), Cell("")]
+    return [Cell(say("average_of_sets")), Cell(""), Cell(""), *_gains(metrics, before, after), Cell("")]
 
 
 def _means(entry: SetScores) -> list[list[Cell]]:
@@ -195,8 +208,8 @@ def _image_rows(entry: SetScores) -> list[list[Cell]]:
 def _histograms(entry: SetScores) -> list[str]:
     charts = (
         histogram(
-            f"{TITLES[name]}: number of images",
-            [(side, [getattr(image, side)[name] for image in entry.images]) for side in ("restored", "input")],
+            say("number_of_images", metric=TITLES[name]),
+            [(say(side), [getattr(image, side)[name] for image in entry.images]) for side in ("restored", "input")],
         )
         for name in entry.metrics
     )

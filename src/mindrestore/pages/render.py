@@ -17,6 +17,7 @@ from mindrestore import __version__
 from mindrestore.evaluation.pictures import COPY_QUALITY, COPY_SIDE, ERROR_TOP, error_colours
 from mindrestore.files import write_bytes, write_text
 from mindrestore.inference.planning import REPORT_MARKER
+from mindrestore.pages.words import Text, attribute, embedded, said, say
 
 # The folders of an absolute path, without its last name.
 _FOLDERS = re.compile(r"(?<![\w./:…])(?:/[^/\s'\",;:]+)+(?=/[^/\s'\",;:]+)")
@@ -27,13 +28,13 @@ class Cell:
     """A cell of a table.
 
     Args:
-        text: Plain text that is shown.
+        text: What is shown.
         value: Number or text that it sorts by; the text itself when None.
         link: Relative path or `#id` that the text leads to.
         best: Whether it is the best of its row.
     """
 
-    text: str
+    text: str | Text
     value: float | str | None = None
     link: str | None = None
     best: bool = False
@@ -44,11 +45,11 @@ class Layer:
     """One picture of a slider.
 
     Args:
-        label: What it shows, as plain text.
+        label: What it shows.
         path: Relative path of the file, with `/`.
     """
 
-    label: str
+    label: str | Text
     path: str
 
 
@@ -106,10 +107,13 @@ def asset(name: str) -> str:
 def environment() -> Environment:
     """Return what fills the templates; a name that a template needs and does not get is an error."""
     made = Environment(loader=PackageLoader("mindrestore.pages"), autoescape=True, undefined=StrictUndefined)
-    made.filters |= {"address": address, "breakable": breakable, "plain": plain}
+    made.filters |= {"address": address, "breakable": breakable, "plain": plain, "said": said}
     made.globals |= {
         "asset": lambda name: Markup(asset(name)),
         "version": __version__,
+        "say": say,
+        "attribute": attribute,
+        "words": lambda: embedded("report"),
         "copies": {
             "quality": COPY_QUALITY,
             "side": COPY_SIDE,
@@ -126,15 +130,19 @@ def address(path: str) -> str:
     return f"./{safe}" if ":" in path.split("/")[0] else safe
 
 
-def breakable(text: str) -> Markup:
+def breakable(text: str | Text) -> Markup:
     """Let a long file name break behind its punctuation, and a word never inside."""
+    if isinstance(text, Text):
+        return escape(text)
     return Markup(re.sub(r"([_./-])(?=\w)", r"\1<wbr>", str(escape(text)))) if len(text) > 20 else escape(text)
 
 
-def plain(value: object) -> str:
+def plain(value: object) -> str | Text:
     """Write a setting as people read it: yes and no, and paths without the folders of whoever made the page."""
+    if isinstance(value, Text):
+        return value
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return say("yes" if value else "no")
     if isinstance(value, Path) or (isinstance(value, str) and value.startswith("/") and "\n" not in value):
         value = Path(value)
         return f"…/{value.name}" if value.is_absolute() else str(value)

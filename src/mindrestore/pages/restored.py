@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from mindrestore.evaluation.pictures import copy_size, write_copy
 from mindrestore.files import PathLike
@@ -18,6 +18,7 @@ from mindrestore.images.read import read_image
 from mindrestore.inference.files import RestoredFile, RestoreSummary
 from mindrestore.pages.render import Cell, Layer, Picture, address, render, write_page
 from mindrestore.pages.sheet import ROWS, draw_sheet
+from mindrestore.pages.words import say
 
 
 def write_restored_page(summary: RestoreSummary, folder: PathLike, settings: Mapping[str, Any] | None = None) -> Path:
@@ -35,29 +36,29 @@ def write_restored_page(summary: RestoreSummary, folder: PathLike, settings: Map
         WriteError: The folder or the disk does not allow it.
     """
     folder = Path(folder)
-    rows, pictures, lost = [], [], [("not restored", message) for message in summary.failed]
+    rows, pictures, lost = [], [], [(say("not_restored"), message) for message in summary.failed]
     for place, (name, entry) in enumerate(zip(_names(summary.files), summary.files), 1):
         try:
             size = _copy(entry, folder / "pictures" / f"{place:04d}")
         except ImageError as error:  # the result is there; only its picture is lost
             size = None
-            lost.append((name, f"no picture: {error}"))
+            lost.append((name, say("no_picture", error=str(error))))
         link = f"#image-{place}" if size else _relative(entry.target, folder)
         rows.append([Cell(name, link=link), *_size_cells(size), *_file_cells(entry)])
         if size:
-            layers = [Layer(side, f"pictures/{place:04d}/{side}.jpg") for side in ("before", "after")]
+            layers = [Layer(say(side), f"pictures/{place:04d}/{side}.jpg") for side in ("before", "after")]
             pictures.append(Picture(f"image-{place}", name, [_links(entry, folder)], layers, copy_size(*size)[::-1]))
     sections = {
-        "files": "Files",
-        "pictures": "Before and after" if pictures else "",
-        "settings": "Settings" if settings else "",
+        "files": say("files"),
+        "pictures": say("before_and_after") if pictures else "",
+        "settings": say("settings") if settings else "",
     }
     page = render(
         "restored.html",
-        title=f"{len(rows)} restored file{'s' * (len(rows) != 1)}",
+        title=say("restored_count", count=len(rows)),
         lost=lost,
         sections={name: title for name, title in sections.items() if title},
-        headings=["file", "width", "height", "bytes before", "bytes after", "seconds"],
+        headings=[say(name) for name in ("file", "width", "height", "bytes_before", "bytes_after", "seconds")],
         rows=rows,
         pictures=pictures,
         sheet=draw_sheet(folder, [replace(picture, notes=()) for picture in pictures]),
@@ -84,7 +85,7 @@ def _size_cells(size: tuple[int, int] | None) -> list[Cell]:
 
 def _file_cells(entry: RestoredFile) -> list[Cell]:
     sizes = (path.stat().st_size for path in (entry.source, entry.target))
-    seconds = Cell("kept", "") if entry.seconds is None else Cell(f"{entry.seconds:.2f}", f"{entry.seconds:.4f}")
+    seconds = Cell(say("kept"), "") if entry.seconds is None else Cell(f"{entry.seconds:.2f}", f"{entry.seconds:.4f}")
     return [*(Cell(f"{size:,}", size) for size in sizes), seconds]
 
 
@@ -98,10 +99,12 @@ def _names(files: Sequence[RestoredFile]) -> list[str]:
 
 def _links(entry: RestoredFile, folder: Path) -> Markup:
     """Link to the files themselves, where they lie now."""
-    sides = (("input", entry.source), ("result", entry.target))
+    sides = ((say("input"), entry.source), (say("restored"), entry.target))
     link = Markup('<a href="{}">{}</a>')
-    return Markup("files: ") + Markup(", ").join(
-        link.format(address(_relative(path, folder)), title) for title, path in sides
+    return (
+        escape(say("file_links"))
+        + " "
+        + Markup(", ").join(link.format(address(_relative(path, folder)), title) for title, path in sides)
     )
 
 

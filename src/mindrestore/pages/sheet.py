@@ -44,7 +44,7 @@ def draw_sheet(folder: Path, pictures: Sequence[Picture], name: str = SHEET) -> 
     """
     shown = [picture for picture in pictures if picture.layers][:ROWS]
     titles = ["  ".join((picture.title, *picture.notes[:1])) for picture in shown]
-    rows = [(title, [(e.label, folder / e.path) for e in picture.layers]) for title, picture in zip(titles, shown)]
+    rows = [(title, [(str(e.label), folder / e.path) for e in picture.layers]) for title, picture in zip(titles, shown)]
     if not rows:
         return ""
     write_sheet(folder / name, rows)

@@ -13,10 +13,13 @@ from typing import Any
 from mindrestore.evaluation.metrics import TITLES
 from mindrestore.files import PathLike
 from mindrestore.pages.charts import line_chart
+from mindrestore.pages.words import Text, say
 
 Curves = dict[str, dict[str, list[tuple[float, float]]]]
 
 _SINGLE = {"loss": "loss", "lr": "learning rate", "scale": "loss scale", "grad_norm": "gradient norm"}
+
+_WORDS = {**{title: f"curve_{key}" for key, title in _SINGLE.items()}, "mean": "mean"}
 
 
 def read_curves(run: PathLike) -> Curves:
@@ -48,7 +51,7 @@ class Drawn:
     """The curves of a run as a page shows them: charts, and in words what never changed."""
 
     charts: tuple[str, ...]
-    constant: tuple[str, ...]
+    constant: tuple[tuple[str | Text, str], ...]
 
 
 def draw_curves(curves: Curves) -> Drawn | None:
@@ -62,9 +65,20 @@ def draw_curves(curves: Curves) -> Drawn | None:
     order = [*(title for title in first if title == "loss"), *(title for title in first if title != "loss")]
     order += [title for title in last if title in curves]
     constant = {title: stays(curves[title]) for title in order}
-    charts = (line_chart(title, list(curves[title].items())) for title in order if constant[title] is None)
-    lines = tuple(f"{title} {value:.6g}" for title, value in constant.items() if value is not None)
+    changing = [title for title in order if constant[title] is None]
+    charts = (line_chart(_said(title), [(_said(name), p) for name, p in curves[title].items()]) for title in changing)
+    lines = tuple((_said(title), f"{value:.6g}") for title, value in constant.items() if value is not None)
     return Drawn(tuple(charts), lines) if curves else None
+
+
+def _said(title: str) -> str | Text:
+    """Return the words for the title of a chart or the name of a curve; those of terms and sets are names."""
+    if title in _WORDS:
+        return say(_WORDS[title])
+    for beginning in ("loss term", "validation"):
+        if title.startswith(f"{beginning} "):
+            return say(f"curve_{beginning.replace(' ', '_')}", name=title[len(beginning) + 1 :])
+    return title
 
 
 def stays(curves: Mapping[str, list[tuple[float, float]]]) -> float | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
 
 import yaml
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 LANGUAGES = ("en", "zh")  # the first is what a page says before its script has looked at the reader's language
 SECTIONS = ("shared", "serve", "report")
@@ -42,23 +43,52 @@ def embedded(section: str) -> Markup:
     return Markup(f"window.WORDS = {text};")
 
 
-def text(key: str, **values: Any) -> str:
-    """Return a text of reports in the first language."""
-    return words(LANGUAGES[0], "report")[key].format(**values)
+@dataclass(frozen=True)
+class Text:
+    """A text of a report: it is put into the page in English, with what the script needs to say it in other languages.
+
+    Args:
+        key: Of the tables.
+        values: Name and value for its places; a value may be a `Text` or several of them.
+    """
+
+    key: str
+    values: tuple[tuple[str, Any], ...] = ()
+
+    def __str__(self) -> str:
+        values = {
+            name: "; ".join(map(str, value)) if isinstance(value, tuple) else value for name, value in self.values
+        }
+        return words(LANGUAGES[0], "report")[self.key].format(**values)
+
+    def __html__(self) -> str:
+        return Markup("<span{}>{}</span>").format(self.data(), str(self))
+
+    def data(self, attribute: str = "") -> Markup:
+        """Return the attributes by which the script knows the element, or one attribute of it, such as `title`."""
+        name = f"data-say-{attribute}" if attribute else "data-say"
+        found = Markup(' {}="{}"').format(name, self.key)
+        if not self.values:
+            return found
+        return found + Markup(' data-values="{}"').format(json.dumps(_written(self)["values"], ensure_ascii=False))
 
 
-def say(key: str, **values: Any) -> Markup:
-    """Return a text for a page of reports, with what its script needs to say it in another language."""
-    return Markup('<span data-say="{}"{}>{}</span>').format(key, _values(values), text(key, **values))
+def _written(value: Any) -> Any:
+    if isinstance(value, Text):
+        return {"say": value.key, "values": {name: _written(one) for name, one in value.values}}
+    return [_written(one) for one in value] if isinstance(value, tuple) else value
 
 
-def say_in(attribute: str, key: str, **values: Any) -> Markup:
-    """Return an attribute of an element, such as `aria-label`, that the script turns into another language."""
-    found = Markup('{}="{}" data-say-{}="{}"').format(attribute, text(key, **values), attribute, key)
-    return found + _values(values)
+def say(key: str, **values: Any) -> Text:
+    """Return a text; a key that is missing is an error when it is put into a page."""
+    return Text(key, tuple(values.items()))
 
 
-def _values(values: dict[str, Any]) -> Markup:
-    if not values:
-        return Markup("")
-    return Markup(' data-values="{}"').format(escape(json.dumps(values, ensure_ascii=False)))
+def said(text: str | Text) -> Markup:
+    """Return the attributes of an element that holds nothing but this text."""
+    return text.data() if isinstance(text, Text) else Markup("")
+
+
+def attribute(name: str, text: str | Text) -> Markup:
+    """Return an attribute of an element, such as `aria-label`, in English and for the script."""
+    return Markup(' {}="{}"').format(name, str(text)) + (text.data(name) if isinstance(text, Text) else Markup(""))

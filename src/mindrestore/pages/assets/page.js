@@ -39,15 +39,20 @@
       button.type = "button";
       button.className = "sort";
       button.append(...heading.childNodes);
-      button.title = "Sort by this column";
+      button.dataset.sayTitle = "sort_by";
       button.addEventListener("click", () => sort(table, heading));
       heading.append(button);
     }
   }
 
+  Words.apply(); // the titles of these buttons
+
   function show(select) {
-    const option = select.selectedOptions[0];
-    document.getElementById(select.dataset.slider).show(Number(select.dataset.side), option.value, option.text);
+    const option = select.selectedOptions[0], slider = document.getElementById(select.dataset.slider), side = Number(select.dataset.side);
+    for (const name of ["sayAlt", "values"]) delete slider.images[side].dataset[name];
+    if (option.dataset.say) slider.images[side].dataset.sayAlt = option.dataset.say;
+    if (option.dataset.values) slider.images[side].dataset.values = option.dataset.values;
+    slider.show(side, option.value, option.text);
   }
 
   for (const select of document.querySelectorAll("select[data-slider]")) {

@@ -2,7 +2,7 @@
 
    window.WORDS          language -> key -> text, set before this file is loaded; `{name}` stands for a value
    data-say="key"        the text of an element; data-say-title="key" and the like: the text of an attribute
-   data-values='{...}'   the values in them
+   data-values='{...}'   the values in them; {"say": "key", "values": {...}} is a text, too
    #language             a button that switches to the other language
    Words.say(key, {...}) a text, for scripts
    event "language"      on document, after the language has changed */
@@ -25,6 +25,11 @@
     return wanted.map((language) => (language || "").slice(0, 2)).find((language) => known.includes(language)) || known[0];
   }
 
+  function written(value) { // a value may be a text itself, or several
+    if (Array.isArray(value)) return value.map(written).join(Words.say("semicolon"));
+    return value.say ? Words.say(value.say, value.values) : value;
+  }
+
   const Words = {
     language: preferred(),
 
@@ -33,7 +38,7 @@
       if (text === undefined) throw new Error(`no text for ${key}`);
       return text.replace(/\{(\w+)\}/g, (_, name) => {
         if (values[name] === undefined) throw new Error(`no ${name} for ${key}`);
-        return values[name];
+        return written(values[name]);
       });
     },
 
