@@ -20,6 +20,7 @@ from mindrestore.pages.training import draw_curves, read_curves
 from mindrestore.pages.words import Text, say
 
 _LAYERS = {"target": "ground_truth", "error": "error_map", "input": "input", "restored": "restored"}
+_PROTOCOL = {"protocol": "name", "how": "description", "used_by": "used_by", "noise": "noise"}
 
 
 def write_evaluation_page(folder: PathLike, run: PathLike | None = None) -> Path:
@@ -93,7 +94,6 @@ def _set_page(entry: SetScores, label: str, training: Mapping[str, Any]) -> str:
         "training": say("training") if training["curves"] else "",
         "settings": say("protocol_and_settings"),
     }
-    named = {"protocol": "name", "how": "description", "used_by": "used_by", "noise": "noise"}
     return render(
         "evaluation.html",
         title=f"{settings.get('model', 'evaluation')}: {label}",
@@ -112,19 +112,24 @@ def _set_page(entry: SetScores, label: str, training: Mapping[str, Any]) -> str:
         metric=TITLES[metric],
         sheet=draw_sheet(entry.folder, [pictures[place] for place in (*worst, *best)]),
         choices=next((picture.layers for picture in pictures if picture.layers), ()),
-        groups=[
-            (say("worst", metric=TITLES[metric]), [pictures[place] for place in worst]),
-            (say("best", metric=TITLES[metric]), [pictures[place] for place in best]),
-            (say("all_others") if worst else "", [pictures[place] for place in others]),
-        ],
+        groups=_groups(TITLES[metric], pictures, worst, best, others),
         histograms=histograms,
         settings={
-            **{say(title): protocol.get(key, "") for title, key in named.items()},
+            **{say(title): protocol.get(key, "") for title, key in _PROTOCOL.items()},
             **settings,
             **entry.document.get("versions", {}),
         },
         **training,
     )
+
+
+def _groups(
+    metric: str, pictures: Sequence[Picture], worst: Sequence[int], best: Sequence[int], others: Sequence[int]
+) -> list[tuple[Text | str, list[Picture]]]:
+    """Return the headings of a page and the pictures below each."""
+    parts = ((say("worst", metric=metric), worst), (say("best", metric=metric), best))
+    parts += ((say("all_others") if worst else "", others),)
+    return [(heading, [pictures[place] for place in places]) for heading, places in parts]
 
 
 def _index_page(report: WrittenReport, training: Mapping[str, Any]) -> str:
