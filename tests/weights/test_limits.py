@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import struct
+import subprocess
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -277,3 +279,47 @@ def test_the_length_of_a_header_is_not_taken_for_another_format(bounded, length)
 
 def test_numbers_are_written_as_protobuf_writes_them():
     assert varint(300) == b"\xac\x02"
+
+
+LIMITED = """
+import resource, sys, time
+from pathlib import Path
+import numpy, safetensors.numpy
+from mindrestore.weights.errors import WeightFileError
+from mindrestore.weights.files import read_weights
+
+def taken():
+    return int(next(line for line in open("/proc/self/status") if line.startswith("VmSize")).split()[1]) << 10
+
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    most = taken() + 2 * path.stat().st_size + (500 << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
+    start = time.process_time()
+    try:
+        told = f"read {len(read_weights(path))}"
+    except WeightFileError as error:
+        told = str(error)
+    print(path.name, round(time.process_time() - start, 1), told, sep="|", flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
+def test_the_worst_files_end_within_10_seconds_and_a_hard_limit_of_memory(tmp_path):
+    """The system itself refuses what is beyond twice the file and 500 MB; one process reads them all."""
+    worst = ("npz bomb", "ckpt of many dims", "ckpt of packed dims", "pickle of many operations", "pickle of copies")
+    for kind in worst:
+        suffix, content, _ = REFUSED[kind]
+        (tmp_path / f"{kind}{suffix}").write_bytes(content)
+    (tmp_path / "shared bfloat16.pth").write_bytes(bfloat16_views(60, values=16_000_000))  # 32 MB
+    (tmp_path / "zeros.npz").write_bytes(npz(npy(header(shape="(60000000,)"), bytes(240_000_000)), compression=8))
+    done = subprocess.run([sys.executable, "-c", LIMITED, tmp_path], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = {
+        name: (float(seconds), told) for name, seconds, told in (line.split("|") for line in done.stdout.splitlines())
+    }
+    assert len(found) == len(worst) + 2
+    assert max(seconds for seconds, _ in found.values()) < 10
+    for kind in worst:
+        assert REFUSED[kind][2] in found[f"{kind}{REFUSED[kind][0]}"][1]
+    assert found["shared bfloat16.pth"][1] == "read 60"
+    assert found["zeros.npz"][1] == "read 1"  # 240 MB of zeros in 230 kB: within the 500 MB
