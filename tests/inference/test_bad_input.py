@@ -211,7 +211,7 @@ def test_files_that_are_not_read_are_counted_and_named(photos, tmp_path):
     assert (len(summary.written), summary.failed) == (1, ())
     assert summary.notes == (
         f"{photos}: 6 files left out (1 without suffix, 2 .dng, 1 .jxl, 1 .pcx, 1 .wmv): these kinds are not read; "
-        "save pictures as PNG, JPEG or TIFF; develop raw photographs first",
+        "save pictures as PNG, JPEG or TIFF; convert videos to MP4; develop raw photographs first",
     )
     (photos / "good.png").unlink()
     with pytest.raises(RestoreError, match=r"6 files left out \(1 without suffix, 2 \.dng, 1 \.jxl, 1 "):

@@ -179,3 +179,37 @@ def test_without_pyav_it_is_said_what_is_lost(tmp_path, monkeypatch):
     assert "PyAV is not installed, so sound, subtitles and the proportions of pixels are left out" in lost
     assert "pip install 'mindrestore[video]'" in lost
     assert "its odd size 63x47 became 62x46" in cut
+
+
+def test_frames_that_avi_counts_but_does_not_hold_are_not_damage(tmp_path):
+    """A camera that drops frames leaves gaps in the count."""
+    source = make_video(tmp_path / "in.avi", times=(0, 1, 2, 9, 10, 19))
+    with av.open(str(source)) as opened:
+        assert opened.streams.video[0].frames > 15
+    notes = restore_video(lambda frame: frame, source, tmp_path / "out.avi")
+    with av.open(str(tmp_path / "out.avi")) as opened:
+        assert sum(1 for _ in opened.decode(video=0)) == 6
+    assert not any("frames can be read" in note for note in notes)
+
+
+def test_a_matroska_file_that_ends_early_says_so(tmp_path):
+    source = make_video(tmp_path / "in.mkv", times=range(60))
+    whole = source.read_bytes()
+    assert restore_video(lambda frame: frame, source, tmp_path / "whole.mkv") == ()
+    source.write_bytes(whole[: len(whole) * 19 // 20])
+    (note,) = restore_video(lambda frame: frame, source, tmp_path / "out.mkv")
+    assert "its pictures end after" in note
+    assert note.endswith("of 6.00 seconds; copy it again if it was cut")
+
+
+def test_sound_without_pictures_is_called_so(tmp_path):
+    source = tmp_path / "in.mp4"
+    with av.open(str(source), "w") as container:
+        tone = container.add_stream("aac", rate=48_000, layout="mono")
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        samples.sample_rate, samples.pts = 48_000, 0
+        for packets in (tone.encode(samples), tone.encode(None)):
+            container.mux(packets)
+    with pytest.raises(RestoreError, match=r"in\.mp4: holds sound and no pictures; give a video"):
+        restore_video(lambda frame: frame, source, tmp_path / "out.mp4")
+    assert not (tmp_path / "out.mp4").exists()

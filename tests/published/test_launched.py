@@ -41,3 +41,32 @@ def test_a_folder_of_checkpoints_and_the_whole_tree(zoo, tmp_path, capsys):
     assert scores["settings"]["data"].endswith("dataset/Dense/hazy")
     out = capsys.readouterr().out
     assert f"weights: {zoo / 'ckpt' / 'first' / 'best.ckpt'}, the newest below {zoo / 'ckpt'}" in out
+
+
+def test_the_launcher_gives_the_score_of_the_last_validation(zoo, tiny_data, tmp_path):
+    """The published launchers train and evaluate with one protocol, so that the same weights have one score."""
+    run = tmp_path / "run"
+    words = [f"data.root={tiny_data}", "data.dataset=auto", f"data.val_root={zoo / 'dataset'}", "data.patch_size=32"]
+    words += ["model.hyper.channels=4", "model.hyper.blocks=1", "loss.terms.contrastive=null", "data.workers=1"]
+    words += [
+        "train.batch_size=1",
+        "train.max_steps=2",
+        "train.val_unit=step",
+        "train.val_every=2",
+        "train.mode=pynative",
+    ]
+    assert main(["train", "--recipe", "aecrnet/zoo_its", *words, "--run-dir", str(run), "--device", "CPU"]) == 0
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    (validated,) = [line["metrics"] for line in lines if line["kind"] == "validation"]
+    # what scripts/run_eval_cpu.sh runs (tests/scripts/test_launchers.py)
+    words = ["--weights", str(run / "best.ckpt"), "--data", str(zoo / "dataset"), "--device", "CPU"]
+    assert main(["eval", "--recipe", "aecrnet/zoo_its", *words, "--out", str(tmp_path / "report")]) == 0
+    scores = json.loads((tmp_path / "report" / "scores.json").read_text())
+    assert scores["protocol"]["name"] == "aecr-zoo"
+    restored = scores["means"]["restored"]
+    assert restored["psnr"] == pytest.approx(validated["psnr"], abs=1e-3)
+    assert restored["ssim"] == pytest.approx(validated["ssim"], abs=1e-4)
+    # another protocol gives another number, so that equal scores say something
+    assert main(["eval", *words, "--model", "aecrnet", "--protocol", "aecr", "--out", str(tmp_path / "aecr")]) == 0
+    other = json.loads((tmp_path / "aecr" / "scores.json").read_text())["means"]["restored"]
+    assert abs(other["psnr"] - restored["psnr"]) > 0.5

@@ -19,6 +19,9 @@ RAW_SUFFIXES = (
     *(".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".orf", ".raf", ".rw2", ".pef", ".ptx"),
     *(".srw", ".x3f", ".3fr", ".fff", ".iiq", ".mef", ".mos", ".mrw", ".kdc", ".dcr", ".erf", ".rwl", ".gpr", ".raw"),
 )
+_OTHER_VIDEOS = (
+    *(".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts", ".m2ts", ".ts", ".ogv", ".mxf", ".vob", ".f4v", ".asf", ".rm"),
+)
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm")  # read and written
 # What lies beside pictures and is none; every other file of a folder that is not read is counted and named
 _COMPANIONS = (
@@ -51,7 +54,9 @@ def left_out(counts: Mapping[str, int]) -> str:
     """
     total = sum(counts.values())
     named = ", ".join(f"{count} {suffix or 'without suffix'}" for suffix, count in sorted(counts.items()))
-    fixes = ["save pictures as PNG, JPEG or TIFF"]
+    fixes = ["save pictures as PNG, JPEG or TIFF"] if set(counts) - set(_OTHER_VIDEOS) else []
+    if set(counts) & set(_OTHER_VIDEOS):
+        fixes.append("convert videos to MP4")
     if set(counts) & set(_HEIF):
         fixes.append("for HEIC: pip install 'mindrestore[heif]'")
     if set(counts) & set(RAW_SUFFIXES):

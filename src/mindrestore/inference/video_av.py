@@ -78,7 +78,8 @@ def _convert(restore: Callable[[np.ndarray], np.ndarray], opened: Any, source: P
     with opened:
         stream = _pictures(opened)
         if stream is None:
-            raise _unopened(source)
+            sound = bool(opened.streams.audio)
+            raise RestoreError(f"{source}: holds sound and no pictures; give a video") if sound else _unopened(source)
         stream.thread_type = "AUTO"
         options = {"movflags": "+faststart"} if target.suffix in (".mp4", ".m4v", ".mov") else {}
         with av.open(str(target), "w", format=_CONTAINERS.get(target.suffix), options=options) as container:
@@ -119,14 +120,14 @@ def _prepare_others(opened: Any, pictures: Any, result: _Result, suffix: str) ->
 
 
 def _copy(restore: Callable, opened: Any, stream: Any, result: _Result, target: Path) -> float:
-    """Restore the pictures and copy the sound, packet by packet; return when the last picture begins, in seconds."""
+    """Restore the pictures and copy the sound, packet by packet; return when the last picture ends, in seconds."""
     chosen = [stream, *(opened.streams[index] for index in result.sounds)]
     end = 0.0
     held: list[Any] = []  # sound before the first picture: the container begins when all streams are known
     for packet in opened.demux(chosen):
         if packet.stream.index == stream.index:
             for frame in _decoded(packet, opened.name):
-                end = max(end, frame.time or 0.0)
+                end = max(end, (frame.time or 0.0) + float((frame.duration or 0) * stream.time_base))
                 _restore_frame(restore, frame, stream, result, target)
         elif packet.dts is not None:
             held.append(packet)
@@ -215,13 +216,41 @@ def _begin(result: _Result, frame: Any, stream: Any, shape: tuple[int, ...], tur
 
 
 def _require_whole(source: Path, opened: Any, stream: Any, result: _Result, end: float) -> None:
-    """Refuse a video of which much is missing."""
-    expected = stream.frames
-    if result.count == 0 or result.count < _READABLE_SHARE * expected:
-        said = f"{result.count} of {expected}" if expected else f"{result.count}"
-        raise RestoreError(f"{source}: damaged, {said} frames can be read; copy it again")
-    lasting = float(opened.duration or 0) / av.time_base
-    if not expected and result.count > 1 and not stream.duration and end < _READABLE_SHARE * lasting - 1:
+    """Refuse a video of which much is missing, and note where a little is.
+
+    A count alone proves nothing, since AVI counts frames that were dropped, nor does an end, since the last picture may
+    stay for long: a video is refused where both say so, or, in a container that counts none, where seconds are missing.
+    """
+    expected, lasting = stream.frames, _lasting(stream)
+    if result.count == 0:
+        raise RestoreError(
+            f"{source}: damaged, 0{f' of {expected}' if expected else ''} frames can be read; copy it again"
+        )
+    covered = end - float((stream.start_time or 0) * stream.time_base)
+    ends_early = lasting is not None and covered < lasting - float(1.5 / (stream.average_rate or _USUAL_RATE))
+    if expected and result.count < expected and (ends_early or lasting is None):
+        if result.count < _READABLE_SHARE * expected and covered < _READABLE_SHARE * (lasting or covered + 1):
+            raise RestoreError(f"{source}: damaged, {result.count} of {expected} frames can be read; copy it again")
+        result.notes.append(
+            f"{result.count} of its {expected} frames can be read; copy it again if that is not all of it"
+        )
+        return
+    lasting = lasting if lasting is not None else float(opened.duration or 0) / av.time_base
+    if not expected and result.count > 1 and not stream.duration and covered < _READABLE_SHARE * lasting - 1:
         raise RestoreError(
             f"{source}: damaged, its pictures end after {end:.1f} of {lasting:.1f} seconds; copy it again"
         )
+    if not expected and ends_early:
+        result.notes.append(f"its pictures end after {end:.2f} of {lasting:.2f} seconds; copy it again if it was cut")
+
+
+def _lasting(stream: Any) -> float | None:
+    """Return how many seconds the pictures last, as the stream says, or the tag of Matroska and WebM; None: neither."""
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    parts = stream.metadata.get("DURATION", "").split(":")
+    try:
+        hours, minutes, seconds = map(float, parts)
+    except ValueError:
+        return None
+    return 3600 * hours + 60 * minutes + seconds

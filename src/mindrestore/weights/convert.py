@@ -228,9 +228,9 @@ class _Misfit:
 
     def _origin(self, all_names: bool) -> str:
         owner = _probable_owner(self.entries)
-        if owner or not all_names:
-            return f"a checkpoint of {owner or 'another network'}"
-        return "the same network with other hyper-parameters"
+        if all_names:
+            return "the same network with other hyper-parameters" + (f", those of {owner}" if owner else "")
+        return f"a checkpoint of {owner or 'another network'}"
 
 
 def _probable_owner(entries: Mapping[str, Any]) -> str:
