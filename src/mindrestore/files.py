@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import itertools
+import json
 import os
 import re
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Union
+from typing import Any, Union
 
 from mindrestore.errors import MindRestoreError
 
@@ -18,6 +20,7 @@ PathLike = Union[str, "os.PathLike[str]"]
 
 
 _COUNT = itertools.count()
+_LONGEST_TEXT = 1 << 26  # bytes
 
 
 class WriteError(MindRestoreError):
@@ -33,6 +36,34 @@ def natural_key(text: str) -> tuple:
     """Return a sort key under which numbers inside a name count as numbers."""
     # re.split with a group alternates text and digits, so equal positions always hold equal types.
     return tuple(int(part) if place % 2 else part for place, part in enumerate(re.split(r"([0-9]+)", text)))
+
+
+def read_text(path: PathLike, encoding: str = "utf-8") -> str:
+    """Read a text that somebody else may have written: a device or a pipe would never end.
+
+    Raises:
+        OSError: It cannot be read, is not a file, or is longer than 64 MB.
+        UnicodeDecodeError: It is not in this encoding.
+    """
+    facts = os.stat(path)
+    if not stat.S_ISREG(facts.st_mode):
+        raise OSError(errno.EINVAL, "not a file", os.fspath(path))
+    if facts.st_size > _LONGEST_TEXT:
+        raise OSError(errno.EFBIG, f"{facts.st_size >> 20} MB, more than such a file can have", os.fspath(path))
+    return Path(path).read_text(encoding=encoding)
+
+
+def read_json(path: PathLike) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        OSError: As `read_text`.
+        ValueError: It is not JSON, or lists lie in each other beyond all measure.
+    """
+    try:
+        return json.loads(read_text(path))
+    except RecursionError:
+        raise ValueError("lists in each other too deep to be read") from None
 
 
 def write_bytes(path: PathLike, data: bytes) -> None:

@@ -151,3 +151,9 @@ def assert_arrays_or_error(path):
     else:
         named = all(isinstance(value, (np.ndarray, str)) for value in read.values())
     assert named
+
+
+def test_bytes_that_hold_no_tensor_are_not_weights(tmp_path):
+    (tmp_path / "a.ckpt").write_bytes(b"x\n")  # a message of protobuf, whose one field is none of a checkpoint
+    with pytest.raises(WeightFileError, match=r"a\.ckpt: damaged or not a \.ckpt file \(it holds no tensor\); get it"):
+        read_weights(tmp_path / "a.ckpt")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -11,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mindrestore.evaluation.pictures import PARTS
-from mindrestore.files import PathLike, WriteError
+from mindrestore.files import PathLike, WriteError, read_json
 
 PICTURES = "pictures"
 _SCORES = ("scores.csv", "scores.json", "summary.txt", "summary.csv", "summary.json", "index.html")
@@ -88,7 +87,7 @@ def _remove_set(folder: Path) -> None:
 def _listed(path: Path, rows: str, column: str) -> list[str]:
     """Return the names of files or folders that a report lists; none from a file that is absent or damaged."""
     try:
-        names = [row.get(column) for row in json.loads(path.read_text(encoding="utf-8"))[rows]]
+        names = [row.get(column) for row in read_json(path)[rows]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []
     return [name for name in names if isinstance(name, str) and Path(name).name == name]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mindrestore.errors import MindRestoreError
-from mindrestore.files import PathLike
+from mindrestore.files import PathLike, read_text
 from mindrestore.models.spec import ModelSpec, fitting_side
 
 FORMATS = {"MINDIR": ".mindir", "ONNX": ".onnx", "AIR": ".air"}
@@ -154,7 +154,7 @@ def read_key(file: PathLike | None = None) -> bytes | None:
     """
     if file is not None:
         try:
-            text, where = Path(file).read_text(encoding="ascii"), str(file)
+            text, where = read_text(file, "ascii"), str(file)
         except (OSError, UnicodeDecodeError) as error:
             raise ExportError(f"{file}: no key can be read there; give a text file of hexadecimal digits") from error
     else:

@@ -13,6 +13,7 @@ import mindspore as ms
 import numpy as np
 
 from mindrestore.errors import MindRestoreError, first_line
+from mindrestore.files import read_text
 from mindrestore.inference.cell_engine import filled
 from mindrestore.inference.options import PUBLISHED
 from mindrestore.inference.restorer import Restorer
@@ -197,7 +198,7 @@ def _write_file(trained: Trained, path: Path) -> None:
 
 def _read(path: Path) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return read_text(path)
     except OSError as error:
         raise MindRestoreError(
             f"{path}: cannot be read ({error.strerror}); give the folder or file it belongs to"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mindrestore.errors import MindRestoreError
+from mindrestore.files import read_json
 
 _VERSIONS = ("1.0", "1.2")
 _HINT = "hccl_tools.py of MindSpore's models, or the cluster's scheduler, writes such a file"
@@ -68,7 +68,7 @@ def read_rank_table(path: str | os.PathLike[str]) -> RankTable:
     """
     path = Path(path).absolute()
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except OSError as error:
         raise RankTableError(f"{path}: rank table cannot be read ({error.strerror}); give an existing file") from error
     except ValueError as error:

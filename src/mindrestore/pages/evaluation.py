@@ -11,7 +11,7 @@ from mindrestore.evaluation.metrics import LOWER_IS_BETTER, TITLES
 from mindrestore.evaluation.pictures import copy_size
 from mindrestore.evaluation.report import format_score
 from mindrestore.evaluation.results import Measurement
-from mindrestore.files import PathLike
+from mindrestore.files import PathLike, read_text
 from mindrestore.pages.charts import histogram
 from mindrestore.pages.render import Cell, Layer, Picture, render, write_page
 from mindrestore.pages.scores import SetScores, WrittenReport, read_report
@@ -224,5 +224,5 @@ def _histograms(entry: SetScores) -> list[str]:
 def _training(run: Path | None) -> dict[str, Any]:
     """Draw the curves of a run, and read its recipe."""
     recipe = run / "recipe.yaml" if run else Path()
-    text = recipe.read_text(encoding="utf-8") if recipe.is_file() else ""
+    text = read_text(recipe) if recipe.is_file() else ""
     return {"curves": draw_curves(read_curves(run)) if run else None, "recipe": text}

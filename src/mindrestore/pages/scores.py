@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 from collections.abc import Mapping
@@ -10,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mindrestore.errors import MindRestoreError
+from mindrestore.errors import MindRestoreError, first_line
 from mindrestore.evaluation.pictures import LAYERS, PARTS
 from mindrestore.evaluation.results import Measurement
-from mindrestore.files import PathLike
+from mindrestore.files import PathLike, read_json
 
 
 class ReportError(MindRestoreError):
@@ -135,14 +134,18 @@ def _read_set(name: str, folder: Path) -> SetScores:
         )
         found = SetScores(name, folder, document, images)
         _ = found.metrics, found.means("input"), found.protocol["name"]
-    except (KeyError, TypeError) as error:
+    except KeyError as error:
         raise ReportError(f"{path}: {error} is missing, so this is not a report; evaluate again") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ReportError(
+            f"{path}: not what `mindrestore eval` writes ({first_line(error)}); evaluate again"
+        ) from error
     return found
 
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except OSError as error:
         raise ReportError(f"{path}: cannot be read ({error.strerror}); evaluate again") from error
     except ValueError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mindrestore.errors import MindRestoreError, did_you_mean
+from mindrestore.files import read_json
 
 _FLOOR = 100  # the rate falls to this part of its start
 _DECAY = {"adamw": 0.01, "adam": 0.0}  # PyTorch's default of each
@@ -27,7 +28,7 @@ def read_settings(path: Path) -> list[str]:
         MindRestoreError: The file cannot be read, or a setting or its value is unknown.
     """
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = read_json(path)
     except (OSError, ValueError) as error:
         raise MindRestoreError(f"--config-json {path}: cannot be read ({error}); give a JSON file") from error
     if not isinstance(settings, dict):

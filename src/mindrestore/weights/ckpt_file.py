@@ -56,7 +56,10 @@ def read_ckpt_file(path: str | os.PathLike[str]) -> dict[str, np.ndarray | str]:
     data = map_file(Path(path))
     reader = _Reader(Budget(len(data)))
     parts = (reader.part(value) for number, value in fields(_checked(data), reader.steps) if number == _VALUE)
-    return {name: reader.entry(name, list(group)) for name, group in groupby(parts, key=lambda part: part.name)}
+    found = {name: reader.entry(name, list(group)) for name, group in groupby(parts, key=lambda part: part.name)}
+    if not found:
+        raise ValueError("it holds no tensor")
+    return found
 
 
 def _checked(data: memoryview) -> memoryview:

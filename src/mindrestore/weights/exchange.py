@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mindrestore.files import write_bytes
+from mindrestore.files import read_json, write_bytes
 from mindrestore.recipes.load import load_recipe
 from mindrestore.weights.comparison import Comparison, ComparisonError, Tensor
 from mindrestore.weights.convert import load_weights, save_weights
@@ -207,7 +207,7 @@ def recorded_settings(source: PathLike) -> tuple[str | None, Mapping[str, Any]]:
         return model.name, model.hyper
     if sidecar.is_file():
         try:
-            facts = json.loads(sidecar.read_text(encoding="utf-8"))
+            facts = read_json(sidecar)
             return facts["network"], facts["differing"]
         except (ValueError, KeyError, TypeError) as error:
             raise WeightError(f"{sidecar}: no record of a conversion ({error}); remove it or repeat that") from error
