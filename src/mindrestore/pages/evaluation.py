@@ -66,13 +66,13 @@ def score_cell(metric: str, value: float, best: bool = False) -> Cell:
     return Cell(format_score(metric, value), f"{value:.6f}", best=best)
 
 
-def score_note(entry: SetScores, image: Measurement) -> str:
+def score_note(entry: SetScores, image: Measurement) -> Text:
     """Write the scores of an image in one line."""
     parts = (
         f"{TITLES[metric]} {format_score(metric, image.input[metric])} → {format_score(metric, image.restored[metric])}"
         for metric in entry.metrics
     )
-    return f"{', '.join(parts)}; {image.width} x {image.height} pixels"
+    return say("score_note", scores=", ".join(parts), width=image.width, height=image.height)
 
 
 def titled(metric: str) -> str | Text:

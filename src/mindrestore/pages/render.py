@@ -68,7 +68,7 @@ class Picture:
 
     id: str
     title: str
-    notes: Sequence[str]
+    notes: Sequence[str | Text]
     layers: Sequence[Layer]
     size: tuple[int, int]
     shown: tuple[int, int] = (0, 1)

@@ -43,7 +43,7 @@ def draw_sheet(folder: Path, pictures: Sequence[Picture], name: str = SHEET) -> 
         The file name; empty when there is nothing to draw.
     """
     shown = [picture for picture in pictures if picture.layers][:ROWS]
-    titles = ["  ".join((picture.title, *picture.notes[:1])) for picture in shown]
+    titles = ["  ".join(map(str, (picture.title, *picture.notes[:1]))) for picture in shown]
     rows = [(title, [(str(e.label), folder / e.path) for e in picture.layers]) for title, picture in zip(titles, shown)]
     if not rows:
         return ""
