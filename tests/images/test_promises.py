@@ -26,6 +26,20 @@ def test_every_promise_has_its_test():
     assert [file for file, _ in named if not files[Path(file).name].as_posix().endswith(f"/{file}")] == []
 
 
+def test_every_row_of_a_table_of_promises_names_a_test():
+    rows = []
+    for page in (ROOT / "docs").glob("*.md"):
+        heading: list[str] = []
+        for line in page.read_text(encoding="utf-8").splitlines():
+            cells = [cell.strip() for cell in line.strip("|").split(" | ")] if line.startswith("|") else []
+            heading = (heading or cells) if cells else []
+            if cells and heading[-1] == "test" and cells is not heading and not set(line) <= set("|- "):
+                rows.append((page.name, cells[0], cells[-1]))
+    assert len(rows) > 45
+    assert {page for page, *_ in rows} >= {"restoring.md", "weights.md", "datasets.md", "training.md"}
+    assert [row for row in rows if not re.search(r"`[\w/]+\.py::test_\w+`", row[2])] == []
+
+
 def test_the_limit_of_pixels_is_an_option(monkeypatch, tmp_path):
     monkeypatch.setenv(VARIABLE, "250")  # and put back behind this test
     seen = []
