@@ -4,19 +4,44 @@
     python scripts/rebuild_graphs.py --write    # replaces
     python scripts/rebuild_graphs.py dsrir      # of this network only
 
-This belongs to every change of a network, of an operator's ONNX form, or of the weights that ship. The files depend on
-the MindSpore release that makes them; the one of requirements.txt counts.
+This belongs to every change of a network, of an operator's ONNX form, or of the weights that ship. It begins with the
+samples: the graph of a small form of every network, whose digests are kept in samples.json and are part of the names of
+all graphs of that network, in the package and in caches. The files depend on the MindSpore release that makes them; the
+one of requirements.txt counts.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
+from pathlib import Path
 
-from mindrestore.exporting.graphs import FOLDER, shipped_settings
+from mindrestore.exporting.graph_file import NetworkGraph
+from mindrestore.exporting.graphs import FOLDER, SAMPLES, read_samples, shipped_settings
 from mindrestore.exporting.weightless import build_graph
 from mindrestore.files import write_bytes
+
+
+def refreshed_samples(write: bool) -> bool:
+    """Make the graphs of all samples; return whether one has changed, and keep the new digests when asked to."""
+    samples = read_samples()
+    found = [sample._replace(digest=build_graph(sample.network, sample.hyper).digest) for sample in samples]
+    changed = [new.network for new, old in zip(found, samples) if new != old]
+    print(f"samples: {', '.join(changed)} changed" if changed else "samples: equal", flush=True)
+    if changed and write:
+        lines = ",\n".join(json.dumps(sample._asdict()) for sample in found)
+        write_bytes(SAMPLES, f"[\n{lines}\n]\n".encode())
+        read_samples.cache_clear()
+    return bool(changed)
+
+
+def state_of(path: Path, graph: NetworkGraph) -> str:
+    """Compare a graph with its file; what compressed the file does not count."""
+    if not path.is_file():
+        return "missing"
+    return "equal" if NetworkGraph.of_bytes(path.read_bytes()) == graph else "differs"
 
 
 def main() -> int:
@@ -25,25 +50,26 @@ def main() -> int:
     parser.add_argument("networks", nargs="*", help="registered names (default: all)")
     parser.add_argument("--write", action="store_true", help="replace what differs and remove what is left over")
     args = parser.parse_args()
-    wanted, stale = shipped_settings(), []
+    stale = refreshed_samples(args.write)
+    wanted = shipped_settings()
     for file, (name, hyper) in wanted.items():
         if args.networks and name not in args.networks:
             continue
         start, path = time.perf_counter(), FOLDER / file
-        data = build_graph(name, hyper).to_bytes()
-        state = "equal" if path.is_file() and path.read_bytes() == data else "differs" if path.is_file() else "missing"
+        graph = build_graph(name, hyper)
+        state, data = state_of(path, graph), graph.to_bytes()
         print(f"{name} {file}: {state}, {len(data) / 1e3:.0f} kB, {time.perf_counter() - start:.0f} s", flush=True)
         if state != "equal":
-            stale.append(path)
+            stale = True
             if args.write:
                 write_bytes(path, data)
     for path in sorted(FOLDER.glob("*.zip")):
         if path.name not in wanted:
             print(f"{path.name}: left over")
-            stale.append(path)
+            stale = True
             if args.write:
                 path.unlink()
-    return int(bool(stale) and not args.write)
+    return int(stale and not args.write)
 
 
 if __name__ == "__main__":

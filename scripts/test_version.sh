@@ -13,7 +13,7 @@ esac
 shift
 make_environment "$ROOT/build/venv-mindspore-$version"
 say "installing MindSpore $version"
-install_packages "mindspore==$version" "numpy<2"
+install_packages "mindspore==$version" "numpy<2" # which stays: setup.py
 install_packages -e ".[test]"
 cd "$ROOT"
 python -c 'import mindspore; print("MindSpore", mindspore.__version__)'

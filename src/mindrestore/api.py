@@ -1,4 +1,7 @@
-"""The four verbs: train, evaluate, export, restore."""
+"""The four verbs: train, evaluate, export, restore.
+
+What a verb alone needs is imported inside it: a photograph is to be restored within a second.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 from mindrestore.errors import MindRestoreError
-from mindrestore.evaluation.evaluator import evaluate_pairs, evaluate_sets
-from mindrestore.evaluation.folder import PICTURES, replacing_report
-from mindrestore.evaluation.protocol import get_protocol
-from mindrestore.evaluation.published import write_published
-from mindrestore.evaluation.report import format_sets, format_table, write_csv, write_json, write_sets
-from mindrestore.evaluation.results import Evaluation, SetsEvaluation
-from mindrestore.evaluation.sets import NamedSet, TestSet
 from mindrestore.exporting.form import FORMATS, ExportReport, Form, format_of
 from mindrestore.inference.benchmarks import is_benchmark, restore_benchmark
 from mindrestore.inference.files import RestoreSummary, restore_files
@@ -23,13 +19,13 @@ from mindrestore.inference.options import PUBLISHED, Options
 from mindrestore.inference.restorer import InTurn, Restorer
 from mindrestore.inference.trained import Trained
 from mindrestore.inference.working_size import MARK
-from mindrestore.pages.evaluation import write_evaluation_page
-from mindrestore.pages.restored import write_restored_page
 from mindrestore.recipes.load import load_recipe, next_stage, run_folder
 from mindrestore.recipes.schema import Recipe
 
 if TYPE_CHECKING:
     from mindrestore.engine.trainer import TrainResult
+    from mindrestore.evaluation.results import Evaluation, SetsEvaluation
+    from mindrestore.evaluation.sets import NamedSet, TestSet
 
 PathLike = Union[str, Path]
 
@@ -119,6 +115,14 @@ def evaluate(
         >>> list(report.evaluation.mean), report.folder
         (['psnr', 'ssim'], PosixPath('runs/quickstart/report'))
     """
+    from mindrestore.evaluation.evaluator import evaluate_pairs, evaluate_sets
+    from mindrestore.evaluation.folder import PICTURES, replacing_report
+    from mindrestore.evaluation.protocol import get_protocol
+    from mindrestore.evaluation.published import write_published
+    from mindrestore.evaluation.report import format_sets, format_table, write_csv, write_json, write_sets
+    from mindrestore.evaluation.sets import TestSet
+    from mindrestore.pages.evaluation import write_evaluation_page
+
     trained = source if isinstance(source, Trained) else Trained.of_run(source)
     measure = get_protocol(protocol or trained.usual_protocol())
     if test_set is None or isinstance(test_set, (str, Path)):
@@ -238,6 +242,8 @@ def restore(
     restore_all = restore_benchmark if whole else restore_files
     summary = restore_all(restorer, photos, out, png=png, overwrite=overwrite, **naming)
     if report:
+        from mindrestore.pages.restored import write_restored_page
+
         described = {
             "model": [trained.model for trained in networks],
             "weights": [trained.weights for trained in networks],

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn
 
+from mindrestore.engine import context
 from mindrestore.models.aecrnet import AECRNet
 from mindrestore.models.registry import ModelError, create_model, list_models, model_spec
+from mindrestore.models.release import ReleaseError, require_release
 from mindrestore.models.spec import ModelSpec
 from mindrestore.models.wrapper import ImageModel
 
@@ -90,3 +92,26 @@ def test_one_rule_says_which_sides_fit():
         fits = [n for n in range(side, side + multiple + least) if n % multiple == 0 and n >= least]
         assert spec.fitting_side(side) == fits[0]
     assert spec.fitting_side() == spec.fitting_side(1)
+
+
+@pytest.mark.parametrize("version", ["2.8.0", "2.9.0", "2.9.1rc1", "2.10.0"])
+def test_accepted_releases(version):
+    require_release(version)
+
+
+@pytest.mark.parametrize(
+    ("version", "why"),
+    [
+        ("2.7.2", r"MindSpore 2\.7\.2 does not read the \.ckpt of a run that 2\.8 wrote, and fails on export; "),
+        ("1.10.1", r"MindSpore 1\.10\.1 does not read"),
+        ("2.11.0", r"MindSpore 2\.11\.0 was not tried; MindSpore 2\.8 to 2\.10 is accepted: pip install mindspore=="),
+    ],
+)
+def test_other_releases_are_refused_in_one_line(version, why, monkeypatch):
+    import mindspore
+
+    monkeypatch.setattr(mindspore, "__version__", version)
+    for use in (lambda: create_model("aecrnet"), lambda: context.setup("CPU")):
+        with pytest.raises(ReleaseError, match=f"^{why}") as caught:
+            use()
+        assert "\n" not in str(caught.value)

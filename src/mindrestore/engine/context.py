@@ -17,6 +17,7 @@ from mindrestore.errors import MindRestoreError
 from mindrestore.launch.cuda import missing
 from mindrestore.models.cpu import prepare_cpu
 from mindrestore.models.layers import on_cpu
+from mindrestore.models.release import require_release
 
 _DEVICES = ("Ascend", "GPU", "CPU")  # in order of preference
 _MODES = ("graph", "pynative")
@@ -43,7 +44,9 @@ def setup(device: str = "auto", mode: str = "graph", seed: int | None = None, de
 
     Raises:
         DeviceError: the device is unknown or absent, or another one is in use already.
+        ReleaseError: this MindSpore is not accepted.
     """
+    require_release(ms.__version__)
     if mode not in _MODES:
         raise DeviceError(f"mode {mode!r} is not one of {', '.join(_MODES)}")
     if os.environ.setdefault("MS_OM_PATH", str(SCRATCH)) == str(SCRATCH):

@@ -7,6 +7,7 @@ parameters are called in weight files.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 
 from mindrestore.weights.layout import WeightLayout
 
-FORMAT = 1  # of the files and of the operators in them; another number makes all graphs in caches anew
+FORMAT = 2  # of the files and of the operators in them; another number makes all graphs in caches anew
 
 _MODEL, _LAYOUT = "graph.onnx", "layout.json"
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same content gives the same file
@@ -36,12 +37,19 @@ class NetworkGraph:
 
     def to_bytes(self) -> bytes:
         """Return the content of its file."""
-        facts = {"format": FORMAT, "layout": self.layout.facts(), "reads": self.reads}
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_LZMA) as archive:
             archive.writestr(_entry(_MODEL), self.model)
-            archive.writestr(_entry(_LAYOUT), json.dumps(facts, sort_keys=True))
+            archive.writestr(_entry(_LAYOUT), self._facts())
         return buffer.getvalue()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the content, whatever compressed it."""
+        return hashlib.sha256(self.model + self._facts().encode()).hexdigest()
+
+    def _facts(self) -> str:
+        return json.dumps({"format": FORMAT, "layout": self.layout.facts(), "reads": self.reads}, sort_keys=True)
 
     @classmethod
     def of_bytes(cls, data: bytes) -> NetworkGraph:

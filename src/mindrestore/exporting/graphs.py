@@ -8,8 +8,9 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mindrestore import models
 from mindrestore.errors import MindRestoreError
@@ -21,9 +22,30 @@ from mindrestore.weights.download import cache_folder
 from mindrestore.weights.shipped import list_shipped
 
 FOLDER = Path(models.__file__).parent / "graphs"
+SAMPLES = FOLDER / "samples.json"
 KEPT = 64  # graphs in the cache; those unused for longest go first
 
 Tell = Callable[[str], None]
+
+
+class Sample(NamedTuple):
+    """A small form of a network, and what its graph was when the graphs that ship were made.
+
+    Attributes:
+        network: Registered name.
+        hyper: Hyper-parameters of the small form.
+        digest: Of its graph; it changes with every layer, wrapper or ONNX form that the network uses.
+    """
+
+    network: str
+    hyper: Mapping[str, Any]
+    digest: str
+
+
+@cache
+def read_samples() -> tuple[Sample, ...]:
+    """Read the samples of all networks, which say whether graphs in the package and in caches are still theirs."""
+    return tuple(Sample(**entry) for entry in json.loads(SAMPLES.read_text(encoding="utf-8")))
 
 
 def graph_for(name: str, hyper: Mapping[str, Any] | None = None, tell: Tell | None = None) -> NetworkGraph:
@@ -60,13 +82,14 @@ def graph_key(name: str, hyper: Mapping[str, Any] | None = None) -> str:
         hyper: Hyper-parameters that differ from the published ones; those that only training depends on do not count.
 
     Returns:
-        Name of the file; equal for registered names that are built alike.
+        Name of the file; equal for registered names that are built alike. Another one when the layers have changed.
     """
-    spec = model_spec(name)
+    spec, builder = model_spec(name), builder_name(name)
     settings = {**full_hyper(name, hyper), **{key: spec.hyper[key] for key in spec.training_only}}
-    facts = (FORMAT, builder_name(name), _plain(settings), _plain(spec.value_range), _plain(spec.output_index))
+    made_of = [sample.digest for sample in read_samples() if builder_name(sample.network) == builder]
+    facts = (FORMAT, builder, made_of, _plain(settings), _plain(spec.value_range), _plain(spec.output_index))
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-    return f"{builder_name(name).partition('.')[2].lower()}-{digest[:12]}.zip"
+    return f"{builder.partition('.')[2].lower()}-{digest[:12]}.zip"
 
 
 def shipped_settings() -> dict[str, tuple[str, Mapping[str, Any]]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mindrestore.errors import did_you_mean
 from mindrestore.models.hyper import ModelError, check_hyper
+from mindrestore.models.release import require_release
 
 if TYPE_CHECKING:
     from mindspore import nn
@@ -93,10 +94,14 @@ def create_model(name: str, **hyper: Any) -> nn.Cell:
 
     Raises:
         ModelError: unknown name or hyper-parameter; the message names the closest valid one.
+        ReleaseError: this MindSpore is not accepted.
     """
+    import mindspore
+
     from mindrestore.models.cpu import prepare_cpu
 
     settings = full_hyper(name, hyper)
+    require_release(mindspore.__version__)
     prepare_cpu()
     return _builder(name)(**settings)
 
