@@ -5,7 +5,8 @@
     python benchmarks/photo.py --cases haze-12mp --ways usual full-size
 
 Every way of a case takes its turn in one run, so that all see the same machine; what is worth keeping are the ratios.
-`usual` is the command as people type it, `full-size` the same with --full-size, `mindspore` with --engine mindspore,
+`usual` is the command as people type it, which writes a page beside the photograph, `no-page` the same without it,
+`full-size` and `mindspore` with --full-size and --engine mindspore,
 and `bare` a script of a few lines that opens the file of --onnx (`mindrestore export --model dehazeformer_t --weights
 dehaze_free --out haze.onnx`) in onnxruntime and runs the whole photograph through it. Seconds are wall time, megabytes
 the largest resident size of the process. The photograph has smooth shapes and grain, and is the same in every run.
@@ -30,7 +31,7 @@ CASES = {  # task, height, width
     "haze-12mp": ("dehaze", 3000, 4000),
     "noise-12mp": ("denoise", 3000, 4000),
 }
-WAYS = {"usual": [], "full-size": ["--full-size"], "mindspore": ["--engine", "mindspore"]}
+WAYS = {"usual": [], "no-page": ["--no-report"], "full-size": ["--full-size"], "mindspore": ["--engine", "mindspore"]}
 BARE = """
 import sys, numpy, onnxruntime
 from PIL import Image
@@ -70,7 +71,7 @@ def command(way: str, task: str, photo: Path, out: Path, onnx: str | None) -> li
     """Write the command of one way."""
     if way == "bare":
         return [sys.executable, "-c", BARE, str(photo), str(out / photo.name), onnx]
-    options = ["--task", task, "--out", str(out), "--overwrite", "--no-report", "--device", "CPU", *WAYS[way]]
+    options = ["--task", task, "--out", str(out), "--overwrite", "--device", "CPU", *WAYS[way]]
     return [sys.executable, "-m", "mindrestore", "restore", str(photo), *options]
 
 
