@@ -109,6 +109,7 @@ def results(tmp_path_factory, hidden):
             *("--out", str(folder / "unusual")),
         ],
         "train": ["train", "--recipe", "quickstart"],
+        "export": ["export", "--model", "dehazeformer_t", "--weights", "dehaze_free", "--out", str(folder / "x.onnx")],
     }
     command = [sys.executable, "-c", _RUNNER, json.dumps(list(lines.values()))]
     done = subprocess.run(command, capture_output=True, text=True, env=hidden, cwd=folder)
@@ -139,8 +140,8 @@ def test_the_image_is_restored(results):
         ("no task", "unknown task 'snow'; known: deblur"),
         ("no model", "unknown model 'aecrnett'; did you mean 'aecrnet'?"),
         ("no weights", "x.pth: no such file"),
-        ("other weights", "aecrnet.safetensors: the file does not fit DSRIR"),
-        ("train", "this needs MindSpore, which cannot be imported"),
+        ("train", "data.root=data/quickstart: no such folder"),
+        ("export", "this needs MindSpore, which cannot be imported"),
         ("unusual size", "has to be made first, which needs MindSpore"),
     ],
 )
@@ -151,6 +152,14 @@ def test_errors_come_before_mindspore_is_missed(results, name, message):
     assert last.startswith("error: ")
     assert message in last
     assert "Traceback" not in err
+
+
+def test_weights_of_another_network_are_recognised(results):
+    code, _, err = results["other weights"]
+    assert code == 2
+    first = err.splitlines()[0]
+    assert re.match(r"error: \S+aecrnet\.safetensors does not fit DSRIR: 0 of its 316 names match; ", first)
+    assert "; this is probably a checkpoint of " in first
 
 
 def test_a_page_restores(results, hidden):
