@@ -207,3 +207,17 @@ def test_threads_do_not_grow_with_requests(server):
     for thread in asking:
         thread.join()
     assert threading.active_count() - before <= 2 * LIMITS.max_requests
+
+
+@pytest.mark.parametrize("size", [3_000_000, 40_000_000])
+def test_a_refusal_is_read_by_a_client_that_is_still_sending(server, size):
+    """Without reading on, the connection would be reset under its answer."""
+    head, body = upload(size)
+    refused = server.ask(
+        "POST", "/api/restore", body, {"Content-Type": head.decode().split("Content-Type: ")[1].split("\r")[0]}
+    )
+    assert refused.status == (413 if size > LIMITS.max_bytes else 415)
+    broken = server.ask("POST", "/api/jobs", body, {"Content-Type": "text/plain"})
+    assert (broken.status, broken.told["kind"]) == (
+        (413, "too_large") if size > LIMITS.max_bytes else (415, "unsupported_type")
+    )

@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -38,6 +39,7 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _FORM_MARGIN = 1 << 16  # bytes of a form beside the image
+_DRAIN_SECONDS = 2.0
 
 
 class HostNames:
@@ -79,6 +81,55 @@ def refuse(error: ServeError) -> JSONResponse:
     return JSONResponse({"error": str(error), "kind": error.kind}, error.status, {"Connection": "close", **retry})
 
 
+class Arrival:
+    """Count what arrives of a request and how long it takes: it need not say how long it is, and may drip.
+
+    Args:
+        receive: Gives the next part.
+        limits: Longest image, slowest client.
+
+    Attributes:
+        complete: Whether all of it has arrived.
+    """
+
+    def __init__(self, receive: Receive, limits: Limits) -> None:
+        self._receive, self._limits = receive, limits
+        self._bytes, self._seconds = 0, 0.0
+        self.complete = False
+
+    async def receive(self) -> Message:
+        """Return the next part; after the last one, wait until the client goes away.
+
+        Raises:
+            TooLargeError: More came than an image may have.
+            SlowError: Nothing comes, or too slowly.
+        """
+        if self.complete:
+            return await self._receive()
+        began = time.monotonic()
+        try:
+            message = await asyncio.wait_for(self._receive(), self._limits.silence)
+        except asyncio.TimeoutError:
+            raise SlowError(f"nothing came for {self._limits.silence:g} s; send the request again") from None
+        self._bytes += len(message.get("body", b""))
+        self._seconds += time.monotonic() - began
+        self.complete = not message.get("more_body", False)
+        if self._bytes > self._limits.max_bytes + _FORM_MARGIN:
+            raise too_many_bytes("the request", self._limits)
+        if not self.complete and self._seconds > self._limits.silence + self._bytes / self._limits.least_rate:
+            raise SlowError(f"{self._bytes:,} bytes in {self._seconds:.0f} s are too slow; send the request again")
+        return message
+
+    async def drain(self) -> None:
+        """Take what a client still sends behind a refusal, for a moment: else the system breaks the connection, and
+        the client never reads why."""
+        end = time.monotonic() + _DRAIN_SECONDS
+        with suppress(asyncio.TimeoutError):
+            while not self.complete and time.monotonic() < end:
+                message = await asyncio.wait_for(self._receive(), end - time.monotonic())
+                self.complete = not message.get("more_body", False)
+
+
 class Guard:
     """Refuse what no honest client sends and what is too much at a time, and add the headers of every answer.
 
@@ -98,21 +149,28 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        arrival, refused = Arrival(receive, self.limits), False
 
         async def send_with_headers(message: Message) -> None:
+            nonlocal refused
             if message["type"] == "http.response.start":
+                refused = message["status"] >= 400 and message["status"] != SlowError.status  # which would not end
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers[name] = value
+            elif refused and not message.get("more_body", False) and not arrival.complete:
+                await send({**message, "more_body": True})
+                await arrival.drain()
+                message = {"type": "http.response.body", "body": b""}
             await send(message)
 
         self._answering += 1
         try:
             refusal = self._refusal(scope)
             if refusal:
-                await refuse(refusal)(scope, receive, send_with_headers)
+                await refuse(refusal)(scope, arrival.receive, send_with_headers)
             else:
-                await self._below_root(scope, self._bounded(receive), send_with_headers)
+                await self._below_root(scope, arrival.receive, send_with_headers)
         finally:
             self._answering -= 1
 
@@ -153,27 +211,3 @@ class Guard:
             raise BusyError(
                 f"{self.limits.max_requests} requests are being answered, which is the most; try again soon"
             )
-
-    def _bounded(self, receive: Receive) -> Receive:
-        """Count what arrives and how long it takes: a request need not say how long it is, and may drip."""
-        arrived, waited, complete = 0, 0.0, False
-
-        async def count() -> Message:
-            nonlocal arrived, waited, complete
-            if complete:  # what is awaited now is that the client goes away
-                return await receive()
-            began = time.monotonic()
-            try:
-                message = await asyncio.wait_for(receive(), self.limits.silence)
-            except asyncio.TimeoutError:
-                raise SlowError(f"nothing came for {self.limits.silence:g} s; send the request again") from None
-            arrived += len(message.get("body", b""))
-            waited += time.monotonic() - began
-            complete = not message.get("more_body", False)
-            if arrived > self.limits.max_bytes + _FORM_MARGIN:
-                raise too_many_bytes("the request", self.limits)
-            if not complete and waited > self.limits.silence + arrived / self.limits.least_rate:
-                raise SlowError(f"{arrived:,} bytes in {waited:.0f} s are too slow; send the request again")
-            return message
-
-        return count
