@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from mindrestore.cli.main import main
+from mindrestore.cli.main import build_parser, main
 
 needs_extra = pytest.mark.skipif(importlib.util.find_spec("starlette") is None, reason="the extra serve is absent")
 
@@ -45,6 +45,8 @@ def test_a_port_that_is_taken(capsys):
         (["--port", "70000"], "cannot listen there"),
         (["--port", "x"], "'x' is not a whole number"),
         (["--max-bytes", "0"], "'0' is not a whole number of at least 1"),
+        (["--root-path", "a b"], "'a b' is not a path such as /photos"),
+        (["--root-path", "/../x?"], "is not a path such as /photos"),
         (["--keep", "-1"], "'-1' is not a number above 0"),
         (["--host", "256.1.1.1", "--allow-network"], "cannot listen there"),
     ],
@@ -54,3 +56,10 @@ def test_values_that_cannot_be(words, message, capsys):
     captured = capsys.readouterr()
     assert message in captured.err
     assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize(
+    ("word", "path"), [("/photos", "/photos"), ("photos/", "/photos"), ("/a/b-c/", "/a/b-c"), ("/", ""), ("", "")]
+)
+def test_paths_of_a_proxy_are_tidied(word, path):
+    assert build_parser().parse_args(["serve", "--root-path", word]).root_path == path
