@@ -57,19 +57,8 @@ def graphs(name: str, amp: str, device: str, overrides: Sequence[str], folder: P
     context = BatchContext(0, 10, SIDE, SIDE, np.random.default_rng(0))
     extra = [Tensor(array) for array in objective.term_inputs(context)]
     images = [Tensor(np.full((BATCH, 3, SIDE, SIDE), value, np.float32)) for value in (0.5, 0.25)]
-    scale = Tensor(1024.0, ms.float32)
-    step, optimizer = learner.step, learner.step.updates[0].optimizer
-    gradients = [Tensor(np.zeros(parameter.shape, np.float32)) for parameter in optimizer.params]
-    optimizer.advance()
-    jobs: dict[str, Job] = {
-        "forward": (inference, images[:1]),
-        "training": (step._backward, (scale, *images, *extra)),
-        "update": (optimizer, (optimizer.scalars(1e-3), *gradients)),
-        "average": (step.ema, ()),
-    }
-    if hasattr(step, "_opposing"):
-        jobs["discriminator"] = (step._opposing, (scale, *images))
-    return jobs
+    rate = Tensor(1e-3, ms.float32)
+    return {"forward": (inference, images[:1]), "step": (learner.step.whole, (rate, *images, *extra))}
 
 
 def recipe_of(name: str, amp: str, device: str, overrides: Sequence[str], folder: Path) -> Any:

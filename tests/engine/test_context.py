@@ -121,3 +121,41 @@ def test_a_failing_compilation_logs_nothing_and_leaves_nothing(tmp_path):
     assert written == "True"
     assert not Path(scratch).exists()
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("card", "mode"),
+    [
+        ("Ascend910B2", "must_keep_origin_dtype"),
+        ("Ascend910_9391", "must_keep_origin_dtype"),
+        ("Ascend310B4", "must_keep_origin_dtype"),
+        ("Ascend910A", "force_fp32"),
+        ("Ascend910ProB", "force_fp32"),
+        ("Ascend910B", "force_fp32"),
+        ("Ascend310P3", "force_fp32"),
+    ],
+)
+def test_ascend_keeps_float32_as_near_as_the_card_can(monkeypatch, card, mode):
+    said = []
+    monkeypatch.setattr(context, "available_devices", lambda: ["Ascend"])
+    monkeypatch.setattr(ms, "set_device", lambda *chosen: None)
+    monkeypatch.setattr(ms, "get_context", lambda key: "Ascend")
+    monkeypatch.setattr(ms.hal, "get_device_name", lambda number, target: card)
+    monkeypatch.setattr(ms.device_context.ascend.op_precision, "precision_mode", said.append)
+    monkeypatch.setattr(ms.device_context.ascend.op_tuning, "op_compile", said.append)
+    assert setup("Ascend") == "Ascend"
+    assert said == [mode, False]
+    assert context.multiplies_in_half() == (mode == "force_fp32")
+
+
+def test_what_the_calling_program_has_set_on_ascend_stays(monkeypatch):
+    def refuse(value):
+        raise RuntimeError("can not be set repeatedly")
+
+    monkeypatch.setattr(context, "available_devices", lambda: ["Ascend"])
+    monkeypatch.setattr(ms, "set_device", lambda *chosen: None)
+    monkeypatch.setattr(ms, "get_context", lambda key: "Ascend")
+    monkeypatch.setattr(ms.hal, "get_device_name", lambda number, target: "Ascend910B1")
+    monkeypatch.setattr(ms.device_context.ascend.op_precision, "precision_mode", refuse)
+    monkeypatch.setattr(ms.device_context.ascend.op_tuning, "op_compile", refuse)
+    assert setup("Ascend") == "Ascend"

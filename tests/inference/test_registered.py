@@ -20,6 +20,7 @@ FORMS = [
     Form("ONNX", uint8=True),
     Form(uint8=True),
     Form(size=(64, 96)),
+    Form(size=(64, 96), target="cpu"),
     Form("ONNX", size=(64, 96)),
 ]
 # Every export compiles the whole network anew; the graphs that `restore` runs are made from the same form.

@@ -14,6 +14,7 @@ _EXAMPLES = """examples:
   export.py runs/quickstart --format onnx               ONNX likewise
   export.py runs/quickstart --uint8 --out photos.onnx   8-bit photographs in and out, padded and rounded inside
   export.py --model aecrnet --weights x.ckpt --out x.mindir --size 480x640
+  export.py runs/quickstart --target cpu                MINDIR for MindSpore on a CPU
   export.py runs/quickstart --key-file model.key        encrypted; openssl rand -hex 16 > model.key
 
 A key is never an argument: it stands in a file, or with --encrypt in the environment variable MINDRESTORE_KEY.
@@ -42,6 +43,11 @@ def add_parser(subparsers: Any) -> None:
         "--uint8", action="store_true", help="take and give 8-bit photographs (1, H, W, 3) of any size, padded inside"
     )
     parser.add_argument(
+        "--target",
+        choices=("ascend", "gpu", "cpu"),
+        help="device that the MINDIR is made for, on any machine; it runs on the others as well (default: ascend)",
+    )
+    parser.add_argument(
         "--key-file", type=nonempty_path, metavar="FILE", help="encrypt the MINDIR with the key in this file"
     )
     parser.add_argument("--encrypt", action="store_true", help="encrypt it with the key in MINDRESTORE_KEY")
@@ -58,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     key = read_key(args.key_file) if args.key_file or args.encrypt else None
     if args.encrypt and key is None:
         raise ExportError(f"--encrypt: no key; set {KEY_VARIABLE}, or give --key-file FILE")
-    form = Form(args.format or format_of(args.out), size=args.size, uint8=args.uint8, key=key)
+    form = Form(args.format or format_of(args.out), size=args.size, uint8=args.uint8, key=key, target=args.target)
     report = api.export(source, args.out, form=form, device=args.device)
     print(report)
     return 0

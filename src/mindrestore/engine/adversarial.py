@@ -6,13 +6,11 @@ that this step makes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from mindspore import Tensor, nn, ops
 
 from mindrestore.engine.optim import Adam
-from mindrestore.engine.step import Gathered, Step, buffers_of
-from mindrestore.engine.update import Backward, StepOptions, Update
+from mindrestore.engine.step import Step, buffers_of
+from mindrestore.engine.update import Backward, StepOptions
 
 NAME = "discriminator"  # of its loss in the log, and the beginning of its parameters' names
 
@@ -37,18 +35,17 @@ class AdversarialStep(Step):
     def __init__(
         self, net: nn.Cell, objective: nn.Cell, optimizer: Adam, *, opponent: Adam, options: StepOptions | None = None
     ) -> None:
-        options, adversary = options or StepOptions(), objective.adversary
+        adversary = objective.adversary
         loss = adversary.discriminator_loss()
-        updates = [Update(optimizer, options), Update(opponent, options, adversary.lr_factor)]
+        gradients = _Gradients(
+            Backward(_NetworkLoss(net, objective), optimizer.params),
+            Backward(_DiscriminatorLoss(loss), opponent.params),
+        )
         names = (*objective.names, NAME, *loss.names)
-        super().__init__(names, updates, [*buffers_of(net), *buffers_of(adversary.discriminator)], options)
-        self._backward = options.compiled(Backward(_NetworkLoss(net, objective), optimizer.params, updates[0].at_once))
-        self._opposing = options.compiled(Backward(_DiscriminatorLoss(loss), opponent.params, updates[1].at_once))
-
-    def gather(self, batch_input: Tensor, target: Tensor, scale: Tensor, extra: Sequence[Tensor]) -> list[Gathered]:
-        (values, image), gradients = self._backward(scale, batch_input, target, *extra)
-        (opposing_values,), opposing = self._opposing(scale, image, target)
-        return [(values, gradients), (opposing_values, opposing)]
+        buffers = [*buffers_of(net), *buffers_of(adversary.discriminator)]
+        super().__init__(
+            names, gradients, [optimizer, opponent], [1.0, adversary.lr_factor], buffers, options or StepOptions()
+        )
 
 
 def name_apart(discriminator: nn.Cell) -> None:
@@ -86,3 +83,18 @@ class _DiscriminatorLoss(nn.Cell):
     def construct(self, scale: Tensor, image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         values = self.loss(image, target)
         return values[0] * scale, ops.stack(values)
+
+
+class _Gradients(nn.Cell):
+    """(scale, input, target, *extra) -> (values, gradients) of the network and of the discriminator."""
+
+    def __init__(self, backward: Backward, opposing: Backward) -> None:
+        super().__init__(auto_prefix=False)
+        self.backward, self.opposing = backward, opposing
+
+    def construct(
+        self, scale: Tensor, batch_input: Tensor, target: Tensor, *extra: Tensor
+    ) -> tuple[tuple[Tensor, tuple[Tensor, ...]], ...]:
+        (values, image), gradients = self.backward(scale, batch_input, target, *extra)
+        (opposing_values,), opposing = self.opposing(scale, image, target)
+        return (values, gradients), (opposing_values, opposing)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 import mindspore as ms
 from mindspore import Parameter, Tensor, ops
@@ -16,11 +17,11 @@ from mindrestore.engine.signals import SCRATCH
 from mindrestore.errors import MindRestoreError
 from mindrestore.launch.cuda import missing
 from mindrestore.models.cpu import prepare_cpu
-from mindrestore.models.layers import on_cpu
 from mindrestore.models.release import require_release
 
 _DEVICES = ("Ascend", "GPU", "CPU")  # in order of preference
 _MODES = ("graph", "pynative")
+_FIRST_GENERATION = re.compile(r"Ascend(910(Pro|Premium)?[AB]?|310P?\d*)")
 
 
 class DeviceError(MindRestoreError):
@@ -58,6 +59,8 @@ def setup(device: str = "auto", mode: str = "graph", seed: int | None = None, de
         _join_ranks()
     if target == "CPU":
         prepare_cpu()
+    if target == "Ascend":
+        _prepare_ascend()
     if seed is not None:
         ms.set_seed(seed)
     return target
@@ -86,6 +89,11 @@ def require_device(target: str) -> None:
             f"device {target} is not available here, found: {', '.join(found)}; "
             f"{reason or '`mindrestore doctor` says more'}"
         )
+
+
+def multiplies_in_half() -> bool:
+    """Return whether this card multiplies matrices of float32 in float16, as Ascend's first generation (910A, 310P)."""
+    return current_device() == "Ascend" and _FIRST_GENERATION.fullmatch(ms.hal.get_device_name(0, "Ascend")) is not None
 
 
 def current_device() -> str:
@@ -155,19 +163,6 @@ def value_of_first(number: int) -> int:
     return int(ops.Broadcast(0)((Tensor([number], ms.int32),))[0].asnumpy()[0])
 
 
-def synchronize(tensors: Sequence[Tensor]) -> None:
-    """Wait until the device has computed tensors, so that the host's clock tells its time.
-
-    Args:
-        tensors: What was computed together, at least one.
-    """
-    if on_cpu():
-        # ms.hal.synchronize waits in a loop here, and takes the core from the threads that compute
-        min(tensors, key=lambda tensor: tensor.size).asnumpy()
-    else:
-        ms.hal.synchronize()
-
-
 def _choose(device: str) -> str:
     if device == "auto":
         device = os.environ.get("MINDRESTORE_DEVICE", "auto")
@@ -188,6 +183,20 @@ def _select(target: str, device_id: int | None) -> None:
         if now == target and device_id in (None, ms.get_context("device_id")):
             return  # the caller has computed on this very device already
         raise DeviceError(f"device {target} cannot be used ({now} was chosen earlier): {_one_line(error)}") from error
+
+
+def _prepare_ascend() -> None:
+    """Keep float32 as near to float32 as the card can, and take operators that are compiled already.
+
+    By default MindSpore lets the first generation compute float32 networks in float16 altogether, sums included. It has
+    no float32 products; `force_fp32` adds those of float16 up in float32. Later cards keep what the network says. What
+    a program around this one has set before stays.
+    """
+    ascend = ms.device_context.ascend
+    with suppress(RuntimeError):  # "can not be set repeatedly"
+        ascend.op_precision.precision_mode("force_fp32" if multiplies_in_half() else "must_keep_origin_dtype")
+    with suppress(RuntimeError):
+        ascend.op_tuning.op_compile(False)  # else each operator of the older interface is compiled for every shape
 
 
 def _join_ranks() -> None:

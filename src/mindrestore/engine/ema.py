@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
+from mindspore import dtype as mstype
 
 from mindrestore.engine.values import read_values, write_values
 
@@ -18,13 +19,16 @@ class Ema(nn.Cell):
     Args:
         params: parameters to average.
         decay: in (0, 1), such as 0.999.
+
+    Inputs:
+        used: float32, 1 to average or 0 to leave all as it is.
     """
 
     def __init__(self, params: Sequence[Parameter], decay: float) -> None:
         super().__init__(auto_prefix=False)
         self.params = ParameterTuple(params)
         self.average = self.params.clone("ema", init="same")
-        self.decay = decay
+        self.shares = Tensor([decay, 1.0 - decay], mstype.float32)
         self.each = ops.HyperMap()
 
     @property
@@ -32,9 +36,10 @@ class Ema(nn.Cell):
         """The averages, named ema.*."""
         return list(self.average)
 
-    def construct(self) -> Tensor:
-        self.each(ops.partial(_blend, self.decay), self.average, self.params)
-        return self.average[0]
+    def construct(self, used: Tensor) -> Tensor:
+        decay, rest = used * self.shares[0] + (1.0 - used), used * self.shares[1]
+        self.each(ops.partial(_blend, decay, rest), self.average, self.params)
+        return used
 
     def reset(self) -> None:
         """Start averaging anew from the present weights."""
@@ -51,8 +56,8 @@ class Ema(nn.Cell):
             write_values(self.params, weights)
 
 
-def _blend(decay: float, average: Parameter, param: Parameter) -> Tensor:
-    return ops.assign(average, average * decay + param * (1.0 - decay))
+def _blend(decay: Tensor, rest: Tensor, average: Parameter, param: Parameter) -> Tensor:
+    return ops.assign(average, average * decay + param * rest)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from mindspore import Parameter, nn
 
 from mindrestore.engine import precision
 from mindrestore.engine.adversarial import AdversarialStep, name_apart
+from mindrestore.engine.context import multiplies_in_half
 from mindrestore.engine.optim import build_optimizer
 from mindrestore.engine.state import State, check_network, restore
 from mindrestore.engine.step import StepOptions, SupervisedStep
@@ -56,15 +57,20 @@ class Learner:
     @property
     def notes(self) -> list[str]:
         """Lines for the log: what a person should know before training begins."""
-        train = self.recipe.train
+        train, notes = self.recipe.train, []
         least = min(train.progressive.batch_sizes) if train.progressive else train.batch_size
         cells = self.discriminator.cells_and_names() if self.discriminator else ()
         if least == 1 and any(isinstance(cell, nn.BatchNorm2d) for _, cell in cells):
-            return [
+            notes.append(
                 "warning: train.batch_size=1: the batch norm of the discriminator sees one image at a time and hides "
                 "its colour and contrast; use 2 or more per device, optim.accumulate does not help"
-            ]
-        return []
+            )
+        if self.scaler is None and multiplies_in_half():
+            notes.append(
+                "warning: this card multiplies matrices in float16 even where the recipe says float32, and small "
+                "gradients vanish in it; use loss_scale.kind=dynamic"
+            )
+        return notes
 
     def named_params(self) -> dict[str, Parameter]:
         """Return everything that the state file holds, by its name there."""

@@ -1,4 +1,4 @@
-"""Adam and AdamW with PyTorch's formulas, float32 state, and the learning rate given at every step.
+"""Adam and AdamW with PyTorch's formulas and float32 state; the rate, and whether to update at all, are tensors.
 
 MindSpore's nn.Adam adds eps to the uncorrected square root, so the two differ while the second moment warms up.
 The fused operator below takes eps as an argument; scaling it by sqrt(1 - beta2^t) makes the formulas equal:
@@ -7,7 +7,6 @@ The fused operator below takes eps as an argument; scaling it by sqrt(1 - beta2^
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -27,8 +26,8 @@ class Adam(nn.Cell):
             parameter names to a multiple of the learning rate; of several that fit, the longest counts.
 
     Inputs:
-        scalars: those of `scalars(lr)`.
-        *gradients: one per parameter, in the order of `params`.
+        plan: (3,) float32: learning rate, number of this update from 1, and 1 to update or 0 to leave all as it is.
+        *gradients: one per parameter, in the order of `params`; where nothing is updated they need not be finite.
 
     Raises:
         MindRestoreError: no parameter's name begins as one of `lr_factors` says.
@@ -44,15 +43,17 @@ class Adam(nn.Cell):
         self.first = self.params.clone("optim.m", init="zeros")
         self.second = self.params.clone("optim.v", init="zeros")
         # The kernel computes 1 - beta in float32; corrections from the same rounded betas cancel that rounding.
-        self.beta1, self.beta2 = (float(np.float32(beta)) for beta in config.betas)
-        # As tensors: numbers would become some anew in every call. Beta powers of 0: the corrections are in the rate.
-        self.betas = tuple(Tensor(value, mstype.float32) for value in (self.beta1, self.beta2))
-        self.none = Tensor(0, mstype.float32)
+        betas = np.array(config.betas, np.float32)
+        self.betas = Tensor(betas)
+        with np.errstate(divide="ignore"):
+            self.logs = Tensor(np.log(betas.astype(np.float64)).astype(np.float32))
+        self.none = Tensor(0, mstype.float32)  # beta powers of 0: the corrections are in the rate
         self.epsilon = config.eps
         self.decay = config.weight_decay
         self.decoupled = config.name == "adamw"
-        self.count = 0  # finished updates; kept on the host, where it is exact
+        self.count = 0  # finished updates, as far as the host knows
         self.kernel = ops.Adam()
+        self.masked = ops.MaskedFill()
         self.each = ops.HyperMap()
 
     @property
@@ -60,38 +61,24 @@ class Adam(nn.Cell):
         """First and second moments, named optim.m.* and optim.v.*."""
         return [*self.first, *self.second]
 
-    def advance(self) -> None:
-        """Count one more update; call it before `scalars`."""
-        self.count += 1
-
-    def scalars(self, lr: float) -> Tensor:
-        """Work out, in double precision, what the kernel needs for this update.
-
-        Args:
-            lr: learning rate of this update.
-
-        Returns:
-            Epsilon, the rate of every group, and what its decay leaves of a weight; float32. As one tensor: with a
-            second one an update took twice the time on CPU.
-        """
-        correction1 = 1.0 - self.beta1**self.count
-        correction2 = math.sqrt(1.0 - self.beta2**self.count)
-        rates = [factor * lr * correction2 / correction1 for factor in self.factors]
-        keeps = [1.0 - factor * lr * self.decay if self.decoupled else 1.0 for factor in self.factors]
-        return Tensor([self.epsilon * correction2, *rates, *keeps], mstype.float32)
-
-    def construct(self, scalars: Tensor, *gradients: Tensor) -> Tensor:
+    def construct(self, plan: Tensor, *gradients: Tensor) -> Tensor:
+        lr, number, used = plan[0], plan[1], plan[2]
+        corrections = -ops.expm1(number * self.logs)  # 1 - beta^t, exact where it is small
+        correction2 = ops.sqrt(corrections[1])
+        rate, epsilon = lr * used * correction2 / corrections[0], self.epsilon * correction2
+        betas = used * self.betas + (1.0 - used)  # with 1, moments stay what they are
         if self.decay > 0 and not self.decoupled:
             gradients = self.each(ops.partial(_decayed, self.decay), gradients, self.params)
-        groups = len(self.spans)
-        for g in range(groups):
+        gradients = self.each(ops.partial(_or_none, self.masked, used == 0.0, self.none), gradients)
+        for g in range(len(self.spans)):
             first, last = self.spans[g]
             params = self.params[first:last]
+            own = rate * self.factors[g]
             if self.decay > 0 and self.decoupled:
-                self.each(ops.partial(_shrink, scalars[1 + groups + g]), params)
-            update = ops.partial(_update, self.kernel, self.none, (scalars[1 + g], *self.betas, scalars[0]))
+                self.each(ops.partial(_shrink, 1.0 - lr * used * (self.factors[g] * self.decay)), params)
+            update = ops.partial(_update, self.kernel, self.none, (own, betas[0], betas[1], epsilon))
             self.each(update, params, self.first[first:last], self.second[first:last], gradients[first:last])
-        return scalars
+        return plan
 
 
 def _groups(params: Sequence[Parameter], factors: Mapping[str, float]) -> dict[float, list[Parameter]]:
@@ -114,6 +101,10 @@ def _groups(params: Sequence[Parameter], factors: Mapping[str, float]) -> dict[f
 
 def _shrink(keep: Tensor, param: Parameter) -> Tensor:
     return ops.assign(param, param * keep)
+
+
+def _or_none(masked: ops.MaskedFill, unused: Tensor, none: Tensor, gradient: Tensor) -> Tensor:
+    return masked(gradient, unused, none)  # a product would keep what is not a number
 
 
 def _decayed(decay: float, gradient: Tensor, param: Parameter) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Union
 
 from mindspore import amp, nn
@@ -33,6 +34,20 @@ def build_loss_scale(config: LossScaleConfig) -> ScaleManager | None:
 def scale_of(manager: ScaleManager | None) -> float:
     """Return the current factor, 1 without a manager."""
     return float(manager.get_loss_scale()) if manager is not None else 1.0
+
+
+def follow_scale(manager: ScaleManager | None, finite: bool, scale: float) -> None:
+    """Let a manager do what the device has done behind a step.
+
+    Args:
+        manager: a fixed one, or none, stays as it is.
+        finite: whether the step updated.
+        scale: that the device goes on with. It counts, since it is rounded to float32, unless it is beyond that.
+    """
+    if isinstance(manager, amp.DynamicLossScaleManager):
+        manager.update_loss_scale(not finite)
+        if math.isfinite(scale):
+            manager.loss_scale = scale
 
 
 def at_smallest_scale(manager: ScaleManager | None) -> bool:

@@ -1,13 +1,13 @@
 """One training step, the same on every device: what all kinds of training share, and the supervised kind.
 
-forward -> scale -> gradients -> all-reduce -> unscale -> finite check -> clip -> accumulate -> update -> EMA.
-The device computes in compiled pieces; between them the host decides whether the gradients may be used.
+forward -> scale -> gradients -> all-reduce -> unscale -> finite check -> clip -> update or skip -> EMA -> next scale.
+That is one compiled graph. Where batches are accumulated there is one for the gradients and one for what follows, and
+between ranks of CPUs the host adds up.
 """
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,71 +17,84 @@ from mindspore import dtype as mstype
 
 from mindrestore.engine.ema import Ema
 from mindrestore.engine.optim import Adam
-from mindrestore.engine.precision import scale_of
-from mindrestore.engine.update import Backward, StepOptions, Update
-from mindrestore.engine.values import read_values, write_values
-
-Gathered = tuple[Tensor, tuple[Tensor, ...]]  # values that are logged, and gradients; see `Update.add`
+from mindrestore.engine.precision import follow_scale, scale_of
+from mindrestore.engine.reduce import SumOverRanks
+from mindrestore.engine.update import Backward, Conclusion, Keeping, StepOptions, Sum, WholeStep, flat
+from mindrestore.engine.values import write_values
+from mindrestore.models.layers import on_cpu
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one call of a step measured.
+    """What one update measured.
 
     Args:
-        total: weighted loss, mean over the batches of the update so far.
+        total: weighted loss, mean over the batches of the update.
         terms: the unweighted terms by name, likewise.
         finite: False when a loss or gradient was not finite; the update was skipped.
-        updated: True when the weights changed, False between accumulated batches and after a skipped update.
         scale: loss scale that was used.
-        norm: global gradient norm of the network before clipping; nan between accumulated batches.
+        norm: global gradient norm of the network before clipping.
     """
 
     total: float
     terms: dict[str, float] = field(default_factory=dict)
     finite: bool = True
-    updated: bool = True
     scale: float = 1.0
     norm: float = math.nan
 
 
-class Step(ABC):
+class Step:
     """Take batches, and update every `accumulate` of them, or skip the update when anything is not finite.
+
+    The device decides that by itself, so `launch` waits for nothing and `read` may come later, for several updates too.
 
     Args:
         names: of the values behind the total.
-        updates: optimizers with their gradients; the first is that of the network, and the averages follow it.
+        gradients: cell (scale, input, target, *extra) -> (values, gradients) of every optimizer, all at the present
+            parameters.
+        optimizers: the first is that of the network, and the averages follow it.
+        factors: of the learning rate, per optimizer.
         buffers: what the forward pass may overwrite, such as running statistics.
         options: scaling, clipping, accumulation, averaging, mode.
     """
 
     def __init__(
-        self, names: Sequence[str], updates: Sequence[Update], buffers: Sequence[Parameter], options: StepOptions
+        self,
+        names: Sequence[str],
+        gradients: nn.Cell,
+        optimizers: Sequence[Adam],
+        factors: Sequence[float],
+        buffers: Sequence[Parameter],
+        options: StepOptions,
     ) -> None:
-        self.names, self.updates, self.options = tuple(names), tuple(updates), options
-        params = updates[0].optimizer.params
-        self.ema = Ema(params, options.ema_decay) if options.ema_decay > 0 else None
-        self._average = options.compiled(self.ema) if self.ema else None
-        self._buffers = list(buffers)
-        self._before: list[np.ndarray] = []  # the buffers before the first batch of an update
-        self._batches = 0
-
-    @property
-    def optimizers(self) -> list[Adam]:
-        """The optimizers, that of the network first."""
-        return [update.optimizer for update in self.updates]
+        self.names, self.optimizers, self.options = tuple(names), tuple(optimizers), options
+        self.ema = Ema(optimizers[0].params, options.ema_decay) if options.ema_decay > 0 else None
+        by_host = options.world > 1 and on_cpu()
+        conclusion = Conclusion(optimizers, factors, buffers, self.ema, options, options.world > 1 and not by_host)
+        self.conclusion = conclusion
+        self.whole = None if by_host or options.accumulate > 1 else options.compiled(WholeStep(gradients, conclusion))
+        self.gradients, self.conclude = options.compiled(gradients), options.compiled(conclusion)
+        self._keep, self._add = options.compiled(Keeping(conclusion)), options.compiled(Sum())
+        self._sum_over_ranks = SumOverRanks() if by_host else None
+        self._sums: tuple[Tensor, ...] = ()  # of values and gradients, over the batches so far
+        self._scale: Tensor | None = None
+        self._batches = self._unread = 0
+        self._on_device = conclusion.state_of_host()
 
     @property
     def communicated(self) -> float:
-        """Seconds in all-reduces since the step was built."""
-        return sum(update.communicated for update in self.updates)
+        """Seconds in all-reduces of the host since the step was built; in the graph of a card they are not timed."""
+        return self._sum_over_ranks.seconds if self._sum_over_ranks else 0.0
 
-    @abstractmethod
-    def gather(self, batch_input: Tensor, target: Tensor, scale: Tensor, extra: Sequence[Tensor]) -> list[Gathered]:
-        """Return values and gradients for every update, all at the present parameters."""
+    def __call__(
+        self, batch_input: Tensor, target: Tensor, lr: float, extra: Sequence[Tensor] = ()
+    ) -> StepResult | None:
+        """Take one batch, as `launch`, and wait for what it measured; None between accumulated batches."""
+        measured = self.launch(batch_input, target, lr, extra)
+        return None if measured is None else self.read(measured)
 
-    def __call__(self, batch_input: Tensor, target: Tensor, lr: float, extra: Sequence[Tensor] = ()) -> StepResult:
-        """Take one batch; every `accumulate`-th call updates the weights.
+    def launch(self, batch_input: Tensor, target: Tensor, lr: float, extra: Sequence[Tensor] = ()) -> Tensor | None:
+        """Let the device take one batch; every `accumulate`-th call updates the weights.
 
         Args:
             batch_input: (N, 3, H, W) float32 in [0, 1].
@@ -90,41 +103,46 @@ class Step(ABC):
             extra: what `objective.term_inputs` returned for this batch.
 
         Returns:
-            Losses, and whether the weights changed.
+            What `read` takes, in the order of the launches; None between accumulated batches.
         """
-        scale = scale_of(self.options.loss_scale)
         if self._batches == 0:
-            self._before = read_values(self._buffers)
-        gathered = self.gather(batch_input, target, Tensor(scale, mstype.float32), extra)
-        for update, (values, gradients) in zip(self.updates, gathered):
-            update.add(values, gradients)
+            self._write_state()
+        rate = Tensor(lr, mstype.float32)
+        if self.whole is not None:
+            self._unread += 1
+            return self.whole(rate, batch_input, target, *extra)
+        if self._batches == 0:
+            self._scale = self._keep()
+        gathered = flat(self.gradients(self._scale, batch_input, target, *extra))
+        self._sums = self._add(*self._sums, *gathered) if self._sums else gathered
         self._batches += 1
         if self._batches < self.options.accumulate:
-            total, terms = self._named(np.concatenate([update.sums for update in self.updates]) / self._batches)
-            return StepResult(total, terms, finite=math.isfinite(total), updated=False, scale=scale)
-        return self._decide(scale, lr)
+            return None
+        sums = self._sum_over_ranks(self._sums) if self._sum_over_ranks else self._sums
+        self._sums, self._batches = (), 0
+        self._unread += 1
+        return self.conclude(rate, *sums)
 
-    def _decide(self, scale: float, lr: float) -> StepResult:
-        """Use the gathered gradients, or skip all of them when anything is not finite."""
-        values, norms, gradients = zip(*(update.finish(self._batches, scale) for update in self.updates))
-        self._batches = 0
-        values = np.concatenate(values)
-        total, terms = self._named(values)
-        finite = bool(np.isfinite(values).all()) and all(math.isfinite(norm) for norm in norms)
-        if finite:
-            for update, ready in zip(self.updates[::-1], gradients[::-1]):  # an opponent first, as published
-                update.apply(lr, ready)
-            if self._average is not None:
-                self._average()
-        else:
-            write_values(self._buffers, self._before)  # statistics of a bad batch must not outlive it
-        if self.options.loss_scale is not None:
-            self.options.loss_scale.update_loss_scale(not finite)
-        return StepResult(total, terms, finite, finite, scale, norms[0])
+    def read(self, measured: Tensor) -> StepResult:
+        """Wait for an update, and count it and move the loss scale as the device did."""
+        measured = measured.asnumpy()
+        self._unread -= 1
+        split = 1 + len(self.names)
+        (total, *terms), norms, (used, *behind) = measured[:split], measured[split:-4], measured[-4:]
+        scale, finite = scale_of(self.options.loss_scale), bool(used)
+        for optimizer in self.optimizers:
+            optimizer.count += finite
+        follow_scale(self.options.loss_scale, finite, float(behind[1]))
+        self._on_device = np.array(behind)
+        named = {name: float(value) for name, value in zip(self.names, terms)}
+        return StepResult(float(total), named, finite, scale, float(norms[0]))
 
-    def _named(self, values: Sequence[float]) -> tuple[float, dict[str, float]]:
-        total, *terms = (float(value) for value in values)
-        return total, dict(zip(self.names, terms))
+    def _write_state(self) -> None:
+        """Tell the device where the host stands, when that has changed: at the start, and behind a resumed state."""
+        state = self.conclusion.state_of_host()
+        if self._unread == 0 and not np.array_equal(state, self._on_device):
+            write_values([self.conclusion.state], [state])
+            self._on_device = state
 
 
 class SupervisedStep(Step):
@@ -140,13 +158,8 @@ class SupervisedStep(Step):
     def __init__(
         self, net: nn.Cell, objective: nn.Cell, optimizer: Adam, *, options: StepOptions | None = None
     ) -> None:
-        options = options or StepOptions()
-        super().__init__(objective.names, [Update(optimizer, options)], buffers_of(net), options)
-        self._backward = options.compiled(Backward(_Loss(net, objective), optimizer.params, self.updates[0].at_once))
-
-    def gather(self, batch_input: Tensor, target: Tensor, scale: Tensor, extra: Sequence[Tensor]) -> list[Gathered]:
-        (values,), gradients = self._backward(scale, batch_input, target, *extra)
-        return [(values, gradients)]
+        gradients = _Gradients(Backward(_Loss(net, objective), optimizer.params))
+        super().__init__(objective.names, gradients, [optimizer], [1.0], buffers_of(net), options or StepOptions())
 
 
 def buffers_of(net: nn.Cell) -> list[Parameter]:
@@ -166,3 +179,17 @@ class _Loss(nn.Cell):
     def construct(self, scale: Tensor, batch_input: Tensor, target: Tensor, *extra: Tensor) -> tuple[Tensor, Tensor]:
         values = self.objective(self.net(batch_input), batch_input, target, *extra)
         return values[0] * scale, ops.stack(values)
+
+
+class _Gradients(nn.Cell):
+    """(scale, input, target, *extra) -> ((values, gradients),)."""
+
+    def __init__(self, backward: Backward) -> None:
+        super().__init__(auto_prefix=False)
+        self.backward = backward
+
+    def construct(
+        self, scale: Tensor, batch_input: Tensor, target: Tensor, *extra: Tensor
+    ) -> tuple[tuple[Tensor, tuple[Tensor, ...]], ...]:
+        (values,), gradients = self.backward(scale, batch_input, target, *extra)
+        return ((values, gradients),)

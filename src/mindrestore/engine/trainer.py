@@ -38,6 +38,7 @@ from mindrestore.engine.step import StepResult
 from mindrestore.engine.stopwatch import Stopwatch, describe_times
 from mindrestore.files import write_bytes
 from mindrestore.losses.batch_context import BatchContext
+from mindrestore.models.layers import on_cpu
 from mindrestore.models.registry import model_spec
 from mindrestore.models.wrapper import ImageModel
 from mindrestore.recipes.load import recipe_to_yaml
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
 
 # The fifth word of a seed; it keeps the draws of loss terms apart from those of the loader.
 _LOSS_DRAWS = 6
+# Updates that a card may be ahead of what the host has read: reading waits for all of them, and each holds its batch.
+_MOST_UNREAD = 16
 
 
 class Trainer:
@@ -86,6 +89,9 @@ class Trainer:
         self.notes = (*notes, *objective.notes, *self.learner.notes)
         self.progress = Progress()
         self.saved = (-1, -1)  # steps of the last state and of the last validation that it knows
+        self._unread: list[tuple[int, np.ndarray, Tensor]] = []  # step, images, what it measured
+        self._patience = 1 if on_cpu() else _MOST_UNREAD
+        self._scale = 1.0  # of the loss, in the last update that was read
         self._seen: set[tuple[int, ...]] = set()  # shapes of batches
         self._busy_with = "building the network"
 
@@ -162,19 +168,30 @@ class Trainer:
             self.watch.saw(len(batch.index))
             before = self.learner.step.communicated
             with self._compiling(stop, batch):
-                result = self.train_step(
+                measured = self.train_step.launch(
                     Tensor(batch.input), Tensor(batch.target), lr, self._term_inputs(number, batch)
                 )
             self.watch.communicated(self.learner.step.communicated - before)
         self.progress.step = step
-        self.progress.interval.add(result)
-        self.progress.epoch.add(result)
-        self._check_divergence(result, batch)
-        self.log.advance_bar(loss=f"{result.total:.4f}", lr=f"{lr:.2e}")
-        if step % self.recipe.train.log_every == 0 or step == self.plan.total_steps:
-            self._log_interval(lr, result.scale)
+        self._unread.append((step, batch.index, measured))
+        logs = step % self.recipe.train.log_every == 0 or step == self.plan.total_steps
+        if logs or self.plan.ends_epoch(step) or len(self._unread) >= self._patience:
+            self._read()
+        if logs:
+            self._log_interval(lr)
         if self.plan.ends_epoch(step):
             self._log_epoch(lr)
+
+    def _read(self) -> None:
+        """Wait for the updates that were launched, and take in what they measured."""
+        while self._unread:
+            step, index, measured = self._unread.pop(0)
+            result = self.train_step.read(measured)
+            self.progress.interval.add(result)
+            self.progress.epoch.add(result)
+            self._check_divergence(result, step, index)
+            self._scale = result.scale
+            self.log.advance_bar(loss=f"{result.total:.4f}", lr=f"{self.schedule.lr_at(step):.2e}")
 
     def _compiling(self, stop: StopRequest, batch: Batch) -> AbstractContextManager[None]:
         """Return the context of one step; batches of a new shape are compiled first."""
@@ -202,25 +219,25 @@ class Trainer:
             yield from self.loader.epoch(epoch, position)
             epoch, position = epoch + 1, 0
 
-    def _check_divergence(self, result: StepResult, batch: Batch) -> None:
+    def _check_divergence(self, result: StepResult, step: int, index: np.ndarray) -> None:
         hopeless = not result.finite and precision.at_smallest_scale(self.learner.scaler)
         self.progress.bad_in_row = self.progress.bad_in_row + 1 if hopeless else 0
         if not result.finite:
-            self.log.warn(f"step {self.progress.step}: not finite at loss scale {result.scale:g}, update skipped")
+            self.log.warn(f"step {step}: not finite at loss scale {result.scale:g}, update skipped")
         if self.progress.bad_in_row < self.recipe.train.nonfinite_patience:
             return
         terms = ", ".join(f"{name}={value:g}" for name, value in result.terms.items())
         saved = f"the state of step {self.saved[0]} is kept" if self.saved[0] >= 0 else "no state was saved"
         raise DivergenceError(
             f"losses or gradients were not finite {self.progress.bad_in_row} times in a row, last at step "
-            f"{self.progress.step} ({terms}, gradient norm {result.norm:g}); last batch: "
-            f"{', '.join(self.loader.names(batch.index))}. Check these files, or lower optim.lr "
-            f"(now {self.schedule.lr_at(self.progress.step):g}); {saved}"
+            f"{step} ({terms}, gradient norm {result.norm:g}); last batch: "
+            f"{', '.join(self.loader.names(index))}. Check these files, or lower optim.lr "
+            f"(now {self.schedule.lr_at(step):g}); {saved}"
         )
 
-    def _log_interval(self, lr: float, scale: float) -> None:
+    def _log_interval(self, lr: float) -> None:
         step, means, times = self.progress.step, self.progress.interval.means(), self.watch.lap("interval")
-        facts = {"kind": "train", "step": step, "epoch": self.plan.epoch_of(step) + 1, "lr": lr, "scale": scale}
+        facts = {"kind": "train", "step": step, "epoch": self.plan.epoch_of(step) + 1, "lr": lr, "scale": self._scale}
         self.log.record({**facts, **means, "skipped": self.progress.interval.skipped, **times})
         line = f"step {step}/{self.plan.total_steps}  {describe_means(means)}  lr {lr:.2e}  {describe_times(times)}"
         self.log.message(line, console=not self.log.has_bar)
@@ -240,6 +257,7 @@ class Trainer:
 
     def _validate(self, stop: StopRequest) -> None:
         """Measure whole images, and keep the weights when they are the best so far."""
+        self._read()
         step = self.progress.step
         if self.validate is None or self.rank != 0 or self.progress.validated >= step:
             return
@@ -272,6 +290,7 @@ class Trainer:
         self.log.images("input, output, target", rows, self.progress.step)
 
     def _save(self) -> None:
+        self._read()
         if self.rank != 0 or self.saved == (self.progress.step, self.progress.validated):
             return
         facts = {

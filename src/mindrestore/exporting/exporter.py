@@ -14,12 +14,12 @@ from mindspore import nn
 
 from mindrestore.engine import context
 from mindrestore.errors import first_line
-from mindrestore.exporting.form import ExportError, ExportReport, Form, Size, size_text
+from mindrestore.exporting.form import TARGETS, ExportError, ExportReport, Form, Size, size_text
 from mindrestore.exporting.onnx_file import to_onnx
 from mindrestore.exporting.photo_model import PhotoModel
 from mindrestore.exporting.reload import EngineError, MindIREngine, OnnxEngine
 from mindrestore.files import PathLike, write_bytes
-from mindrestore.models.layers import in_form
+from mindrestore.models.layers import DeformConv2d, in_form
 from mindrestore.models.registry import create_model, model_spec
 from mindrestore.models.spec import ModelSpec
 from mindrestore.models.wrapper import ImageModel
@@ -72,7 +72,7 @@ def export_cell(
 ) -> ExportReport:
     """Write one cell, reload it and compare it with a reference at two sizes (one when the size is fixed).
 
-    The file holds the plain form of all layers; afterwards the cell has the form it had before.
+    The file holds the layers in the form of its target; afterwards the cell has the form it had before.
 
     Args:
         cell: Maps (1, 3, H, W) in [0,1] to the same shape.
@@ -90,14 +90,14 @@ def export_cell(
     """
     start, form = time.perf_counter(), form or Form()
     _check_possible(form, spec)
-    path = form.target(out)
+    path = form.file(out)
     reference = cell if reference is None else reference
     cell.set_train(False)
     reference.set_train(False)
     with tempfile.TemporaryDirectory() as scratch:  # MindSpore refuses blanks and accents in the path of its file
         temporary = Path(scratch) / f"model{path.suffix}"
         try:
-            with in_form(cell, "plain"):
+            with in_form(cell, form.layers):
                 _write(PhotoModel(cell, spec) if form.uint8 else cell, spec, form, temporary)
         except OSError as error:
             raise ExportError(f"{path}: cannot be written ({error.strerror}); check the folder and the disk") from error
@@ -111,13 +111,26 @@ def export_cell(
             )
         write_bytes(path, temporary.read_bytes())
     seconds = time.perf_counter() - start
-    return ExportReport(path, form, spec.size_multiple, differences, path.stat().st_size / 1e6, seconds)
+    notes = _notes(cell, form)
+    return ExportReport(path, form, spec.size_multiple, differences, path.stat().st_size / 1e6, seconds, notes)
 
 
 def _check_possible(form: Form, spec: ModelSpec) -> None:
     form.check_size(spec)
     if form.format == "AIR" and context.current_device() != "Ascend":
         raise ExportError("AIR can be written on Ascend only; export MINDIR here, which Ascend's converter reads, too")
+
+
+def _notes(cell: nn.Cell, form: Form) -> tuple[str, ...]:
+    deformable = any(isinstance(part, DeformConv2d) for _, part in cell.cells_and_names())
+    if not deformable or form.layers != TARGETS["ascend"]:
+        return ()
+    if form.size is None:
+        return (
+            "its deformable layers sample by gathers: MindSpore's operator for them takes one image size only, as "
+            "with --size 480x640",
+        )
+    return ("its deformable layers are MindSpore's DeformableOffsets, slow on a CPU; --target cpu gathers",)
 
 
 def _write(cell: nn.Cell, spec: ModelSpec, form: Form, temporary: Path) -> None:

@@ -13,6 +13,8 @@ from mindrestore.files import PathLike, read_text
 from mindrestore.models.spec import ModelSpec, fitting_side
 
 FORMATS = {"MINDIR": ".mindir", "ONNX": ".onnx", "AIR": ".air"}
+# Where a MINDIR runs best -> the form of its layers. Never `ascend`: only MindSpore itself runs its newer operators.
+TARGETS = {"ascend": "gpu", "gpu": "gpu", "cpu": "plain"}
 KEY_VARIABLE = "MINDRESTORE_KEY"
 
 Size = tuple[int, int]
@@ -31,15 +33,17 @@ class Form:
         size: (height, width) in pixels that it takes; None leaves both free.
         uint8: It takes and gives photographs (1, H, W, 3) uint8 of any size, instead of (1, 3, H, W) in [0,1].
         key: 16, 24 or 32 bytes that a MINDIR is encrypted with; None leaves it plain.
+        target: One of `TARGETS`, the device that a MINDIR is made for; it runs on the others as well. None is "ascend".
 
     Raises:
-        ExportError: There is no such format, or it cannot be encrypted.
+        ExportError: There is no such format or target, or the format cannot be encrypted or made for a device.
     """
 
     format: str = "MINDIR"
     size: Size | None = None
     uint8: bool = False
     key: bytes | None = None
+    target: str | None = None
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
@@ -48,13 +52,25 @@ class Form:
             raise ExportError(f"{self.format} files cannot be encrypted; only MINDIR can")
         if self.format == "AIR" and self.size is None:
             raise ExportError("AIR holds one image size only; give it, such as 480x640")
+        if self.target is not None and self.target not in TARGETS:
+            raise ExportError(f"target {self.target!r} is not one of {', '.join(TARGETS)}")
+        if self.target is not None and self.format != "MINDIR":
+            raise ExportError(f"{self.format} files are the same for every device; only MINDIR takes a target")
+
+    @property
+    def layers(self) -> str:
+        """The form of the network's layers that the file holds, see `models/layers/form.py`."""
+        return {"MINDIR": TARGETS[self.target or "ascend"], "ONNX": TARGETS["cpu"], "AIR": TARGETS["ascend"]}[
+            self.format
+        ]
 
     def __repr__(self) -> str:
         """Leave the key out, wherever this is printed or logged."""
         hidden = "" if self.key is None else ", key=..."
-        return f"Form({self.format!r}, size={self.size}, uint8={self.uint8}{hidden})"
+        made_for = "" if self.target is None else f", target={self.target!r}"
+        return f"Form({self.format!r}, size={self.size}, uint8={self.uint8}{made_for}{hidden})"
 
-    def target(self, out: PathLike) -> Path:
+    def file(self, out: PathLike) -> Path:
         """Return the file to write, in a folder that exists now.
 
         Raises:
@@ -99,6 +115,7 @@ class ExportReport:
             AIR, which only another program can run.
         megabytes: Size of the file.
         seconds: Time for exporting, loading and comparing.
+        notes: What else somebody should know who runs the file.
     """
 
     path: Path
@@ -107,6 +124,7 @@ class ExportReport:
     differences: Mapping[Size, float]
     megabytes: float
     seconds: float
+    notes: tuple[str, ...] = ()
 
     @property
     def size(self) -> Size | None:
@@ -125,7 +143,9 @@ class ExportReport:
             "8-bit RGB photographs (1, H, W, 3)" if self.form.uint8 else "RGB images in [0,1] of shape (1, 3, H, W)"
         )
         encrypted = ", encrypted" if self.form.key else ""
-        lines = [f"{self.path}: {self.megabytes:.1f} MB{encrypted}, {pixels}, {taken}"]
+        made_for = f", made for {self.form.target or 'ascend'}" if self.form.format == "MINDIR" else ""
+        lines = [f"{self.path}: {self.megabytes:.1f} MB{encrypted}{made_for}, {pixels}, {taken}"]
+        lines += [f"  {note}" for note in self.notes]
         if not self.differences:
             lines.append("  not compared: only Ascend's converter reads AIR")
         for size, difference in self.differences.items():
