@@ -7,7 +7,7 @@ import pytest
 from mindspore import Tensor, ops
 
 from mindrestore.engine import reduce
-from mindrestore.engine.reduce import SumOverRanks, spans
+from mindrestore.engine.reduce import SumInGraph, SumOverRanks, spans
 
 SHAPES = [(3,), (2, 3), (4, 1, 2), (5,), (1,)]
 
@@ -40,3 +40,17 @@ def test_sums_keep_their_shapes_and_places(most, expected, monkeypatch):
     assert sizes == 2 * expected
     for array, result in zip(arrays, sums):
         np.testing.assert_array_equal(result.asnumpy(), 2 * array)
+
+
+def test_gradients_that_share_a_buffer_have_one_number(monkeypatch):
+    numbers = []
+    monkeypatch.setattr(reduce, "_BUCKET", 9)
+    monkeypatch.setattr(reduce, "_all_reduce", lambda number: numbers.append(number) or (lambda tensor: 2 * tensor))
+    arrays = [np.random.default_rng(i).random(shape).astype(np.float32) for i, shape in enumerate(SHAPES)]
+    summed = SumInGraph([array.size for array in arrays])
+    assert numbers == [1, 2, 2, 3, 4, 4]  # values first, then buffers of at most nine numbers
+    first, second = [Tensor(array) for array in arrays[:2]], [Tensor(array) for array in arrays[2:]]
+    values, gradients = summed((first[0], second[0]), (tuple(first), tuple(second)))
+    found = [tensor.asnumpy() for tensor in (*values, *gradients[0], *gradients[1])]
+    for ours, array in zip(found, (arrays[0], arrays[2], *arrays)):
+        np.testing.assert_array_equal(ours, 2 * array)

@@ -9,9 +9,11 @@ import pytest
 from mindspore import Parameter, Tensor, amp, nn, ops
 from tiny import TinyLoader, TinyNet, l1_objective
 
+from mindrestore.engine import reduce
+from mindrestore.engine import step as engine_step
 from mindrestore.engine.context import DeviceError
 from mindrestore.engine.optim import build_optimizer
-from mindrestore.engine.precision import build_loss_scale, cast_network
+from mindrestore.engine.precision import build_loss_scale, cast_network, scale_state
 from mindrestore.engine.step import StepOptions, SupervisedStep
 from mindrestore.recipes.schema import LossScaleConfig, OptimConfig
 
@@ -103,6 +105,48 @@ def test_overflow_lowers_the_scale_and_skips_the_update():
     assert any(later.scale > earlier.scale for earlier, later in zip(results, results[1:]))  # grew after 3 good steps
     assert largest_difference(before, weights(net)) > 1e-3
     assert all(math.isfinite(result.total) for result in results)
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_updates_that_are_read_late_equal_those_that_are_read_at_once(factor):
+    """The device counts updates and moves the loss scale by itself; the host only follows."""
+    found = []
+    for late in (1, 4):
+        manager = amp.DynamicLossScaleManager(init_loss_scale=2.0**126, scale_factor=factor, scale_window=2)
+        net, step = make(loss_scale=manager, ema_decay=0.9, mode="pynative")
+        spoilt = Tensor(np.full((2, 3, 8, 8), np.inf, np.float32))
+        launched, results = [], []
+        for i in range(12):
+            x, y = BATCHES[i % 5]
+            launched.append(step.launch(spoilt if i in (5, 6) else x, y, 1e-2))
+            if len(launched) == late:
+                results += [step.read(measured) for measured in launched]
+                launched.clear()
+                state = [step.optimizers[0].count, manager.get_loss_scale(), *step.conclusion.state_of_host()[2:]]
+                np.testing.assert_array_equal(step.conclusion.state.asnumpy(), state)
+        facts = [(result.total, result.finite, result.scale, result.norm) for result in results]
+        found.append((facts, weights(net), [param.asnumpy() for param in step.ema.average], scale_state(manager)))
+    (facts, *values, state), (other_facts, *other_values, other_state) = found
+    np.testing.assert_equal(facts, other_facts)
+    assert [i for i, (_, finite, _, _) in enumerate(facts) if not finite] == [5, 6]
+    assert len({scale for _, _, scale, _ in facts}) > 2
+    assert max(scale for _, _, scale, _ in facts) <= 2.0**127  # it stays a number of float32
+    assert state == other_state
+    np.testing.assert_equal(values, other_values)
+
+
+def test_sums_over_ranks_stand_in_the_graph_of_a_card(monkeypatch):
+    """Two ranks that see the same batches are one."""
+    alone, step = make(clip_norm=0.01, mode="pynative")
+    monkeypatch.setattr(engine_step, "on_cpu", lambda: False)
+    monkeypatch.setattr(reduce, "_all_reduce", lambda number: lambda tensor: tensor + tensor)
+    both, other = make(clip_norm=0.01, mode="pynative", world=2)
+    for x, y in BATCHES[:3]:
+        one, two = step(x, y, 1e-2), other(x, y, 1e-2)
+        assert (one.total, one.norm) == (two.total, two.norm)
+        assert one.terms == two.terms
+    assert other.communicated == 0
+    assert largest_difference(weights(alone), weights(both)) == 0.0
 
 
 def test_fixed_scale_does_not_change_the_result():

@@ -1,8 +1,12 @@
-"""Decoded images for the training loader: kept in memory, or once on disk for all epochs and ranks."""
+"""Decoded images for the training loader: kept in memory, or once on disk for all epochs and ranks.
+
+Both keep planes, as batches do: what a patch is made of need not be taken apart at every use.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import math
 import mmap
 import os
 import struct
@@ -25,7 +29,7 @@ MEMORY_GB, DISK_GB = 0.5, 32.0  # limits unless `data.cache_gb` says otherwise
 _GB = 1 << 30
 _HEADER = struct.Struct("<8s4sIII")  # magic, type, height, width, channels
 _START = 64  # bytes before the pixels, so that they are aligned
-_MAGIC = b"MRimage1"
+_MAGIC = b"MRimage2"
 _RESCAN = 256  # images written between two looks at what all processes have written
 
 
@@ -54,7 +58,7 @@ class ImageCache:
             if path in self._images:
                 self._images.move_to_end(path)
                 return self._images[path]
-        image = read_image(path)  # outside the lock, so that workers decode side by side
+        image = _as_pixels(_in_planes(read_image(path)))  # outside the lock, so that workers decode side by side
         image.flags.writeable = False  # shared by every later caller
         with self._lock:
             if image.nbytes <= self.max_bytes and path not in self._images:
@@ -134,7 +138,7 @@ class DiskCache:
                 self._unseen += 1
             with replacing(kept) as temporary, temporary.open("wb") as file:
                 file.write(_HEADER.pack(_MAGIC, image.dtype.str.encode(), *image.shape).ljust(_START, b"\0"))
-                file.write(np.ascontiguousarray(image).data)
+                file.write(_in_planes(image).data)
         except (OSError, WriteError):  # a full disk, or no right to write: training goes on without
             self._full = True
             return False
@@ -196,9 +200,21 @@ def _mapped(path: Path) -> np.ndarray | None:
         return None
     magic, kind, *shape = _HEADER.unpack_from(content)
     pixels = len(content) - _START
-    if magic != _MAGIC or pixels != int(np.prod(shape)) * np.dtype(kind.rstrip(b"\0").decode()).itemsize:
+    if magic != _MAGIC or pixels != math.prod(shape) * np.dtype(kind.rstrip(b"\0").decode()).itemsize:
         return None
-    return np.frombuffer(content, kind.rstrip(b"\0").decode(), offset=_START).reshape(shape)
+    height, width, channels = shape
+    planes = np.frombuffer(content, kind.rstrip(b"\0").decode(), offset=_START).reshape(channels, height, width)
+    return _as_pixels(planes)
+
+
+def _in_planes(image: np.ndarray) -> np.ndarray:
+    """Copy (H, W, C) to (C, H, W)."""
+    return np.ascontiguousarray(image.transpose(2, 0, 1))
+
+
+def _as_pixels(planes: np.ndarray) -> np.ndarray:
+    """Return (C, H, W) as a view (H, W, C)."""
+    return planes.transpose(1, 2, 0)
 
 
 def open_cache(config: DataConfig) -> Reader:

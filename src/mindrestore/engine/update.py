@@ -18,6 +18,8 @@ from mindrestore.engine.optim import Adam
 from mindrestore.engine.precision import ScaleManager, scale_of
 from mindrestore.engine.reduce import SumInGraph
 
+_LARGEST = 2.0**127  # loss scale that float32 holds
+
 
 @dataclass(frozen=True)
 class StepOptions:
@@ -186,7 +188,7 @@ class Conclusion(nn.Cell):
             return ops.stack((updates + used, scale, steps))
         one = used * 0.0 + 1.0
         full = steps >= self.window
-        grown = self.select(full, scale * self.up, scale)
+        grown = self.select(full, ops.minimum(scale * self.up, one * _LARGEST), scale)
         scale = self.select(used > 0.0, grown, ops.maximum(scale * self.down, one))
         steps = self.select(used > 0.0, self.select(full, one, steps + 1.0), one)
         return ops.stack((updates + used, scale, steps))

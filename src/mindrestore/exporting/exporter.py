@@ -98,7 +98,7 @@ def export_cell(
         temporary = Path(scratch) / f"model{path.suffix}"
         try:
             with in_form(cell, form.layers):
-                _write(PhotoModel(cell, spec) if form.uint8 else cell, spec, form, temporary)
+                _write(PhotoModel(cell, spec) if form.uint8 else _Anew(cell), spec, form, temporary)
         except OSError as error:
             raise ExportError(f"{path}: cannot be written ({error.strerror}); check the folder and the disk") from error
         except ExportError as error:
@@ -113,6 +113,17 @@ def export_cell(
     seconds = time.perf_counter() - start
     notes = _notes(cell, form)
     return ExportReport(path, form, spec.size_multiple, differences, path.stat().st_size / 1e6, seconds, notes)
+
+
+class _Anew(nn.Cell):
+    """Let a cell be compiled once more: MindSpore keeps what it made of it, in the form of an earlier export."""
+
+    def __init__(self, cell: nn.Cell) -> None:
+        super().__init__(auto_prefix=False)
+        self.cell = cell
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        return self.cell(x)
 
 
 def _check_possible(form: Form, spec: ModelSpec) -> None:
