@@ -37,7 +37,7 @@ class AdversarialStep(Step):
     ) -> None:
         adversary = objective.adversary
         loss = adversary.discriminator_loss()
-        gradients = _Gradients(
+        gradients = _BothGradients(
             Backward(_NetworkLoss(net, objective), optimizer.params),
             Backward(_DiscriminatorLoss(loss), opponent.params),
         )
@@ -85,7 +85,7 @@ class _DiscriminatorLoss(nn.Cell):
         return values[0] * scale, ops.stack(values)
 
 
-class _Gradients(nn.Cell):
+class _BothGradients(nn.Cell):
     """(scale, input, target, *extra) -> (values, gradients) of the network and of the discriminator."""
 
     def __init__(self, backward: Backward, opposing: Backward) -> None:
