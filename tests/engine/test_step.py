@@ -93,11 +93,11 @@ def test_graph_and_pynative_agree():
 
 
 def test_overflow_lowers_the_scale_and_skips_the_update():
-    manager = amp.DynamicLossScaleManager(init_loss_scale=2.0**130, scale_factor=2, scale_window=3)
+    manager = amp.DynamicLossScaleManager(init_loss_scale=2.0**130, scale_factor=4, scale_window=3)
     net, step = make(loss_scale=manager)
     before = weights(net)
     first = step(*BATCHES[0], 1e-2)
-    assert (first.finite, first.scale, manager.get_loss_scale()) == (False, 2.0**130, 2.0**129)
+    assert (first.finite, first.scale, manager.get_loss_scale()) == (False, 2.0**130, 2.0**128)
     assert largest_difference(before, weights(net)) == 0.0  # the running mean included
     results = [step(*BATCHES[i % 5], 1e-2) for i in range(12)]
     finite = [result.finite for result in results]

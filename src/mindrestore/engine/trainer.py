@@ -27,13 +27,7 @@ from mindrestore.engine.outcome import CheckpointError, DivergenceError, Interru
 from mindrestore.engine.progress import Progress, changed_keys
 from mindrestore.engine.schedule import Schedule, plan_steps
 from mindrestore.engine.signals import COMPILING, COMPUTING, VALIDATING, StopRequest
-from mindrestore.engine.state import (
-    State,
-    has_state,
-    load_state,
-    save_state,
-    set_aside,
-)
+from mindrestore.engine.state import State, has_state, load_state, save_state, set_aside
 from mindrestore.engine.step import StepResult
 from mindrestore.engine.stopwatch import Stopwatch, describe_times
 from mindrestore.files import write_bytes
