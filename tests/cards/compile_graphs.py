@@ -1,10 +1,10 @@
 """Compile the graphs of a small network for a card, and print as JSON what came of each and which operators it holds.
 
-    python tests/cards/compile_graphs.py NETWORK AMP DEVICE [key=value ...]
+    python tests/cards/compile_graphs.py NETWORK AMP DEVICE [PHASE ...]
 
-Needs the environment of `standins.build`. Nothing is computed: forward, training, update, average and discriminator
-are compiled with MindSpore's own passes and kernel selection for the device. On Ascend the log of the kernel selection,
-on standard error, is read too: which operators have a kernel of aclnn, and which go to the older aclop interface.
+Needs the environment of `standins.build`. Nothing is computed: the forward pass and the whole training step, update and
+discriminator included, are compiled with MindSpore's own passes and kernel selection for the device. On Ascend the log
+on standard error says which operators have a kernel of aclnn, and which go to the older aclop interface: `kernels.py`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from mindspore import Tensor, ops
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # small.py
 
 SIDE, BATCH = 64, 2
+PHASES = ("forward", "step")
 VGG_TERMS = ("contrastive", "pocl")
 # network -> the recipe whose losses and settings are compiled
 RECIPES = {
@@ -42,32 +43,36 @@ RECIPES = {
 Job = tuple[Any, Sequence[Any]]  # a cell, and what it is compiled for
 
 
-def graphs(name: str, amp: str, device: str, overrides: Sequence[str], folder: Path) -> dict[str, Job]:
-    """Build a small network, its training step and a second network for inference, and list the cells to compile."""
+def graphs(name: str, amp: str, device: str, phases: Sequence[str], folder: Path) -> dict[str, Job]:
+    """Build a small network for inference, another with its training step, and list the cells to compile."""
     from mindrestore.engine.learner import Learner
+    from mindrestore.engine.precision import cast_network
     from mindrestore.losses.batch_context import BatchContext
     from mindrestore.losses.objective import build_objective
     from mindrestore.models.registry import model_spec
     from small import small
 
-    recipe = recipe_of(name, amp, device, overrides, folder)
-    objective = build_objective(recipe.loss, stages=model_spec(name).stages)
-    learner = Learner(recipe, small(name), objective, world=1)
-    inference = small(name).set_train(False)
-    context = BatchContext(0, 10, SIDE, SIDE, np.random.default_rng(0))
-    extra = [Tensor(array) for array in objective.term_inputs(context)]
     images = [Tensor(np.full((BATCH, 3, SIDE, SIDE), value, np.float32)) for value in (0.5, 0.25)]
-    rate = Tensor(1e-3, ms.float32)
-    return {"forward": (inference, images[:1]), "step": (learner.step.whole, (rate, *images, *extra))}
+    jobs: dict[str, Job] = {}
+    if "forward" in phases:
+        jobs["forward"] = (cast_network(small(name), amp, device).set_train(False), images[:1])
+    if "step" in phases:
+        recipe = recipe_of(name, amp, device, folder)
+        objective = build_objective(recipe.loss, stages=model_spec(name).stages)
+        learner = Learner(recipe, small(name), objective, world=1)
+        context = BatchContext(0, 10, SIDE, SIDE, np.random.default_rng(0))
+        extra = [Tensor(array) for array in objective.term_inputs(context)]
+        jobs["step"] = (learner.step.whole, (Tensor(1e-3, ms.float32), *images, *extra))
+    return jobs
 
 
-def recipe_of(name: str, amp: str, device: str, overrides: Sequence[str], folder: Path) -> Any:
+def recipe_of(name: str, amp: str, device: str, folder: Path) -> Any:
     """Return the network's recipe at a small size, with random VGG weights where a loss term compares features."""
     from mindrestore.models.vgg import VGGFeatures
     from mindrestore.recipes.load import load_recipe
 
     words = [f"model.name={name}", f"data.root={folder}", f"data.patch_size={SIDE}", f"train.device={device}"]
-    words += [f"train.amp={amp}", "train.mode=pynative", "ema.decay=0.9", "optim.clip_norm=1.0", *overrides]
+    words += [f"train.amp={amp}", "train.mode=pynative", "ema.decay=0.9", "optim.clip_norm=1.0"]
     compares = [term for term in load_recipe(RECIPES[name], words).loss.terms if term in VGG_TERMS]
     if compares:
         features = VGGFeatures("vgg19", ("relu5_1",))
@@ -119,12 +124,13 @@ def operators(folder: Path) -> dict[str, int]:
 
 def main() -> None:
     """Compile what the command line names."""
-    name, amp, device, *overrides = sys.argv[1:]
-    ms.set_device(device)
-    ms.set_context(mode=ms.PYNATIVE_MODE)
+    from mindrestore.engine.context import setup
+
+    name, amp, device, *phases = sys.argv[1:]
+    setup(device)
     with tempfile.TemporaryDirectory() as folder:
         with HostOperators():
-            jobs = graphs(name, amp, device, overrides, Path(folder))
+            jobs = graphs(name, amp, device, phases or PHASES, Path(folder))
         ms.set_context(mode=ms.GRAPH_MODE, jit_level="O0")
         print(json.dumps(compiled(jobs, Path(folder))), flush=True)
     os._exit(0)  # the stand-ins cannot take a device down

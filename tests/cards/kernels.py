@@ -25,7 +25,9 @@ INTERFACES = ("aclnn", "aclop")
 _SELECTED = re.compile(r"select (aclnn|aclop) kernel")
 
 
-def compile_for(name: str, amp: str, device: str, environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+def compile_for(
+    name: str, amp: str, device: str, environment: Mapping[str, str], *phases: str
+) -> dict[str, dict[str, Any]]:
     """Compile a small network in a process of its own.
 
     Args:
@@ -33,6 +35,7 @@ def compile_for(name: str, amp: str, device: str, environment: Mapping[str, str]
         amp: "O0", "float16" or "bfloat16".
         device: "GPU" or "Ascend".
         environment: Where the stand-ins are, see `standins.build`.
+        *phases: "forward", "step"; both by default.
 
     Returns:
         "forward" and "step" -> `outcome` ("ok", or the error), `operators` by name, on Ascend `kernels` by interface.
@@ -42,7 +45,7 @@ def compile_for(name: str, amp: str, device: str, environment: Mapping[str, str]
     """
     level = "1" if device == "Ascend" else "4"  # the selection is an information
     settings = {"PYTHONPATH": str(HERE.parents[1] / "src"), "GLOG_v": level, "GLOG_logtostderr": "1"}
-    command = [sys.executable, str(HERE / "compile_graphs.py"), name, amp, device]
+    command = [sys.executable, str(HERE / "compile_graphs.py"), name, amp, device, *phases]
     with tempfile.TemporaryFile("w+", errors="replace") as log:
         done = subprocess.run(
             command, env={**os.environ, **environment, **settings}, stdout=subprocess.PIPE, stderr=log, text=True
