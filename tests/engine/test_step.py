@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 from mindspore import Parameter, Tensor, amp, nn, ops
-from tiny import TinyLoader, TinyNet, l1_objective
+from tiny import TinyLoader, TinyNet, l1_objective, tiny_recipe
 
-from mindrestore.engine import reduce
+from mindrestore.engine import learner, reduce
 from mindrestore.engine import step as engine_step
 from mindrestore.engine.context import DeviceError
 from mindrestore.engine.optim import build_optimizer
@@ -238,3 +238,11 @@ def test_half_precision_trains_close_to_float32():
 def test_bfloat16_is_refused_where_there_is_no_kernel():
     with pytest.raises(DeviceError, match="bfloat16"):
         cast_network(TinyNet(), "bfloat16", "CPU")
+
+
+@pytest.mark.parametrize(("kind", "told"), [("none", 1), ("fixed", 0), ("dynamic", 0)])
+def test_float32_on_a_card_without_float32_products_asks_for_a_loss_scale(monkeypatch, kind, told):
+    monkeypatch.setattr(learner, "multiplies_in_half", lambda: True)
+    recipe = tiny_recipe(loss_scale={"kind": kind}, train={"mode": "pynative"})
+    notes = learner.Learner(recipe, TinyNet(), l1_objective(), world=1).notes
+    assert [note.startswith("warning: this card multiplies matrices in float16") for note in notes] == [True] * told

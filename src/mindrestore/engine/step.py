@@ -138,7 +138,7 @@ class Step:
         return StepResult(float(total), named, finite, scale, float(norms[0]))
 
     def _write_state(self) -> None:
-        """Tell the device where the host stands, when that has changed: at the start, and behind a resumed state."""
+        """Write where the host stands to the device when that has changed: at the start, behind a resumed state."""
         state = self.conclusion.state_of_host()
         if self._unread == 0 and not np.array_equal(state, self._on_device):
             write_values([self.conclusion.state], [state])
