@@ -106,7 +106,8 @@ def run(args: argparse.Namespace) -> int:
         args.model = args.model or recipe.model.name
         if not args.root:
             args.protocol = args.protocol or recipe.validation.final_protocol
-    announce(f"evaluating {args.run_folder or args.weights or ''}".strip())
+    if args.run_folder or args.weights:
+        announce(f"evaluating {args.run_folder or args.weights}")
     source = read_source(args)
     from mindrestore import api
     from mindrestore.exporting.form import read_key

@@ -56,7 +56,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export and print the comparison."""
-    announce(f"exporting {args.run_folder or args.weights or ''}".strip())
+    if args.run_folder or args.weights:
+        announce(f"exporting {args.run_folder or args.weights}")
     source = read_source(args)
     from mindrestore import api
     from mindrestore.exporting.form import KEY_VARIABLE, ExportError, Form, format_of, read_key

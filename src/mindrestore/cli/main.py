@@ -69,6 +69,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one line that starts with `error:`, and leave with the code of a usage error."""
+        choice = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)$", message)
+        near = choice and closest(choice[1], re.findall(r"[\w-]+", choice[2]))
+        message += f"; did you mean {near!r}?" if near else ""
         self.exit(USAGE_ERROR, f"error: {shown(message)}\nSee: {self.prog} --help\n")
 
 
