@@ -25,12 +25,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def finished(tiny_data, tiny_overrides, tmp_path_factory) -> Path:
-    """Train three steps of `quickstart` and give the run folder."""
-    folder = tmp_path_factory.mktemp("runs") / "tiny"
-    words = ["--recipe", "quickstart", f"data.root={tiny_data}", *tiny_overrides, "--run-dir", str(folder)]
-    assert main(["train", *words, "--device", "CPU"]) == 0
-    return folder
+def finished(quickstart_run, tmp_path_factory) -> Path:
+    """Return a run folder of three steps of `quickstart`."""
+    return Path(shutil.copytree(quickstart_run, tmp_path_factory.mktemp("runs") / "tiny"))
 
 
 def trained_arguments(run: Path) -> list[str]:
@@ -90,19 +87,16 @@ def test_the_published_evaluation_command(finished, tiny_data, tmp_path, capsys)
 
 def test_export_compares_the_reloaded_file(finished, capsys):
     assert main(["export", str(finished)]) == 0
-    assert (finished / "model.mindir").stat().st_size > 719_108  # the float32 parameters of the quickstart network
+    assert (finished / "model.mindir").stat().st_size > 509_080  # the float32 parameters that are used
     assert "model.mindir" in capsys.readouterr().out
 
 
-def test_export_of_a_fixed_size(finished, tmp_path, capsys):
-    out = tmp_path / "fixed.mindir"
-    assert main(["export", *trained_arguments(finished), "--out", str(out), "--size", "32x40"]) == 0
-    assert out.is_file()
+def test_export_of_an_impossible_size(finished, capsys):
     assert main(["export", *trained_arguments(finished), "--size", "huge"]) == 2
     assert "HEIGHTxWIDTH" in capsys.readouterr().err
 
 
-def test_onnx_restores_what_the_weights_do(finished, tmp_path, capsys):
+def test_onnx_restores_what_the_weights_do(finished, uncompiled, tmp_path, capsys):
     pytest.importorskip("onnxruntime")
     assert main(["export", str(finished), "--format", "onnx"]) == 0
     assert "model.onnx: " in capsys.readouterr().out
@@ -122,8 +116,11 @@ def test_an_encrypted_export_opens_with_its_key_only(finished, tmp_path, capfd, 
     right, wrong, secret = (tmp_path / name for name in ("right.key", "wrong.key", "secret.mindir"))
     right.write_text("0123456789abcdef" * 2)
     wrong.write_text("fedcba9876543210" * 2)
-    assert main(["export", str(finished), "--out", str(secret), "--key-file", str(right), "--size", "40x48"]) == 0
-    assert "encrypted" in capfd.readouterr().out
+    words = ["--out", str(secret), "--key-file", str(right), "--size", "40x48"]
+    assert main(["export", *trained_arguments(finished), *words]) == 0
+    said = capfd.readouterr().out
+    assert "encrypted" in said
+    assert "40x48" in said
     write_image(tmp_path / "a.png", np.zeros((40, 48, 3), np.float32))
     words = ["restore", str(tmp_path / "a.png"), "--model", "aecrnet", "--weights", str(secret), "--out"]
     assert main([*words, str(tmp_path / "out"), "--key-file", str(wrong)]) == 2
@@ -265,7 +262,9 @@ def test_output_folders_that_cannot_be_written_are_named(finished, tiny_data, ti
     assert_refused(["train", *words, "--run-dir", blocked], str(tmp_path / "file"), capsys)
 
 
-@pytest.mark.parametrize(("sent", "workers"), [(signal.SIGINT, 1), (signal.SIGTERM, 2)])
+@pytest.mark.parametrize(
+    ("sent", "workers"), [(signal.SIGINT, 2), pytest.param(signal.SIGTERM, 1, marks=pytest.mark.slow)]
+)
 def test_ctrl_c_saves_and_says_how_to_go_on(sent, workers, tiny_data, tiny_overrides, tmp_path):
     run = tmp_path / "run"
     words = ["--recipe", "quickstart", f"data.root={tiny_data}", *tiny_overrides, "train.max_steps=100000"]

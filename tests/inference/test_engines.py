@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 
 import mindspore as ms
@@ -47,12 +48,14 @@ def photo():
     return np.random.default_rng(2).integers(0, 256, (53, 75, 3), np.uint8)
 
 
-@pytest.fixture(params=["mindir", "onnx"])
-def export(request, net, spec_of, tmp_path):
-    """Return a function that exports in one format."""
+@pytest.fixture(scope="module", params=["mindir", "onnx"])
+def export(request, net, spec_of, tmp_path_factory):
+    """Return a function that exports in one format, every form once."""
+    folder = tmp_path_factory.mktemp("exported")
 
+    @functools.cache
     def write(**form):
-        path = tmp_path / f"my é net.{request.param}"
+        path = folder / f"my é net {len(list(folder.iterdir()))}.{request.param}"
         export_cell(net, spec_of(), path, form=Form(request.param.upper(), **form))
         return path
 
@@ -60,14 +63,14 @@ def export(request, net, spec_of, tmp_path):
 
 
 def test_engines_give_the_networks_image(export, net, spec_of, photo):
-    expected = Restorer(spec_of(), net=net).restore_float(photo / np.float32(255))
+    expected = Restorer(spec_of(), net=net, compiled=False).restore_float(photo / np.float32(255))
     restore = Restorer(spec_of(), weights=export(), device="CPU")
     np.testing.assert_allclose(restore.restore_float(photo / np.float32(255)), expected, atol=1e-6)
-    assert np.abs(restore(photo).astype(int) - Restorer(spec_of(), net=net)(photo)).max() <= 1
+    assert np.abs(restore(photo).astype(int) - Restorer(spec_of(), net=net, compiled=False)(photo)).max() <= 1
 
 
 def test_a_square_file_is_its_own_tile(export, net, spec_of, photo):
-    expected = Restorer(spec_of(), net=net).restore_float(photo / np.float32(255))
+    expected = Restorer(spec_of(), net=net, compiled=False).restore_float(photo / np.float32(255))
     restore = Restorer(spec_of(), weights=export(size=(32, 32)), device="CPU", tile="auto")
     assert restore.layout.tile == 32
     np.testing.assert_allclose(restore.restore_float(photo / np.float32(255)), expected, atol=1e-6)
@@ -78,7 +81,9 @@ def test_a_square_file_is_its_own_tile(export, net, spec_of, photo):
 
 def test_another_file_takes_what_fits_into_it(export, net, spec_of, photo):
     restore = Restorer(spec_of(), weights=export(size=(56, 80)), device="CPU")
-    inside = Restorer(spec_of(), net=net).restore_float(pad_to(photo / np.float32(255), 56, 80))[:53, :75]
+    inside = Restorer(spec_of(), net=net, compiled=False).restore_float(pad_to(photo / np.float32(255), 56, 80))[
+        :53, :75
+    ]
     np.testing.assert_allclose(restore.restore_float(photo / np.float32(255)), inside, atol=1e-6)
     with pytest.raises(EngineError, match="takes 56x80 pixels, the image has 53x150"):
         restore(np.concatenate((photo, photo), 1))
@@ -87,7 +92,7 @@ def test_another_file_takes_what_fits_into_it(export, net, spec_of, photo):
 def test_photographs_go_in_as_they_are(export, net, spec_of, photo):
     path = export(uint8=True)
     engine = OnnxEngine(path) if path.suffix == ".onnx" else MindIREngine(path)
-    restore = Restorer(spec_of(min_size=40), net=net)
+    restore = Restorer(spec_of(min_size=40), net=net, compiled=False)
     for height, width in ((53, 75), (1, 1), (3, 70)):
         part = photo[:height, :width]
         given = engine(part[None])[0]
@@ -100,7 +105,12 @@ def test_photographs_go_in_as_they_are(export, net, spec_of, photo):
 def test_photographs_of_one_odd_size(net, spec_of, tmp_path, photo):
     path = tmp_path / "x.mindir"
     assert export_cell(net, spec_of(), path, form=Form(size=(53, 75), uint8=True)).difference < 1.01 / 255
-    assert np.abs(MindIREngine(path)(photo[None])[0].astype(int) - Restorer(spec_of(), net=net)(photo)).max() <= 1
+    assert (
+        np.abs(
+            MindIREngine(path)(photo[None])[0].astype(int) - Restorer(spec_of(), net=net, compiled=False)(photo)
+        ).max()
+        <= 1
+    )
 
 
 @pytest.mark.parametrize("length", [1, 2, 5, 13, 16, 33])
@@ -189,7 +199,7 @@ def test_an_encrypted_file_needs_its_key(net, spec_of, tmp_path, photo, capfd, c
         report = export_cell(net, spec_of(), path, form=Form(key=KEY))
         assert report.difference < 1e-6
         assert b"Conv2D" not in path.read_bytes()
-        expected = Restorer(spec_of(), net=net)(photo)
+        expected = Restorer(spec_of(), net=net, compiled=False)(photo)
         assert np.abs(Restorer(spec_of(), weights=path, key=KEY)(photo).astype(int) - expected).max() <= 1
         capfd.readouterr()
         with pytest.raises(EngineError, match="it was encrypted with another key, or is damaged") as wrong:
