@@ -36,7 +36,7 @@ def two_tasks(tiny_data, tmp_path):
     return [f"data.root={tmp_path}", "data.train_list=list.csv", f"validation.sets={SETS}", "validation.protocol=rgb"]
 
 
-def test_validation_averages_the_sets_of_a_recipe(two_tasks):
+def test_validation_averages_the_sets_of_a_recipe(uncompiled, two_tasks):
     recipe = load_recipe("quickstart", two_tasks)
     scores = validation(recipe)(create_model("aecrnet", **recipe.model.hyper))
     psnr = [scores[f"psnr {name}"] for name in ("light", "strong", "haze")]
@@ -45,8 +45,10 @@ def test_validation_averages_the_sets_of_a_recipe(two_tasks):
     assert set(scores) == {f"{m}{s}" for m in ("psnr", "ssim") for s in ("", " light", " strong", " haze")}
 
 
-def test_a_list_and_listed_sets_train_and_evaluate(two_tasks, tiny_overrides, tmp_path):
-    result = api.train(load_recipe("quickstart", [*two_tasks, *tiny_overrides]), run_dir=tmp_path / "run")
+def test_a_list_and_listed_sets_train_and_evaluate(uncompiled, two_tasks, tiny_overrides, tmp_path):
+    result = api.train(
+        load_recipe("quickstart", [*two_tasks, *tiny_overrides, "train.mode=pynative"]), run_dir=tmp_path / "run"
+    )
     report = api.evaluate(result.run_dir)
     found = report.evaluation
     assert list(found.sets) == ["light", "strong", "haze"]
@@ -68,7 +70,7 @@ def test_a_list_and_listed_sets_train_and_evaluate(two_tasks, tiny_overrides, tm
     assert {entry.protocol.name for entry in moved.evaluation.sets.values()} == {"aecr"}
 
 
-def test_validation_does_not_average_over_fewer_sets(two_tasks, tmp_path):
+def test_validation_does_not_average_over_fewer_sets(uncompiled, two_tasks, tmp_path):
     recipe = load_recipe("quickstart", two_tasks)
     (tmp_path / "b").unlink()
     (tmp_path / "b/test/hazy").mkdir(parents=True)
@@ -86,7 +88,7 @@ def test_a_missing_test_set_is_named_before_training(two_tasks, tmp_path):
 
 
 @pytest.mark.parametrize(("crop", "side"), [("data.val_crop=32", 32), ("", 48)])
-def test_validation_measures_the_middle_of_each_image(tiny_data, crop, side):
+def test_validation_measures_the_middle_of_each_image(uncompiled, tiny_data, crop, side):
     overrides = [f"data.root={tiny_data}", "validation.protocol=rgb", *([crop] if crop else [])]
     recipe = load_recipe("quickstart", overrides)
     net = create_model(recipe.model.name, **recipe.model.hyper)
