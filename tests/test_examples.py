@@ -58,7 +58,13 @@ def test_every_public_name_has_an_example():
     assert [name for name in mindrestore.__all__ if not examples(name)] == []
 
 
-@pytest.mark.parametrize("name", mindrestore.__all__)
+# `tests/cli/test_end_to_end.py` trains and exports the same network.
+COMPILED = ("export", "train")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in COMPILED else name for name in mindrestore.__all__]
+)
 def test_examples_are_true(name, folder):
     from mindspore import Tensor
 

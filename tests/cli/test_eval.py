@@ -153,8 +153,7 @@ def test_sets_with_protocols_of_their_own_in_python(rain, run, tmp_path):
     assert same.mean["psnr"] == pytest.approx(np.mean([part.mean["psnr"] for part in same.sets.values()]))
 
 
-def test_both_engines_measure_the_same(run, rain, tmp_path):
-    """One set, so that MindSpore compiles once."""
+def test_both_engines_measure_the_same(uncompiled, run, rain, tmp_path):
     scores = {}
     for engine in ("onnx", "mindspore"):
         out = tmp_path / engine

@@ -72,13 +72,19 @@ def stand_in() -> types.ModuleType:
     return module
 
 
+@pytest.fixture(scope="module")
+def tile(tmp_path_factory):
+    path = tmp_path_factory.mktemp("lite") / "tile.mindir"
+    export_cell(Invert(), SPEC, path, form=Form(size=(32, 32)))
+    return str(path)
+
+
 @pytest.mark.parametrize("shape", [(70, 101), (5, 9), (32, 32)])
-def test_photographs_of_any_size_go_through_tiles_of_one(example, monkeypatch, tmp_path, shape):
+def test_photographs_of_any_size_go_through_tiles_of_one(example, tile, monkeypatch, tmp_path, shape):
     monkeypatch.setitem(sys.modules, "mindspore_lite", stand_in())
-    export_cell(Invert(), SPEC, tmp_path / "tile.mindir", form=Form(size=(32, 32)))
     photo = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     write_image(tmp_path / "a.png", photo)
-    words = [str(tmp_path / name) for name in ("tile.mindir", "a.png", "b.png")]
+    words = [tile, str(tmp_path / "a.png"), str(tmp_path / "b.png")]
     assert example.main([*words, "--device-id", "1", "--multiple", "4"]) == 0
     np.testing.assert_array_equal(read_image(tmp_path / "b.png"), 255 - photo)
 

@@ -78,7 +78,7 @@ def assert_close(ours, theirs):
         np.testing.assert_allclose(ours[name], array, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
-@pytest.mark.parametrize("world", [2, 4])
+@pytest.mark.parametrize("world", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_ranks_train_as_one(world, reference, tmp_path):
     folder, expected = reference
     for rank in range(world):

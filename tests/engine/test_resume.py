@@ -75,7 +75,7 @@ def reference(tmp_path_factory):
 
 
 def test_reference_run_has_seen_everything(reference):
-    lines = numbers(reference("graph"))
+    lines = numbers(reference("pynative"))
     train = [line for line in lines if line["kind"] == "train"]
     assert [line["step"] for line in train] == [*range(3, 25, 3)]
     assert sum(line["skipped"] for line in train) >= 3  # overflows at first, and the poisoned batch
@@ -85,7 +85,7 @@ def test_reference_run_has_seen_everything(reference):
     assert validated == [4, 7, 11, 14, 18, 21, 24]
 
 
-@pytest.mark.parametrize("mode", ["graph", pytest.param("pynative", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mode", ["pynative", pytest.param("graph", marks=pytest.mark.slow)])
 def test_kill_at_any_time_then_resume(mode, reference, tmp_path):
     seed = int.from_bytes(os.urandom(4), "little")
     print("seed", seed)  # shown when the test fails
@@ -95,10 +95,10 @@ def test_kill_at_any_time_then_resume(mode, reference, tmp_path):
 
 
 def test_kill_while_a_checkpoint_is_written_then_resume(reference, tmp_path):
-    finish(start(tmp_path, "graph", "write"), -signal.SIGKILL)
+    finish(start(tmp_path, "pynative", "write"), -signal.SIGKILL)
     assert (tmp_path / "last.new.ckpt").exists()
-    finish(start(tmp_path, "graph", "rename"), -signal.SIGKILL)
+    finish(start(tmp_path, "pynative", "rename"), -signal.SIGKILL)
     assert not (tmp_path / "last.ckpt").exists()
-    finish(start(tmp_path, "graph"), 0)
-    assert_same_run(tmp_path, reference("graph"))
+    finish(start(tmp_path, "pynative"), 0)
+    assert_same_run(tmp_path, reference("pynative"))
     assert not (tmp_path / "last.new.ckpt").exists()

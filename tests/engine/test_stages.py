@@ -83,7 +83,10 @@ def test_sizes_follow_the_stages_and_the_last_goes_on(reference):
     assert "6 epochs: 2 of 3 batches, 1 of 7, then 2" in (folder / "log.txt").read_text()
 
 
-@pytest.mark.parametrize("stop", [5, 6, 7, 13, 14])
+STOPS = (6, 14)  # before the first batch of a size, and after it
+
+
+@pytest.mark.parametrize("stop", [*STOPS, *(pytest.param(stop, marks=pytest.mark.slow) for stop in (5, 7, 13))])
 def test_a_stop_around_a_switch_changes_nothing(pairs, reference, tmp_path, stop):
     trainer, _ = run(pairs, tmp_path, "graph", fail_at=stop)
     with pytest.raises(Stop):
