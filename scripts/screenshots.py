@@ -4,8 +4,9 @@
 
 Needs Chromium with chromedriver and `pip install '.[test]'`. Everything that is shown is made here: scenes are
 rendered, the weights that ship restore and are evaluated, and the recipe quickstart is trained for 200 steps unless
---run names a run folder. OUT/PAGE_{1400,390}_{light,dark,zh}.png are whole pages to look at; zh is Chinese. With
---docs, the upper parts of both widths go there beside each other as PAGE_{light,dark}.jpg, each below 150 kB.
+--run names a run folder. OUT/PAGE_{1400,390}_{light,dark,zh}.png are pages to look at; zh is Chinese, and the page of
+the training begins at its curves. With --docs, the upper parts of both widths go there beside each other as
+PAGE_{light,dark}.jpg, each below 150 kB.
 """
 
 from __future__ import annotations
@@ -99,8 +100,8 @@ def wait(condition: Callable[[], Any], seconds: float = 300) -> None:
         time.sleep(0.1)
 
 
-def take(driver: Any, out: Path, page: str) -> None:
-    """Take an open page in both widths, light and dark, and in Chinese."""
+def take(driver: Any, out: Path, page: str, start: str = "") -> None:
+    """Take an open page in both widths, light and dark, and in Chinese; from the element with the id `start` on."""
     driver.execute_script(
         "for (const part of document.querySelectorAll('.picture')) part.style.contentVisibility = 'visible';"
         "for (const image of document.images) image.loading = 'eager';"
@@ -110,20 +111,22 @@ def take(driver: Any, out: Path, page: str) -> None:
         for scheme in ("light", "dark"):
             features = [{"name": "prefers-color-scheme", "value": scheme}]
             driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-            shoot(driver, out / f"{page}_{width}_{scheme}.png")
+            shoot(driver, out / f"{page}_{width}_{scheme}.png", start)
         driver.execute_script("document.getElementById('language').click()")
-        shoot(driver, out / f"{page}_{width}_zh.png")
+        shoot(driver, out / f"{page}_{width}_zh.png", start)
         driver.execute_script("document.getElementById('language').click()")
 
 
-def shoot(driver: Any, path: Path) -> None:
-    """Write a picture of the whole page."""
+def shoot(driver: Any, path: Path, start: str) -> None:
+    """Write a picture of the page, from an element on."""
     wait(
         lambda: driver.execute_script("return [...document.images].every((image) => image.hidden || image.complete)"),
         30,
     )
     width, height = driver.execute_script("return [innerWidth, document.documentElement.scrollHeight]")
-    clip = {"x": 0, "y": 0, "width": width, "height": min(height, LONGEST), "scale": 1}
+    place = "return document.getElementById(arguments[0]).getBoundingClientRect().top + scrollY - 16"
+    top = driver.execute_script(place, start) if start else 0
+    clip = {"x": 0, "y": top, "width": width, "height": min(height - top, LONGEST), "scale": 1}
     taken = driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
     path.write_bytes(base64.b64decode(taken["data"]))
 
@@ -150,10 +153,10 @@ def serve_page(driver: Any, out: Path) -> None:
             server.terminate()
 
 
-def report_page(driver: Any, folder: Path, out: Path, page: str) -> None:
+def report_page(driver: Any, folder: Path, out: Path, page: str, start: str = "") -> None:
     """Open a report from disk and take it."""
     driver.get((folder / "index.html").resolve().as_uri())
-    take(driver, out, page)
+    take(driver, out, page, start)
 
 
 def for_documentation(out: Path, docs: Path, page: str, scheme: str) -> Path:
@@ -169,6 +172,8 @@ def for_documentation(out: Path, docs: Path, page: str, scheme: str) -> Path:
         sheet.save(stream, "JPEG", quality=quality, optimize=True)
         if stream.tell() < MOST:
             break
+    else:
+        sys.exit(f"error: {page} in {scheme} does not fit into {MOST} bytes; show less of it")
     path = docs / f"{page}_{scheme}.jpg"
     path.write_bytes(stream.getvalue())
     return path
@@ -192,7 +197,7 @@ def main(words: Sequence[str] | None = None) -> int:
     with chromium() as driver:
         serve_page(driver, args.out)
         report_page(driver, evaluation, args.out, "evaluation")
-        report_page(driver, trained / "report", args.out, "training")
+        report_page(driver, trained / "report", args.out, "training", "training")
     for page in ("serve", "evaluation", "training") if args.docs else ():
         for scheme in ("light", "dark"):
             path = for_documentation(args.out, args.docs, page, scheme)

@@ -135,6 +135,22 @@ def test_results_survive_another_picture_and_a_reload(server, page, photos):
     assert page.texts(".name") == ["b.png"]
 
 
+def test_two_tabs_keep_their_results_in_one_place(server, page, photos):
+    other = server.finished(server.send("/api/jobs", photos[2].read_bytes(), "other.png").told["id"])["id"]
+    page.start(photos[0])
+    page.wait_for("done")
+    add = """const ids = JSON.parse(localStorage.getItem(arguments[0]));
+        localStorage.setItem(arguments[0], JSON.stringify([...ids, arguments[1]]));"""
+    page.browser.execute_script(add, "mindrestore jobs /", other)  # as another tab does
+    page.start(photos[1])
+    page.wait_for("done", "done")
+    page.button(0, "Remove").click()
+    page.wait_for("done")
+    page.open()
+    page.wait_for("done", "done")
+    assert sorted(page.texts(".name")) == ["b.png", "other.png"]
+
+
 def test_a_job_in_work_survives_a_reload(server, page, photos):
     server.work.gate.clear()
     page.start(*photos[:2])

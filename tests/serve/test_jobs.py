@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from mindrestore.serve import jobs
 from mindrestore.serve.limits import BusyError, Limits, UnfinishedError, UnknownJobError
 from mindrestore.serve.queue import JobQueue
 from served import Negative, encode, picture, upload_of, wait_until
@@ -218,3 +219,57 @@ def test_closing_ends_the_work_and_removes_everything(make, tmp_path):
     assert [job.state for job in jobs[1:]] == ["waiting", "waiting"]
     with pytest.raises(BusyError, match="the server is ending"):
         queue.submit(upload_of(PNG), ["n"])
+
+
+def test_the_time_left_comes_from_earlier_images_until_a_share_is_told(make, monkeypatch):
+    ticks = Clock()
+    monkeypatch.setattr(jobs.time, "monotonic", ticks)
+    seen = []
+
+    def work(job):
+        seen.append(queue.seconds_left(job))  # before the network began
+        job.report("loading")
+        job.report("restoring")
+        ticks.now += 2
+        seen.append(queue.seconds_left(job))  # 2 of 4.8 s are over, where that is known
+        job.report("restoring", 0.25)
+        seen.append(queue.seconds_left(job))  # the other three quarters
+        ticks.now += 1
+        seen.append(queue.seconds_left(job))
+        return {"seconds": 4.8}  # 0.1 s a pixel
+
+    queue = make(work)
+    first = queue.submit(upload_of(PNG), ["n"])
+    assert queue.seconds_left(first) is None
+    queue.run_next()
+    assert seen == [None, None, 6, 5]
+    assert queue.seconds_left(first) is None  # it is done
+    second, third = (queue.submit(upload_of(PNG), ["n"]) for _ in range(2))
+    large = queue.submit(upload_of(encode(picture(12, 8))), ["n"])
+    other = queue.submit(upload_of(PNG), ["another"])
+    assert [queue.seconds_left(job) for job in (second, third, large)] == pytest.approx([4.8, 9.6, 19.2])
+    assert queue.seconds_left(other) is None
+    seen.clear()
+    queue.run_next()
+    assert seen == pytest.approx([4.8, 2.8, 6, 5])
+
+
+def test_a_cancelled_job_waits_again_behind_the_others(make):
+    queue = make()
+    one, two, three = (queue.submit(upload_of(PNG), ["n"]) for _ in range(3))
+    assert queue.cancel(one.token) is one
+    assert (one.state, one.source.is_file()) == ("cancelled", True)
+    assert queue.retry(one.token) is one
+    assert [queue.position(job) for job in (two, three, one)] == [1, 2, 3]
+    with pytest.raises(UnfinishedError, match="the job is waiting; only a failed one is tried again"):
+        queue.retry(one.token)
+
+
+def test_another_try_waits_for_room(make):
+    queue = make(max_waiting=1)
+    one = queue.submit(upload_of(PNG), ["n"])
+    queue.cancel(one.token)
+    queue.submit(upload_of(PNG), ["n"])
+    with pytest.raises(BusyError, match="1 images wait already"):
+        queue.retry(one.token)
+    assert one.state == "cancelled"

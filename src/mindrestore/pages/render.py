@@ -107,7 +107,7 @@ def asset(name: str) -> str:
 def environment() -> Environment:
     """Return what fills the templates; a name that a template needs and does not get is an error."""
     made = Environment(loader=PackageLoader("mindrestore.pages"), autoescape=True, undefined=StrictUndefined)
-    made.filters |= {"address": address, "breakable": breakable, "plain": plain, "said": said}
+    made.filters |= {"address": address, "breakable": breakable, "plain": plain, "said": said, "setting": setting}
     made.globals |= {
         "asset": lambda name: Markup(asset(name)),
         "version": __version__,
@@ -135,6 +135,11 @@ def breakable(text: str | Text) -> Markup:
     if isinstance(text, Text):
         return escape(text)
     return Markup(re.sub(r"([_./-])(?=\w)", r"\1<wbr>", str(escape(text)))) if len(text) > 20 else escape(text)
+
+
+def setting(name: str | Text) -> str | Text:
+    """Return the words for a setting that every report has; the others are called what the command line calls them."""
+    return say(f"setting_{name}") if name in ("model", "weights", "data") else name
 
 
 def plain(value: object) -> str | Text:

@@ -10,6 +10,7 @@
   const MOST_STEPS = 4;
   const STORE = `mindrestore jobs ${location.pathname}`;
   const PICTURE = /\.(png|jpe?g|jfif|jpe|tiff?|webp|bmp|gif|ppm|avif|hei[cf]|hif|jp2|j2k|jpx)$/i;
+  const forgotten = new Set(); // ids of jobs that are removed or have expired
   const problems = []; // functions that say them, so that they follow the language
   let limits = null, tasks = [], chosen = [], items = [], sending = false, following = false, unanswered = false, gone = 0;
 
@@ -183,9 +184,21 @@
     keep();
   }
 
-  function keep() {
-    const known = items.filter((item) => item.job && item.local !== "expired");
-    localStorage.setItem(STORE, JSON.stringify(known.map((item) => item.job.id)));
+  function stored() {
+    try {
+      return JSON.parse(localStorage.getItem(STORE) || "[]");
+    } catch { // a browser may forbid the store: results then last as long as the page
+      return [];
+    }
+  }
+
+  function keep() { // other tabs keep theirs in the same place
+    const own = items.filter((item) => item.job).map((item) => item.job.id);
+    for (const item of items) if (item.job && item.local === "expired") forgotten.add(item.job.id);
+    const all = [...new Set([...stored(), ...own])].filter((id) => !forgotten.has(id));
+    try {
+      localStorage.setItem(STORE, JSON.stringify(all));
+    } catch { /* as above */ }
   }
 
   function summarise() {
@@ -284,6 +297,7 @@
     item.card.root.remove();
     if (item.url) URL.revokeObjectURL(item.url);
     summarise();
+    if (item.job) forgotten.add(item.job.id);
     keep();
     if (item.job && item.local !== "expired") await attempt(item, "", "DELETE");
     at("image").focus();
@@ -296,9 +310,10 @@
   }
 
   async function restore() { // what this browser has sent before
-    const ids = JSON.parse(localStorage.getItem(STORE) || "[]");
+    const ids = stored();
     if (!ids.length) return;
     const jobs = await look(ids);
+    for (const id of ids) if (!jobs.some((job) => job.id === id)) forgotten.add(id);
     gone = ids.length - jobs.length;
     for (const job of jobs) add({ file: null, name: job.name, steps: job.networks, job, local: null });
     summarise();
