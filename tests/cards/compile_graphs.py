@@ -101,7 +101,6 @@ def compiled(jobs: Mapping[str, Job], folder: Path) -> dict[str, dict[str, Any]]
     for phase, (cell, inputs) in jobs.items():
         place = folder / phase
         ms.set_context(save_graphs=1, save_graphs_path=str(place))
-        print(f"#### {phase}", file=sys.stderr, flush=True)
         try:
             cell.compile(*inputs)
             outcome = "ok"

@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from standins import build
 
 HERE = Path(__file__).parent
 INTERFACES = ("aclnn", "aclop")
-_SELECTED = re.compile(r"select (aclnn|aclop) kernel")
+_SELECTED = re.compile(r"(\w+) select (aclnn|aclop) kernel")  # once for each operator
 
 
 def compile_for(
@@ -38,7 +38,8 @@ def compile_for(
         *phases: "forward", "step"; both by default.
 
     Returns:
-        "forward" and "step" -> `outcome` ("ok", or the error), `operators` by name, on Ascend `kernels` by interface.
+        "forward" and "step" -> `outcome` ("ok", or the error), `operators` by name, and on Ascend `kernels`, the number
+        of those that go through each interface; an operator that is said to go through both counts as the older one.
 
     Raises:
         RuntimeError: The process ended before it compiled.
@@ -51,27 +52,27 @@ def compile_for(
             command, env={**os.environ, **environment, **settings}, stdout=subprocess.PIPE, stderr=log, text=True
         )
         log.seek(0)
-        kernels, last = _kernels(log)
+        chosen, last = _selections(log)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if not lines:
         raise RuntimeError(f"nothing was compiled: {last}")
     found = json.loads(lines[-1])
-    for phase in found if device == "Ascend" else ():
-        found[phase]["kernels"] = kernels[phase]
+    for graph in found.values() if device == "Ascend" else ():
+        counts = dict.fromkeys(INTERFACES, 0)
+        for operator, number in graph["operators"].items():
+            if operator in chosen:
+                counts[max(chosen[operator])] += number
+        graph["kernels"] = counts
     return found
 
 
-def _kernels(log: Any) -> tuple[dict[str, dict[str, int]], str]:
-    """Count the selections behind each mark of `compile_graphs.py`; return them, and the last line."""
-    found: dict[str, dict[str, int]] = {}
-    phase, line = "", ""
+def _selections(log: Iterable[str]) -> tuple[dict[str, set[str]], str]:
+    """Read the interfaces of every operator from a log; return them, and the last line."""
+    found: dict[str, set[str]] = {}
+    line = ""
     for line in log:
-        if line.startswith("#### "):
-            phase = line.split()[1]
-            found[phase] = dict.fromkeys(INTERFACES, 0)
-        elif phase:
-            for interface in _SELECTED.findall(line):
-                found[phase][interface] += 1
+        for operator, interface in _SELECTED.findall(line):
+            found.setdefault(operator, set()).add(interface)
     return found, line
 
 

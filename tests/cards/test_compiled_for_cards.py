@@ -68,14 +68,13 @@ def grown(name, found):
     return {phase: counts[phase] for phase in counts if any(a > b for a, b in zip(counts[phase], most[phase]))}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "device"), [("dehazeformer_t", "GPU"), ("aecrnet", "Ascend")])
-def test_a_small_network_compiles_in_float16(cards, name, device):
-    found = compile_for(name, "float16", device, cards[device], "forward")
+@pytest.mark.parametrize("device", ["GPU", "Ascend"])
+def test_a_small_network_compiles_in_float16(cards, device):
+    found = compile_for("aecrnet", "float16", device, cards[device], "forward")
     assert outcomes(found) == {"forward": "ok"}
     if device == "Ascend":
         assert sum(found["forward"]["kernels"].values()) > 50
-        assert grown(name, found) == {}
+        assert grown("aecrnet", found) == {}
 
 
 @pytest.mark.slow
