@@ -163,8 +163,19 @@ def test_golden_outputs_compiled(case):
         assert_outputs(outputs, section(golden, f"out/{key}/"), PLAIN_STAGE3)
 
 
-@pytest.mark.parametrize("graph", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["pynative", "graph"])
-def test_golden_gradients_and_damped_outputs(case, graph):
+# damping, key of the images, prefix of the numbers
+PLAIN_CASE, DAMPED_CASE = (None, "a", "grad/a/"), (DAMPING, "b", "damped/grad/b/")
+
+
+@pytest.mark.parametrize(
+    ("graph", "cases"),
+    [
+        pytest.param(False, [DAMPED_CASE], id="pynative"),
+        pytest.param(False, [PLAIN_CASE], marks=pytest.mark.slow, id="pynative-plain"),
+        pytest.param(True, [PLAIN_CASE, DAMPED_CASE], marks=pytest.mark.slow, id="graph"),
+    ],
+)
+def test_golden_gradients_and_damped_outputs(case, graph, cases):
     task, golden, _ = case
     net = create_model(f"mprnet_{task}").set_train(True)
     loss = TaskLoss(net, build_objective(load_recipe(f"mprnet/{task}").loss, stages=3))
@@ -172,7 +183,7 @@ def test_golden_gradients_and_damped_outputs(case, graph):
     gradients = ms.value_and_grad(loss, None, ParameterTuple(params), has_aux=True)
     gradients = ms.jit(gradients) if graph else gradients
     names = [name for name, p in net.parameters_and_names() if p.requires_grad]
-    for damping, key, prefix in ((None, "a", "grad/a/"), (DAMPING, "b", "damped/grad/b/")):
+    for damping, key, prefix in cases:
         load_golden_mprnet(net, damping)
         (total, outputs), found = gradients(Tensor(golden[f"in/{key}"]), Tensor(golden[f"target/{key}"]))
         actual = dict(zip(names, (g.asnumpy().astype(np.float64) for g in found)))

@@ -8,7 +8,7 @@ from mindspore import Tensor
 
 from golden import DAMPING, assert_close, error, load_golden_mprnet, section
 from mindrestore.engine.optim import build_optimizer
-from mindrestore.engine.step import StepOptions, SupervisedStep
+from mindrestore.engine.step import SupervisedStep
 from mindrestore.engine.values import read_values
 from mindrestore.losses.objective import build_objective
 from mindrestore.models.registry import create_model
@@ -47,14 +47,14 @@ def test_golden_losses(case):
         assert_close(actual, section(golden, prefix), LOSS if damping else PLAIN_STAGE3)
 
 
-@pytest.mark.parametrize("mode", ["pynative", pytest.param("graph", marks=pytest.mark.slow)])
-def test_golden_training_steps(case, mode):
+@pytest.mark.slow  # two minutes; `test_mprnet.py` compares the gradients, `tests/engine/test_step.py` the updates
+def test_golden_training_steps(case):
     task, golden = case
     recipe = load_recipe(f"mprnet/{task}")
     assert recipe.optim.weight_decay == (1e-8 if task == "denoising" else 0.0)
     net = load_golden_mprnet(create_model(f"mprnet_{task}"), DAMPING).set_train(True)
     optimizer = build_optimizer(recipe.optim, net.trainable_params())
-    step = SupervisedStep(net, build_objective(recipe.loss, stages=3), optimizer, options=StepOptions(mode=mode))
+    step = SupervisedStep(net, build_objective(recipe.loss, stages=3), optimizer)
     x, target, expected = Tensor(golden["in/c"]), Tensor(golden["target/c"]), section(golden, "adam/")
     losses = [step(x, target, lr=float(expected["lr"])).total for _ in range(3)]
     (slope,) = read_values(
