@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mindrestore.models.registry import builder_name, create_model, list_models
+
 if TYPE_CHECKING:
     from mindspore import nn
 
@@ -20,6 +22,9 @@ SMALL: dict[str, dict[str, Any]] = {
     **{f"mprnet_{task}": _MPRNET for task in ("deblurring", "denoising", "deraining")},
 }
 
+# Registered names that share a class differ in hyper-parameters only: one stands for all where a test takes long.
+NETWORKS = tuple({builder_name(name): name for name in list_models()}.values())
+
 
 def small(name: str, seed: int = 0, **changes: Any) -> nn.Cell:
     """Build the small form of a network.
@@ -30,8 +35,6 @@ def small(name: str, seed: int = 0, **changes: Any) -> nn.Cell:
         **changes: other values of some hyper-parameters.
     """
     import mindspore as ms
-
-    from mindrestore.models.registry import create_model
 
     ms.set_seed(seed)
     return create_model(name, **{**SMALL[name], **changes})

@@ -170,6 +170,17 @@ def test_every_network_and_every_weight_file_that_ships_has_its_graph():
         assert set(graph.reads) <= set(graph.layout.names)
 
 
+def test_the_graph_of_a_network_without_a_digest_is_made_every_time(made, lines, monkeypatch, tmp_path):
+    without = [sample for sample in read_samples() if sample.network != "aecrnet"]
+    for samples in (without, [*without, graphs.Sample("aecrnet", HYPER, "")]):
+        monkeypatch.setattr(graphs, "read_samples", lambda samples=samples: tuple(samples))
+        made.clear()
+        assert [graph_for("aecrnet", HYPER, lines.append) for _ in range(2)] == [scaling(), scaling()]
+        assert len(made) == 2
+    assert "but not kept: aecrnet is new; `python scripts/rebuild_graphs.py --write` keeps it" in lines[-1]
+    assert not (tmp_path / "cache").exists()
+
+
 @pytest.fixture(scope="module", params=[sample.network for sample in read_samples()])
 def sample(request):
     """Make the graph of a small network anew."""

@@ -11,9 +11,8 @@ from mindrestore.exporting.form import FORMATS, ExportError, Form
 from mindrestore.exporting.reload import MindIREngine, OnnxEngine
 from mindrestore.inference.restorer import Restorer
 from mindrestore.weights.convert import save_weights
-from small import SMALL, small
+from small import NETWORKS, SMALL, small
 
-NAMES = ("aecrnet", "dehazeformer_t", "dsrir", "mpilnet", "mprnet_deraining")  # one of every architecture
 FORMS = [
     Form(),
     Form("ONNX"),
@@ -27,12 +26,12 @@ FORMS = [
 QUICK = [("aecrnet", Form()), *(("aecrnet", form) for form in FORMS if form.format == "ONNX" and not form.size)]
 EXPORTS = [
     (name, form) if (name, form) in QUICK else pytest.param(name, form, marks=pytest.mark.slow)
-    for name in NAMES
+    for name in NETWORKS
     for form in FORMS
 ]
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=NETWORKS)
 def restore(request):
     """Return a restorer that is compiled once for the images of all tests."""
     ms.set_seed(0)

@@ -16,11 +16,11 @@ from mpilnet_table import mpilnet_shapes
 from mprnet_table import mprnet_shapes
 
 from golden import error
-from mindrestore.models.registry import _NETWORKS, create_model, list_models, model_spec
+from mindrestore.models.registry import builder_name, create_model, list_models, model_spec
 from mindrestore.models.spec import ModelSpec
 from mindrestore.models.wrapper import ImageModel
 from mindrestore.weights.convert import SUFFIXES, load_weights, save_weights
-from small import SMALL, small
+from small import NETWORKS, SMALL, small
 
 
 class Move(NamedTuple):
@@ -111,8 +111,6 @@ MOVES += [
 WITHOUT_EFFECT = ".attn.attn.meta.2.bias"
 
 every_model = pytest.mark.parametrize("name", list_models())
-# Registered names that share a class differ in hyper-parameters only: the first stands for all in slow tests.
-NETWORKS = tuple({_NETWORKS[name][0]: name for name in list_models()}.values())
 every_network = pytest.mark.parametrize("name", NETWORKS)
 
 
@@ -146,8 +144,8 @@ def raw_image(net: nn.Cell, spec: ModelSpec, x: Tensor) -> np.ndarray:
 
 def test_every_model_has_its_rows():
     assert sorted(SMALL) == list_models()
-    moved = {_NETWORKS[move.model][0]: move.model for move in MOVES}  # one registered name of every network
-    assert set(moved) == {row[0] for row in _NETWORKS.values()}
+    moved = {builder_name(move.model): move.model for move in MOVES}  # one registered name of every network
+    assert set(moved) == {builder_name(name) for name in NETWORKS}
     for name in moved.values():
         assert {move.key for move in MOVES if move.model == name} == set(SMALL[name])
 

@@ -13,18 +13,11 @@ from mindrestore.models.layers import ChannelScale, Conv3x3, ReflectPad, chosen,
 from mindrestore.models.network import RestorationNetwork
 from mindrestore.models.registry import builder_name, list_models, model_spec
 from mindrestore.models.wrapper import ImageModel
-from small import small
+from small import NETWORKS, small
 
 RNG = np.random.default_rng(3)
-# One registered name of every kind of network; the form that a card computes: aecrnet samples by one operator there.
-CARD_FORMS = {
-    "aecrnet": "gpu",
-    "dehazeformer_t": "plain",
-    "dehazeformer_m": "plain",
-    "dsrir": "plain",
-    "mpilnet": "plain",
-    "mprnet_deraining": "plain",
-}
+# The form that a card computes: aecrnet samples by one operator there. The mixer of dehazeformer_m is of another kind.
+CARD_FORMS = {**dict.fromkeys((*NETWORKS, "dehazeformer_m"), "plain"), "aecrnet": "gpu"}
 
 
 def prepared(name: str) -> nn.Cell:

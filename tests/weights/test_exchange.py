@@ -42,9 +42,7 @@ def shapes_of(net, prefix=""):
 def test_a_network_of_any_size_is_recognised(name, prefix):
     found = guess(shapes_of(small(name), prefix), hint=f"{name}.pth")
     assert found.network.name == name
-    traceless = {"deform_layers", "init_gain", "init_std", "freeze_encoder"} | (
-        {"blocks"} if name == "aecrnet" else set()
-    )
+    traceless = {*model_spec(name).training_only, *({"blocks", "deform_layers"} if name == "aecrnet" else ())}
     published = hyper_parameters(name)
     expected = {key: value for key, value in SMALL[name].items() if value != published[key] and key not in traceless}
     assert found.hyper == expected

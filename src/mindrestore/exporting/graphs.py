@@ -61,7 +61,9 @@ def graph_for(name: str, hyper: Mapping[str, Any] | None = None, tell: Tell | No
         EngineError: It has to be made, and cannot be.
     """
     key, tell = graph_key(name, hyper), tell or to_stderr
-    for path in (FOLDER / key, cache_folder() / "graphs" / key):
+    # Without a digest the name of a file would not tell the graph of a network from that before its last change.
+    cached = cache_folder() / "graphs" / key if _digests(name) else None
+    for path in filter(None, (FOLDER / key, cached)):
         try:
             graph = NetworkGraph.of_bytes(path.read_bytes())
         except FileNotFoundError:
@@ -71,7 +73,7 @@ def graph_for(name: str, hyper: Mapping[str, Any] | None = None, tell: Tell | No
             continue
         _touch(path)
         return graph
-    return _made(name, hyper, path, tell)
+    return _made(name, hyper, cached, tell)
 
 
 def graph_key(name: str, hyper: Mapping[str, Any] | None = None) -> str:
@@ -86,10 +88,15 @@ def graph_key(name: str, hyper: Mapping[str, Any] | None = None) -> str:
     """
     spec, builder = model_spec(name), builder_name(name)
     settings = {**full_hyper(name, hyper), **{key: spec.hyper[key] for key in spec.training_only}}
-    made_of = [sample.digest for sample in read_samples() if builder_name(sample.network) == builder]
-    facts = (FORMAT, builder, made_of, _plain(settings), _plain(spec.value_range), _plain(spec.output_index))
+    facts = (FORMAT, builder, _digests(name), _plain(settings), _plain(spec.value_range), _plain(spec.output_index))
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     return f"{builder.partition('.')[2].lower()}-{digest[:12]}.zip"
+
+
+def _digests(name: str) -> list[str]:
+    """List the digests of the samples of a network's class; none says that it is still being written."""
+    builder = builder_name(name)
+    return [found.digest for found in read_samples() if found.digest and builder_name(found.network) == builder]
 
 
 def shipped_settings() -> dict[str, tuple[str, Mapping[str, Any]]]:
@@ -106,7 +113,7 @@ def shipped_settings() -> dict[str, tuple[str, Mapping[str, Any]]]:
     return found
 
 
-def _made(name: str, hyper: Mapping[str, Any] | None, path: Path, tell: Tell) -> NetworkGraph:
+def _made(name: str, hyper: Mapping[str, Any] | None, path: Path | None, tell: Tell) -> NetworkGraph:
     start = time.perf_counter()
     tell(f"making the graph of {name} with these hyper-parameters, once; this takes some 10 to 60 seconds")
     try:
@@ -118,6 +125,9 @@ def _made(name: str, hyper: Mapping[str, Any] | None, path: Path, tell: Tell) ->
         ) from error
     graph = build_graph(name, hyper)
     took = time.perf_counter() - start
+    if path is None:
+        tell(f"made in {took:.0f} s, but not kept: {name} is new; `python scripts/rebuild_graphs.py --write` keeps it")
+        return graph
     try:
         write_bytes(path, graph.to_bytes())
         _prune(path.parent)
