@@ -11,7 +11,7 @@ from mindrestore.errors import MindRestoreError
 from mindrestore.evaluation.protocol import Protocol, get_protocol
 from mindrestore.models.registry import full_hyper, model_spec
 from mindrestore.recipes.schema import Recipe
-from mindrestore.recipes.terms import POCL_SIDE
+from mindrestore.recipes.terms import MAP_TERMS, POCL_SIDE
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -32,6 +32,7 @@ def check_recipe(recipe: Recipe) -> None:
         if root and not is_address(root) and not Path(root).is_dir():
             raise DatasetError(f"{key}={root}: no such folder; give the folder that holds the images' folders")
     _check_patches(recipe)
+    _check_terms(recipe)
     if recipe.train.val_every:
         for name in {recipe.validation.protocol, *(entry.protocol for entry in recipe.validation.sets)} - {None}:
             watched(name, recipe)
@@ -51,6 +52,18 @@ def watched(name: str | Protocol, recipe: Recipe) -> Protocol:
         )
     names = tuple(metric for metric in protocol.names if metric in ("psnr", "ssim", best))
     return replace(protocol, names=names, centre_crop=recipe.data.val_crop or protocol.centre_crop)
+
+
+def _check_terms(recipe: Recipe) -> None:
+    """Refuse loss terms on stages and uncertainty maps for a network that does not return both."""
+    if isinstance(model_spec(recipe.model.name).output_index, tuple):  # a tuple leads to the images beside the maps
+        return
+    for name, term in recipe.loss.terms.items():
+        if name in MAP_TERMS and term is not None and term.weight > 0:
+            raise MindRestoreError(
+                f"loss.terms.{name}: {recipe.model.name} does not return three images and three uncertainty maps, as "
+                f"dsrir does; take l1, mse or charbonnier, and loss.terms.{name}=null"
+            )
 
 
 def _check_patches(recipe: Recipe) -> None:

@@ -62,6 +62,7 @@ def test_recipes_show_the_sizes_that_are_trained(capsys):
             "data.patch_size=50",
             "data.patch_size: aecrnet takes patches whose side is a multiple of 4, not 50",
         ),
+        ("loss.terms.psnr={}", "loss.terms.psnr: aecrnet does not return three images and three uncertainty maps, as"),
         ("validation.protocol=aecrr", "no protocol is called 'aecrr'; did you mean 'aecr'? known: "),
         ("validation.best_metric=lpips", "validation.best_metric=lpips: protocol aecr has no such score, only psnr"),
         ("optim.lr=", "optim.lr: nothing, expected a number"),

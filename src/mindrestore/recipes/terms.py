@@ -12,6 +12,7 @@ from typing import Optional
 from mindrestore.recipes.values import EPOCHS, SIDE, WEIGHT
 from mindrestore.recipes.values import bounded as _value
 
+MAP_TERMS = ("psnr", "uncertainty", "pocl")  # on the images and uncertainty maps of every stage of DSRIR
 POCL_SIDE = 16  # least side of a patch (pixels): four 2x2 poolings lie before the deepest VGG map
 
 
