@@ -3,8 +3,8 @@
     python benchmarks/memory.py --out memory.json
     python benchmarks/memory.py --models dsrir aecrnet --engines onnx --sides 256 512 1024
 
-Each number is of a process of its own that runs whole images: the largest resident size while they run, less that
-before the first one, per pixel. The weights are random, which changes neither. `ModelSpec.pixel_bytes` and `cell_bytes`
+Each number is of a process of its own that runs whole images: its largest resident size, less what is resident before
+the first image, per pixel. The weights are random, which changes neither. `ModelSpec.pixel_bytes` and `cell_bytes`
 hold the largest number of all sides, and a test compares them with the table that --out wrote.
 """
 
@@ -24,6 +24,7 @@ from mindrestore.models.registry import list_models
 _RUN = """
 import resource, sys, time
 import numpy as np
+import psutil
 from mindrestore.models.registry import model_spec
 engine, name, side = sys.argv[1], sys.argv[2], int(sys.argv[3])
 spec, rng = model_spec(name), np.random.default_rng(0)
@@ -37,7 +38,7 @@ else:
     run = network_engine(spec, None, device="CPU", tell=lambda line: None)
     least = spec.fitting_side(32)
     run(rng.random((1, 3, least, least), np.float32))  # compiles, which takes memory of its own
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = psutil.Process().memory_info().rss / 1024
 image, start = rng.random((1, 3, side, side), np.float32), time.perf_counter()
 for _ in range(2):  # the second image finds what the first one left
     run(image)

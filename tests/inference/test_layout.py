@@ -71,7 +71,7 @@ def test_a_file_of_one_oblong_takes_no_larger_image_but_haze_is_made_to_fit(spec
 def test_the_working_size_keeps_to_the_memory(spec_of):
     assert layout_of(spec_of, memory=0.04).working(400, 400) == (200, 200)
     assert layout_of(spec_of, memory=0.001).working(400, 400) == (128, 128)
-    assert layout_of(spec_of, tile=512).working(2000, 1000) == (1000, 500)
+    assert layout_of(spec_of, tile=512).working(2000, 1000) == (707, 354)
 
 
 def test_sizes_are_extended_and_cut_back(spec_of):

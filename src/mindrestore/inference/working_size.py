@@ -16,7 +16,7 @@ import numpy as np
 
 from mindrestore.inference.pixels import Restore, to_float, to_type
 
-WORKING_PIXELS = 500_000  # of the image that the network sees
+WORKING_PIXELS = 250_000  # of the image that the network sees; docs/working_size.md compares others
 # What the name of a protocol gets, and its description: scores of networks that see images at their working size
 MARK = ("working-size", f"images above {WORKING_PIXELS / 1e6:g} megapixels restored at that size, the change enlarged")
 _RADIUS = 8  # of the windows, in pixels of the small image
