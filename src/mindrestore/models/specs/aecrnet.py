@@ -23,6 +23,7 @@ AECRNET = ModelSpec(
     licence="published weights: no licence stated, research use",
     hyper={"channels": 64, "blocks": 6, "deform_layers": 2, "init_gain": 1.0},
     training_only=("init_gain",),
+    pixel_bytes=3_700,
     cell_bytes=17_000,
     aliases={"mix4.w": "mix1.w", "mix5.w": "mix2.w"},  # the released files use the older names
     recognise=_recognise,

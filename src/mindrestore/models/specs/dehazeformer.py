@@ -34,7 +34,7 @@ def _spec(name: str, parameters: int, hyper: dict[str, object]) -> ModelSpec:
         paper="Vision Transformers for Single Image Dehazing, IEEE TIP 2023",
         licence="published weights: MIT",
         value_range=(-1.0, 1.0),
-        pixel_bytes=round(1_400 * width),  # 1,394 and 1,383 were measured for T at 512x512 and 1024x1024
+        pixel_bytes=round(2_500 * width),  # 2,477 and 2,111 were measured for T at 256x256 and 512x512
         cell_bytes=round(350 * blocks * width),  # 5,132, 10,844 and 18,905 were measured for T, S and B
         hyper=hyper,
         recognise=_recognise,

@@ -32,5 +32,6 @@ MPILNET = ModelSpec(
     licence="no weights were published",
     hyper={"vgg_depth": 16, "share_encoder": True, "freeze_encoder": False, "width": 64},
     training_only=("freeze_encoder",),
+    pixel_bytes=2_900,
     recognise=_recognise,
 )
