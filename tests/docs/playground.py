@@ -42,7 +42,8 @@ def write_images(root):
     pairs += [f"data/Dense-Haze/{kind}/{number}_{kind}.png" for number in range(46, 56) for kind in ("hazy", "GT")]
     pairs += [f"data/Dense/{kind}/51_{kind}.png" for kind in ("hazy", "GT")]
     pairs += [f"data/NH-HAZE/{number:02d}_{kind}.png" for number in range(41, 56) for kind in ("hazy", "GT")]
-    pairs += ["data/RESIDE/ITS/train/hazy/1_1_0.9.png", "data/RESIDE/ITS/train/clear/1.png"]
+    for place in ("data/RESIDE/ITS", "data/ITS"):
+        pairs += [f"{place}/train/hazy/1_1_0.9.png", f"{place}/train/clear/1.png"]
     pairs += [f"data/RESIDE/SOTS/indoor/{name}" for name in ("hazy/1400_1.png", "clear/1400.png")]
     lists = ["BSD400/a.png", "WED/gt/b.png", "Rain100L/train/gt/norain-1.png", "Rain100L/train/rainy/rain-1.png"]
     lists += ["Reside/train/gt/0025.png", "Reside/train/hazy/0025_0.8_0.1.png", "BSD68/c.png"]

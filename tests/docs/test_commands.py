@@ -49,10 +49,10 @@ class Example:
         self.more, self.before, self.writes, self.prints = more, before, writes, prints
 
 
-def training(name: str, network: str, *more: str) -> Example:
+def training(name: str, network: str, *more: str, before: tuple = ()) -> Example:
     """Return the example of a training: one step of the small form of its network."""
     words = [*LIGHT, *overrides_of(network), *more, f"output.name={name}"]
-    return Example(*words, writes=(f"runs/{name}/last.ckpt", f"runs/{name}/log.txt"))
+    return Example(*words, before=before, writes=(f"runs/{name}/last.ckpt", f"runs/{name}/log.txt"))
 
 
 SCENES = ("data scenes my_scenes --count 1 --size 40x32 --overwrite",)
@@ -84,20 +84,20 @@ SLOW = {
     r"train.py --recipe quickstart": training("trained", "aecrnet"),
     r"train.py --recipe aecrnet/its": training("its", "aecrnet"),
     r"train.py --recipe mprnet/deraining": training("rain", "mprnet_deraining"),
-    r"train.py --recipe dsrir/all_in_one": training("all", "dsrir", STAGES),
+    r"train.py --recipe dsrir/all_in_one": training(
+        "all", "dsrir", STAGES, before=("data list join --root data --overwrite",)
+    ),
     r"train.py --recipe mpilnet/nh_haze": training("nh", "mpilnet", "data.patch_size=64", "loss.terms.ms_ssim=null"),
     r"train.py --dir_data /data --filename first": training("flags", "aecrnet", "loss.terms.contrastive=null"),
     r"export.py runs/mine$": Example(writes=("runs/mine/model.mindir",)),
     r"export.py runs/mine --format onnx": Example(writes=("runs/mine/model.onnx",)),
     r"convert model_deraining.pth": Example(writes=("rain.ckpt", "rain.ckpt.json")),
-    r"convert runs/mine/best.ckpt --to torch": Example("--overwrite", writes=("mine.pth",)),
+    r"convert runs/mine/best.ckpt --to torch": Example(writes=("mine.pth",)),
 }
 # Scripts and other programs, on the CPU in place of a card
 SCRIPTS = {
     r"bash scripts/test.sh": Example("tests/test_errors.py", "-n", "0"),
-    r"bash scripts/run_standalone_train_ascend.sh": Example(
-        *LIGHT, *overrides_of("aecrnet"), "loss.terms.contrastive=null", writes=("runs/first/last.ckpt",)
-    ),
+    r"bash scripts/run_standalone_train_ascend.sh": training("launched", "aecrnet", "loss.terms.contrastive=null"),
     r"bash scripts/run_eval_ascend.sh": Example(prints="protocol aecr:"),
     r"bash scripts/run_export.sh": Example(writes=("first.mindir",)),
     r"pip install": Example("--dry-run", "--no-deps", "--no-build-isolation"),
