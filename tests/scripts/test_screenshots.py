@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -48,3 +49,14 @@ def test_what_cannot_be_small_is_an_error(screenshots, tmp_path):
     pages(tmp_path, lambda width: noise.integers(0, 256, (1200, width, 3), np.uint8))
     with pytest.raises(SystemExit, match="error: serve in dark does not fit into 150000 bytes"):
         screenshots.for_documentation(tmp_path, tmp_path, "serve", "dark")
+
+
+def test_pictures_of_pages_are_small_and_shown():
+    shown = {
+        name for page in (ROOT / "docs").glob("*.md") for name in re.findall(r"images/(\w+\.jpg)", page.read_text())
+    }
+    for page in ("serve", "evaluation", "training"):
+        for scheme in ("light", "dark"):
+            path = ROOT / "docs" / "images" / f"{page}_{scheme}.jpg"
+            assert path.stat().st_size < 150_000
+            assert path.name in shown
