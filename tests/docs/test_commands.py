@@ -234,7 +234,6 @@ def test_the_parser_takes_every_command_of_the_documentation(published, page, co
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_script_of_the_documentation_is_there(page):
-    named = re.findall(
-        r"(?:bash|python) ((?:scripts|benchmarks|deploy)/\S+|\w+\.py)", "\n".join(commands_of(text_of(page)))
-    )
+    commands = "\n".join(commands_of(text_of(page)))
+    named = re.findall(r"^(?:\w+=\S+ )*(?:bash|python) ((?:scripts|benchmarks|deploy)/\S+|\w+\.py)", commands, re.M)
     assert [name for name in named if not (ROOT / name).is_file()] == []
