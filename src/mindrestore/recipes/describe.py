@@ -89,19 +89,20 @@ def _number(value: float) -> str:
 
 
 def _comments(kind: type) -> dict[str, str]:
-    """Return what the comments beside or above the fields of a class say."""
+    """Return what the comments beside or above the fields of a class and of those before it say."""
     found: dict[str, str] = {field.name: "" for field in dataclasses.fields(kind)}
-    above, name = "", ""
-    for line in inspect.getsource(kind).splitlines():
-        said = _COMMENT.search(line)
-        field = re.match(r"    (\w+): ", line)
-        if field:
-            name = field.group(1)
-            found[name], above = above, ""
-        if said and line.lstrip().startswith("#"):
-            above = f"{above} {said.group(1)}".strip()
-        elif said and name:
-            found[name] = f"{found[name]} {said.group(1)}".strip()
+    for base in filter(dataclasses.is_dataclass, reversed(kind.__mro__)):
+        above, name = "", ""
+        for line in inspect.getsource(base).splitlines():
+            said = _COMMENT.search(line)
+            field = re.match(r"    (\w+): ", line)
+            if field:
+                name = field.group(1)
+                found[name], above = above, ""
+            if said and line.lstrip().startswith("#"):
+                above = f"{above} {said.group(1)}".strip()
+            elif said and name:
+                found[name] = f"{found[name]} {said.group(1)}".strip()
     return {name: _AS_YAML.sub(lambda word: _PYTHON[word[0]], text) for name, text in found.items()}
 
 
