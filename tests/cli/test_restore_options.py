@@ -64,7 +64,10 @@ def test_weights_of_several_tasks_are_found(here):
     ("words", "message"),
     [
         ("in --task derain,denoise --weights a.npz --out o", "2 tasks (derain,denoise) need a weight file each"),
-        ("in --task derain,,denoise --weights a,b,c --out o", "need a weight file each"),
+        (
+            "in --task derain,,denoise --weights a,b,c --out o",
+            "--task derain,,denoise: a task is missing beside a comma; give tasks such as derain,denoise",
+        ),
         ("in --task derain,blur --weights a,b --out o", "unknown task 'blur'; known: deblur"),
         ("in --task derain,denoise --weights a,b --model aecrnet --out o", "--model and --hyper hold for one network"),
         ("in --task derain,denoise --weights a,b --out o --stages", "--stages shows one network"),

@@ -123,7 +123,7 @@ def test_only_the_first_row_can_be_a_header_and_only_by_its_words(tmp_path):
         ("", "the list holds no pair"),
         ("target,degraded\n\n", "the list holds no pair"),
         (b"\x89PNG\r\n\x1a\n\xff", "not a text in UTF-8"),
-        (b"a\x00b,c\n", "row 1: ('a|no image)"),
+        (b"a\x00b,c\n", "not a text in UTF-8 .it holds zeros"),
     ],
 )
 def test_bad_lists_are_refused_with_the_row(text, message, tmp_path, root):

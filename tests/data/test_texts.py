@@ -58,7 +58,7 @@ def test_encodings_that_nothing_announces_are_told(folder, encoding):
     (folder / "train.txt").write_bytes("0001\n".encode(encoding))
     report = check_folder(folder)
     assert report.problems == [
-        f"{folder / 'train.txt'}: not a text in UTF-8 (it holds zeros, as UTF-16 does); save the list as UTF-8"
+        f"{folder / 'train.txt'}: not a text in UTF-8 (it holds zeros, as UTF-16 and UTF-32 do); save the list as UTF-8"
     ]
 
 

@@ -272,7 +272,7 @@ def trainer(folder, steps=7, *, seed=0, loader=None, validate=None, **sections):
     )
 
 
-@pytest.mark.parametrize("mode", ["graph", "pynative"])
+@pytest.mark.parametrize("mode", [pytest.param("graph", marks=pytest.mark.slow), "pynative"])
 def test_a_stopped_run_goes_on_bit_for_bit_with_its_discriminator(tmp_path, mode):
     shared = {"train": {"mode": mode}, "scale": overflowing_scale(window=3)}
     trainer(tmp_path / "whole", **shared).fit()

@@ -115,6 +115,7 @@ def test_ranks_that_would_begin_at_different_steps_are_told(reference, tmp_path,
         train(tmp_path / "run", LAST)
 
 
+@pytest.mark.slow  # tests/launch does it with workers that do not train
 def test_a_killed_worker_ends_the_job_and_a_stopped_one_lets_all_save(tmp_path, monkeypatch, capsys):
     (tmp_path / "run").mkdir()
     monkeypatch.setenv("RANKS_RUN_PAUSE", "0.3")

@@ -22,7 +22,7 @@ from mindrestore.weights.files import sha256_of
 from mindrestore.weights.guess import get_network, guess, list_networks
 from mindrestore.weights.names import official_names, published_names
 from mindrestore.weights.torch_writer import write_torch_file
-from small import SMALL, overrides_of, small
+from small import NETWORKS, SMALL, overrides_of, small
 
 RECOGNISED = [name for name in list_models() if model_spec(name).recognise]
 ONE_PER_ARCHITECTURE = sorted({model_spec(name).recognise: name for name in RECOGNISED}.values())
@@ -48,7 +48,14 @@ def test_a_network_of_any_size_is_recognised(name, prefix):
     assert found.hyper == expected
 
 
-@pytest.mark.parametrize("name", [name for name in RECOGNISED if model_spec(name).parameters < 5e6])
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in NETWORKS else pytest.param(name, marks=pytest.mark.slow)
+        for name in RECOGNISED
+        if model_spec(name).parameters < 5e6
+    ],
+)
 def test_the_published_size_has_nothing_to_say(name):
     found = guess(shapes_of(create_model(name)))
     assert (found.network.name, dict(found.hyper), found.alternatives) == (name, {}, ())

@@ -189,5 +189,7 @@ def test_a_light_mprnet_loads_with_its_hyper_parameters():
 def test_the_owner_is_named_although_it_lists_one_slope_many_times(mprnet, tmp_path):
     deraining = create_model("mprnet_deraining")
     save_weights(deraining, tmp_path / "rain.npz")
-    with pytest.raises(WeightError, match="probably a checkpoint of 'mprnet_deraining'"):
+    with pytest.raises(
+        WeightError, match="probably the same network with other hyper-parameters, those of 'mprnet_deraining'"
+    ):
         load_weights(mprnet, tmp_path / "rain.npz")
