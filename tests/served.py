@@ -150,6 +150,12 @@ def running(folder, limits, hosts, root_path=""):
         thread.join(10)
 
 
+def finish_work(server: Running) -> None:
+    """Let the stand-in networks go on, and wait until no job is left."""
+    server.work.gate.set()
+    wait_until(lambda: server.queue.counts() == {"waiting": 0, "working": 0})
+
+
 @pytest.fixture(scope="session")
 def shared_server(tmp_path_factory):
     limits = Limits(max_bytes=200_000, max_pixels=10_000, max_waiting=2)
@@ -161,7 +167,6 @@ def shared_server(tmp_path_factory):
 def server(shared_server):
     """Return a server that has nothing to do and no files."""
     yield shared_server
-    shared_server.work.gate.set()
-    wait_until(lambda: shared_server.queue.counts() == {"waiting": 0, "working": 0})
+    finish_work(shared_server)
     for folder in shared_server.folder.iterdir():
         shared_server.queue.delete(folder.name)

@@ -181,3 +181,4 @@ def test_the_share_of_smeared_rain_is_drawn():
     assert 0.4 < np.mean([rain.smeared for rain in drawn]) < 0.6
     assert all(0.001 <= rain.defocus <= 0.004 for rain in drawn)
     assert not draw_rain(RainRanges(), rng()).smeared
+    assert draw_rain(RainRanges(defocus=(0.001, 0.004)), rng()).defocus >= 0.001  # single streaks are softened, too

@@ -15,7 +15,7 @@ from PIL import Image
 from browser import PHONE, resize
 from mindrestore.serve.guard import HostNames
 from mindrestore.serve.limits import Limits
-from served import encode, picture, running, wait_until
+from served import encode, finish_work, picture, running, wait_until
 
 WIDE = (1400, 900)
 
@@ -30,8 +30,7 @@ def gallery(tmp_path_factory):
 @pytest.fixture
 def server(gallery):
     yield gallery
-    gallery.work.gate.set()
-    wait_until(lambda: gallery.queue.counts() == {"waiting": 0, "working": 0})
+    finish_work(gallery)
 
 
 @pytest.fixture

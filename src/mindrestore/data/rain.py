@@ -101,9 +101,10 @@ def draw_rain(ranges: RainRanges, rng: np.random.Generator) -> Rain:
     veil, light = float(rng.uniform(*ranges.veil)), float(rng.uniform(0.85, 1.0))
     veiled, added = rng.random() < ranges.veiled, rng.random() < ranges.added
     rain = Rain(**drawn, veil=veil if veiled else 0.0, light=light, blend="add" if added else "screen")
-    if ranges.smeared > 0:  # drawn last, so that the rain of ranges without them is what it was
-        rain = rain._replace(smeared=bool(rng.random() < ranges.smeared), defocus=float(rng.uniform(*ranges.defocus)))
-    return rain
+    # Drawn last, and only where asked for, so that other ranges go on to draw the places of their drops as before.
+    smeared = ranges.smeared > 0 and bool(rng.random() < ranges.smeared)
+    defocus = float(rng.uniform(*ranges.defocus)) if ranges.defocus[1] > 0 else 0.0
+    return rain._replace(smeared=smeared, defocus=defocus)
 
 
 def add_rain(clear: np.ndarray, rain: Rain, rng: np.random.Generator) -> np.ndarray:
