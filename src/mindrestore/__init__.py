@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from mindrestore.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from mindrestore.api import evaluate, export, restore, train
     from mindrestore.errors import MindRestoreError
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from mindrestore.recipes.load import list_recipes, load_recipe
     from mindrestore.weights.convert import load_weights, save_weights
     from mindrestore.weights.create import create_model
-
-__version__ = "0.1.0"
 
 __all__ = [
     "MPRPredictor",

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from mindrestore.cloud.address import is_address
-from mindrestore.data.locate import DatasetError
-from mindrestore.errors import MindRestoreError
+from mindrestore.errors import MindRestoreError, shown
 from mindrestore.evaluation.protocol import Protocol, get_protocol
 from mindrestore.models.registry import full_hyper, model_spec
 from mindrestore.recipes.schema import Recipe
 from mindrestore.recipes.terms import MAP_TERMS, POCL_SIDE
+from mindrestore.recipes.values import is_address
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -26,11 +25,12 @@ def check_recipe(recipe: Recipe) -> None:
     full_hyper(recipe.model.name, recipe.model.hyper)  # refuses what the network does not take
     data = recipe.data
     if data.root is None:
-        raise DatasetError(f"recipe {recipe.name}: data.root is not set; give the folder, as in data.root=FOLDER")
+        raise MindRestoreError(f"recipe {recipe.name}: data.root is not set; give the folder, as in data.root=FOLDER")
     roots = {"data.root": data.root, **({"data.val_root": data.val_root} if recipe.train.val_every else {})}
     for key, root in roots.items():
         if root and not is_address(root) and not Path(root).is_dir():
-            raise DatasetError(f"{key}={root}: no such folder; give the folder that holds the images' folders")
+            where = f"{key}={shown(root)}"
+            raise MindRestoreError(f"{where}: no such folder; give the folder that holds the images' folders")
     _check_patches(recipe)
     _check_terms(recipe)
     if recipe.train.val_every:

@@ -34,8 +34,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Copy, and say what was copied."""
-    from mindrestore.cloud.address import is_address, parse_address
+    from mindrestore.cloud.address import parse_address
     from mindrestore.cloud.trees import Copied, Mirror, fetch_tree, open_store
+    from mindrestore.recipes.values import is_address
 
     inward = is_address(args.source)
     if inward == is_address(args.target):

@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from mindrestore import __version__
 from mindrestore.files import cache_folder
+from mindrestore.version import __version__
 
 _CODES = "Exit code 0: all that is needed works; 1: something is broken."
 

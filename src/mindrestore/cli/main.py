@@ -12,7 +12,6 @@ from contextlib import contextmanager, redirect_stdout
 from types import MappingProxyType
 from typing import Any, NoReturn, TextIO
 
-from mindrestore import __version__
 from mindrestore.cli import (
     compare,
     convert,
@@ -34,6 +33,7 @@ from mindrestore.cli.source import choose_cards
 from mindrestore.errors import MindRestoreError, Notice, closest, shown
 from mindrestore.launch.cuda import enter_gpu_environment
 from mindrestore.published.translate import published_flags, translate
+from mindrestore.version import __version__
 
 COMMANDS = (
     train,

@@ -8,8 +8,8 @@ from typing import Any
 
 from mindrestore.cli.arguments import nonempty_path
 from mindrestore.cli.source import DEVICES, device
-from mindrestore.cloud.address import is_address
 from mindrestore.errors import MindRestoreError
+from mindrestore.recipes.values import is_address
 
 _EXAMPLES = """examples:
   train.py --recipe quickstart data.root=data/quickstart

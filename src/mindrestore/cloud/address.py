@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from mindrestore.errors import MindRestoreError
-
-_SCHEME = "obs://"
+from mindrestore.recipes.values import SCHEME, is_address
 
 
 class CloudError(MindRestoreError):
@@ -27,7 +25,7 @@ class Address(NamedTuple):
     key: str
 
     def __str__(self) -> str:
-        return f"{_SCHEME}{self.bucket}/{self.key}".rstrip("/")
+        return f"{SCHEME}{self.bucket}/{self.key}".rstrip("/")
 
     @property
     def prefix(self) -> str:
@@ -56,11 +54,6 @@ class Remote(NamedTuple):
     etag: str
 
 
-def is_address(place: str | os.PathLike[str] | None) -> bool:
-    """Return whether a place is in object storage (`obs://...`) and no path."""
-    return str(place).startswith(_SCHEME)
-
-
 def parse_address(text: str) -> Address:
     """Read an address.
 
@@ -73,7 +66,7 @@ def parse_address(text: str) -> Address:
     Raises:
         CloudError: It is none, or something like a password stands in it.
     """
-    bucket, _, key = str(text)[len(_SCHEME) :].partition("/")
+    bucket, _, key = str(text)[len(SCHEME) :].partition("/")
     if "@" in bucket or ":" in bucket:
         raise CloudError("an obs:// address holds a bucket and a key, no credentials; those come from the environment")
     if not is_address(text) or not bucket:

@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from mindrestore.cloud.address import Address, CloudError, Remote, is_address, parse_address
+from mindrestore.cloud.address import Address, CloudError, Remote, parse_address
 from mindrestore.cloud.trees import FETCHED, Mirror, Store, fetch_tree, local_copy, open_store
 from mindrestore.engine.context import rank_and_world
 from mindrestore.engine.state import LAST, CheckpointError, State, has_state, load_state, read_state
 from mindrestore.errors import MindRestoreError
 from mindrestore.recipes.schema import Recipe
+from mindrestore.recipes.values import is_address
 
 SYNC_SECONDS = 60.0
 _STAGES = ("", "_stage2")  # endings of the run folders of one recipe

@@ -17,6 +17,7 @@ from mindrestore.engine.signals import SCRATCH
 from mindrestore.errors import MindRestoreError
 from mindrestore.launch.cuda import missing
 from mindrestore.models.cpu import prepare_cpu
+from mindrestore.models.layers import current_device
 from mindrestore.models.release import require_release
 
 _DEVICES = ("Ascend", "GPU", "CPU")  # in order of preference
@@ -94,11 +95,6 @@ def require_device(target: str) -> None:
 def multiplies_in_half() -> bool:
     """Return whether this card multiplies matrices of float32 in float16, as Ascend's first generation (910A, 310P)."""
     return current_device() == "Ascend" and _FIRST_GENERATION.fullmatch(ms.hal.get_device_name(0, "Ascend")) is not None
-
-
-def current_device() -> str:
-    """Name the device that MindSpore computes on."""
-    return ms.get_context("device_target")
 
 
 @contextmanager
@@ -179,7 +175,7 @@ def _select(target: str, device_id: int | None) -> None:
     try:
         ms.set_device(target) if device_id is None else ms.set_device(target, device_id)
     except RuntimeError as error:  # the target can be set only before the first operator
-        now = ms.get_context("device_target")
+        now = current_device()
         if now == target and device_id in (None, ms.get_context("device_id")):
             return  # the caller has computed on this very device already
         raise DeviceError(f"device {target} cannot be used ({now} was chosen earlier): {_one_line(error)}") from error

@@ -12,11 +12,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from mindrestore import __version__
 from mindrestore.errors import shown
 from mindrestore.evaluation.metrics import DECIMALS, LOWER_IS_BETTER, TITLES
 from mindrestore.evaluation.results import Evaluation, Failure, SetsEvaluation
 from mindrestore.files import PathLike, write_text
+from mindrestore.version import __version__
 
 
 def format_table(evaluation: Evaluation, max_rows: int | None = 40) -> str:

@@ -12,14 +12,13 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn
 
-from mindrestore.engine import context
 from mindrestore.errors import first_line
 from mindrestore.exporting.form import TARGETS, ExportError, ExportReport, Form, Size, size_text
 from mindrestore.exporting.onnx_file import to_onnx
 from mindrestore.exporting.photo_model import PhotoModel
 from mindrestore.exporting.reload import EngineError, MindIREngine, OnnxEngine
 from mindrestore.files import PathLike, write_bytes
-from mindrestore.models.layers import DeformConv2d, in_form
+from mindrestore.models.layers import DeformConv2d, current_device, in_form
 from mindrestore.models.registry import create_model, model_spec
 from mindrestore.models.spec import ModelSpec
 from mindrestore.models.wrapper import ImageModel
@@ -128,7 +127,7 @@ class _Anew(nn.Cell):
 
 def _check_possible(form: Form, spec: ModelSpec) -> None:
     form.check_size(spec)
-    if form.format == "AIR" and context.current_device() != "Ascend":
+    if form.format == "AIR" and current_device() != "Ascend":
         raise ExportError("AIR can be written on Ascend only; export MINDIR here, which Ascend's converter reads, too")
 
 

@@ -48,6 +48,11 @@ class Trained:
         """What it removes: the task asked for, else what its weights were made for; empty: what the network is for."""
         return (self.task,) if self.task else self.card.tasks if self.card else ()
 
+    @property
+    def title(self) -> str:
+        """What people call the network, such as DehazeFormer-T."""
+        return model_spec(self.model).title
+
     @classmethod
     def of_run(cls, folder: PathLike) -> Trained:
         """Take the best weights of a run folder, else the averaged ones, else the last.
@@ -98,8 +103,8 @@ class Trained:
             task: `derain` or `Deraining`, `deblur` or `Deblurring`, `denoise` or `Denoising`, `dehaze`, in any case.
             weights: Weight file, or a name of weights that ship; by default those that come with MindRestore, but after
                 a published word such as `Deraining` the file where its program keeps it, if it is there.
-            model: Registered name; by default that of the shipped weights, else the network that specialises in the
-                task.
+            model: Registered name; by default that of the shipped weights or of the record beside the file, else the
+                network that specialises in the task.
             hyper: Hyper-parameters that differ from the published ones.
 
         Raises:
@@ -125,7 +130,7 @@ def resolve(
 
     Args:
         task: As for `Trained.of_task`; None: the model says enough.
-        model: Registered name; None: the network for the task.
+        model: Registered name; None: the one that stands beside the weights, else the network for the task.
         weights: Weight file, values by name, `default`, or a name of `mindrestore weights list`; None: initial ones
             or, with a task, those that are there for it.
         hyper: Hyper-parameters to lay over those that come with the weights.
@@ -137,6 +142,8 @@ def resolve(
         MindRestoreError: Nothing says which network, a name is unknown, or weights were not found.
     """
     if task is not None:
+        if model is None and isinstance(weights, (str, Path)) and Path(weights).is_file():
+            model = recorded_settings(weights)[0]
         model, weights, card, task = source_for(task, weights, model)
     elif model is None:
         raise RestoreError('nothing says which network to use; give a model, or a task such as task="dehaze"')

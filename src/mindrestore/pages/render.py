@@ -13,11 +13,11 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from mindrestore import __version__
 from mindrestore.evaluation.pictures import COPY_QUALITY, COPY_SIDE, ERROR_TOP, error_colours
 from mindrestore.files import write_bytes, write_text
 from mindrestore.inference.planning import REPORT_MARKER
 from mindrestore.pages.words import Text, attribute, embedded, said, say
+from mindrestore.version import __version__
 
 # The folders of an absolute path, without its last name.
 _FOLDERS = re.compile(r"(?<![\w./:…])(?:/[^/\s'\",;:]+)+(?=/[^/\s'\",;:]+)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import field
 from typing import Any
 
@@ -9,6 +10,12 @@ STEPS = 100_000_000  # of a run, however long
 EPOCHS = 1_000_000
 SIDE = 8192  # of a patch in pixels
 WEIGHT = 1e6  # of a loss term
+SCHEME = "obs://"  # what the address of a folder in object storage begins with
+
+
+def is_address(place: str | os.PathLike[str] | None) -> bool:
+    """Return whether a place is in object storage (`obs://...`) and not a path."""
+    return str(place).startswith(SCHEME)
 
 
 def bounded(default: Any, *, choices: tuple = (), **limits: Any) -> Any:

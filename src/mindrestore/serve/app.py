@@ -17,7 +17,6 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from mindrestore import __version__
 from mindrestore.serve.archive import stream_zip
 from mindrestore.serve.assets import load_assets, load_description
 from mindrestore.serve.guard import Guard, HostNames, refuse
@@ -33,6 +32,7 @@ from mindrestore.serve.limits import (
 )
 from mindrestore.serve.queue import JobQueue
 from mindrestore.serve.uploads import MEDIA_TYPES, inspect_upload
+from mindrestore.version import __version__
 
 _GLANCE = 0.1  # seconds between two looks at a job that a client waits for
 _PREVIEWS = ("before", "after")

@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from mindrestore import __version__
 from mindrestore.pages.render import asset
 from mindrestore.pages.words import LANGUAGES, words
+from mindrestore.version import __version__
 
 _TYPES = {
     "html": "text/html; charset=utf-8",

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mindrestore.errors import MindRestoreError
-from mindrestore.inference.tasks import require_task, task_of
+from mindrestore.inference.tasks import known_tasks, require_task, task_of
 from mindrestore.inference.trained import Trained
-from mindrestore.models.registry import list_models, model_spec
 from mindrestore.serve.limits import ServeError
-from mindrestore.weights.exchange import recorded_settings
 
 
 @dataclass(frozen=True)
@@ -41,13 +39,13 @@ class Offer:
         origin = "run" if trained.folder else "own"
         if trained.card:
             origin = "research" if trained.card.terms else "shipped"
-        title = model_spec(trained.model).title
-        return {"key": self.key, "title": title, "origin": origin, "name": trained.folder and trained.folder.name}
+        run = trained.folder and trained.folder.name
+        return {"key": self.key, "title": trained.title, "origin": origin, "name": run}
 
 
 def all_tasks() -> list[str]:
     """List the tasks of all registered networks."""
-    return sorted({task for name in list_models() for task in model_spec(name).tasks})
+    return sorted(known_tasks())
 
 
 def find_offers(weights: Sequence[str]) -> list[Offer]:
@@ -81,14 +79,15 @@ def _given(word: str) -> Iterator[tuple[str, Trained]]:
     name, equals, file = word.partition("=")
     if not (name and equals and file):
         raise ServeError(f"--weights {word}: give TASK=FILE or NETWORK=FILE, such as dehaze=runs/mine/best.ckpt")
-    tasks = model_spec(name).tasks if name in list_models() else (task_of(name),)
-    if name in list_models():
+    own = [task for task, networks in known_tasks().items() if name in networks]
+    tasks = own or [task_of(name)]
+    if own:
         trained = Trained.of_file(name, file)
     elif Path(file).is_dir():
         trained = Trained.of_run(file)
         require_task(trained.model, name)
     else:
-        trained = Trained.of_task(name, file, model=recorded_settings(file)[0])
+        trained = Trained.of_task(name, file)
     if not Path(trained.weights).is_file():  # say so now, not at the first image
         raise ServeError(f"--weights {word}: no such file; check the path")
     yield from ((task, trained) for task in tasks)

@@ -8,7 +8,18 @@ from mindrestore.models.layers.conv3x3 import Conv3x3, conv_3x3
 from mindrestore.models.layers.convolve import Conv2d, Convolve
 from mindrestore.models.layers.deform import DeformConv2d
 from mindrestore.models.layers.depthwise import Depthwise5x5
-from mindrestore.models.layers.form import FORMS, Layer, chosen, in_form, is_free, layers_of, like, on_cpu, set_form
+from mindrestore.models.layers.form import (
+    FORMS,
+    Layer,
+    chosen,
+    current_device,
+    in_form,
+    is_free,
+    layers_of,
+    like,
+    on_cpu,
+    set_form,
+)
 from mindrestore.models.layers.grid import GridGate, GridMean
 from mindrestore.models.layers.initial import fill_normal, new_bias, new_kernel
 from mindrestore.models.layers.mirror import MirrorExtend, ReflectPad
@@ -44,6 +55,7 @@ __all__ = [
     "channel_sum",
     "chosen",
     "conv_3x3",
+    "current_device",
     "fill_normal",
     "in_form",
     "is_free",

@@ -46,9 +46,14 @@ def chosen(form: str) -> str:
     return _OF_DEVICE[ms.get_context("device_target")] if form == "auto" else form
 
 
+def current_device() -> str:
+    """Name the device that MindSpore computes on: "CPU", "GPU" or "Ascend"."""
+    return ms.get_context("device_target")
+
+
 def on_cpu() -> bool:
     """Return whether MindSpore computes on the CPU."""
-    return ms.get_context("device_target") == "CPU"
+    return current_device() == "CPU"
 
 
 def set_form(net: nn.Cell, form: str) -> None:
