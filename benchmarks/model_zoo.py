@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from mindrestore.models.registry import model_spec
+from mindrestore.models.registry import list_models, model_spec
 from mindrestore.weights.shipped import Card, list_shipped
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -88,6 +88,11 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a table is out of date")
     args = parser.parse_args()
     facts = yaml.safe_load(FACTS.read_text(encoding="utf-8"))
+    listed = {entry["name"] for entry in facts["networks"]} | set(facts["left_out"])
+    if listed != set(list_models()):
+        sys.exit(
+            f"error: {FACTS.name} and the registry differ in {', '.join(listed ^ set(list_models()))}; mend {FACTS}"
+        )
     for name, words in WORDS.items():
         path = ROOT / name
         text = path.read_text(encoding="utf-8")

@@ -19,6 +19,9 @@ from compile_graphs import RECIPES
 from kernels import compile_for
 from standins import build, mindspore_libraries
 
+from mindrestore.models.registry import builder_name
+from small import NETWORKS
+
 HERE = Path(__file__).parent
 PLUGINS = mindspore_libraries() / "plugin"
 pytestmark = [
@@ -50,6 +53,10 @@ def test_stand_ins_answer_for_all_that_the_plug_ins_need(cards):
             ["ldd", str(PLUGINS / plugin)], env=environment, capture_output=True, text=True, check=True
         ).stdout
         assert [line.strip() for line in listed.splitlines() if "not found" in line] == []
+
+
+def test_every_network_is_compiled():
+    assert {builder_name(name) for name in RECIPES} == {builder_name(name) for name in NETWORKS}
 
 
 COMPILED = {"forward": "ok", "step": "ok"}

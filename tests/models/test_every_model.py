@@ -1,8 +1,9 @@
-"""What every registered network must do, whatever its kind; a new one adds a row to `small.SMALL` and to `MOVES`."""
+"""What every registered network must do, whatever its kind; a new one adds a row to `small.SMALL` and to `MOVED`."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -23,79 +24,46 @@ from mindrestore.weights.convert import SUFFIXES, load_weights, save_weights
 from small import NETWORKS, SMALL, small
 
 
-class Move(NamedTuple):
-    """One hyper-parameter with another value than in `SMALL`, and the shapes that change with it (None: gone)."""
+class Moved(NamedTuple):
+    """Another value than in `SMALL` for every hyper-parameter, and what they make of names and shapes."""
 
-    model: str
-    key: str
-    value: Any
-    shapes: dict[str, tuple[int, ...] | None]
+    values: dict[str, Any]
+    shapes: Callable[..., dict[str, tuple[int, ...]]]
 
 
-TABLES = {  # network -> its names and shapes from the hyper-parameters that change them
-    "dehazeformer_t": dehazeformer_shapes,
-    "dsrir": dsrir_shapes,
-    "mpilnet": mpilnet_shapes,
-    "mprnet_deraining": lambda init_std, **hyper: mprnet_shapes(**hyper),
-}
+def aecrnet_shapes(*, channels: int, blocks: int, deform_layers: int, init_gain: float) -> dict[str, tuple[int, ...]]:
+    """Return the shapes that depend on the width; blocks share their weights, and so do deformable layers."""
+    c1, c2, c4 = channels, 2 * channels, 4 * channels
+    block = {"conv1": (c4, c4, 3, 3), "conv2": (c4, c4, 3, 3), "calayer.ca.0": (c4 // 8, c4, 1, 1)}
+    block |= {"calayer.ca.2": (c4, c4 // 8, 1, 1), "palayer.pa.0": (c4 // 8, c4, 1, 1)}
+    kernels = {"down1.1": (c1, 3, 7, 7), "down2.0": (c2, c1, 3, 3), "down3.0": (c4, c2, 3, 3)}
+    kernels |= {**{f"block.{name}": shape for name, shape in block.items()}, "dcn_block.dcn": (c4, c4, 3, 3)}
+    found = {name: shape for key, shape in kernels.items() for name, shape in with_bias(key, shape).items()}
+    found |= {"block.palayer.pa.2.weight": (1, c4 // 8, 1, 1), "up3.1.weight": (3, c1, 7, 7)}
+    found |= {"dcn_block.dcn.conv_offset_mask.weight": (27, c4, 3, 3)}
+    for name, wide, narrow in (("up1.0", c4, c2), ("up2.0", c2, c1)):  # transposed: what comes in stands first
+        found |= {f"{name}.weight": (wide, narrow, 3, 3), f"{name}.bias": (narrow,)}
+    return found
 
 
-def changes(name: str, **moved: Any) -> dict[str, tuple[int, ...] | None]:
-    """Return the shapes that change with a hyper-parameter (None: gone)."""
-    before, after = TABLES[name](**SMALL[name]), TABLES[name](**{**SMALL[name], **moved})
-    return {key: after.get(key) for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+def with_bias(name: str, kernel: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": kernel, f"{name}.bias": kernel[:1]}
 
 
-MOVES = [
-    Move("aecrnet", "blocks", 2, {}),  # the blocks share their weights
-    Move("aecrnet", "deform_layers", 2, {}),  # likewise
-    Move("aecrnet", "init_gain", 2.0, {}),
-    Move(
-        "aecrnet",
-        "channels",
-        12,
-        {
-            "down1.1.weight": (12, 3, 7, 7),
-            "down1.1.bias": (12,),
-            "down2.0.weight": (24, 12, 3, 3),
-            "down2.0.bias": (24,),
-            "down3.0.weight": (48, 24, 3, 3),
-            "down3.0.bias": (48,),
-            "block.conv1.weight": (48, 48, 3, 3),
-            "block.conv1.bias": (48,),
-            "block.conv2.weight": (48, 48, 3, 3),
-            "block.conv2.bias": (48,),
-            "block.calayer.ca.0.weight": (6, 48, 1, 1),
-            "block.calayer.ca.0.bias": (6,),
-            "block.calayer.ca.2.weight": (48, 6, 1, 1),
-            "block.calayer.ca.2.bias": (48,),
-            "block.palayer.pa.0.weight": (6, 48, 1, 1),
-            "block.palayer.pa.0.bias": (6,),
-            "block.palayer.pa.2.weight": (1, 6, 1, 1),
-            "dcn_block.dcn.weight": (48, 48, 3, 3),
-            "dcn_block.dcn.bias": (48,),
-            "dcn_block.dcn.conv_offset_mask.weight": (27, 48, 3, 3),
-            "up1.0.weight": (48, 24, 3, 3),
-            "up1.0.bias": (24,),
-            "up2.0.weight": (24, 12, 3, 3),
-            "up2.0.bias": (12,),
-            "up3.1.weight": (3, 12, 7, 7),
-        },
+# One registered name of every network -> its row.
+MOVED = {
+    "aecrnet": Moved({"blocks": 2, "deform_layers": 2, "init_gain": 2.0, "channels": 12}, aecrnet_shapes),
+    "dehazeformer_t": Moved(
+        {"widths": (8, 12, 12), "depths": (2, 1, 3, 1, 2), "attention": (1, 0, 1 / 2), "mixer": "double"},
+        dehazeformer_shapes,
     ),
-]
-
-MOVES += [
-    Move(name, key, value, changes(name, **{key: value}))
-    for name, moved in {
-        "dehazeformer_t": {
-            "widths": (8, 12, 12),
-            "depths": (2, 1, 3, 1, 2),
-            "attention": (1, 0, 1 / 2),
-            "mixer": "double",
-        },
-        "dsrir": {"width": 4, "blocks": 2, "groups": 2},
-        "mpilnet": {"vgg_depth": 19, "share_encoder": False, "freeze_encoder": True, "width": 16},
-        "mprnet_deraining": {
+    "dsrir": Moved({"width": 4, "blocks": 2, "groups": 2}, dsrir_shapes),
+    "mpilnet": Moved(
+        {"vgg_depth": 19, "share_encoder": False, "freeze_encoder": True, "width": 16},
+        mpilnet_shapes,
+    ),
+    "mprnet_deraining": Moved(
+        {
             "n_feat": 12,
             "scale_unetfeats": 8,
             "scale_orsnetfeats": 8,
@@ -103,9 +71,9 @@ MOVES += [
             "reduction": 2,
             "init_std": 0.02,
         },
-    }.items()
-    for key, value in moved.items()
-]
+        lambda init_std, **hyper: mprnet_shapes(**hyper),
+    ),
+}
 
 # Added to all scores of a softmax alike, so that its gradient is rounding noise around 0.
 WITHOUT_EFFECT = ".attn.attn.meta.2.bias"
@@ -144,10 +112,9 @@ def raw_image(net: nn.Cell, spec: ModelSpec, x: Tensor) -> np.ndarray:
 
 def test_every_model_has_its_rows():
     assert sorted(SMALL) == list_models()
-    moved = {builder_name(move.model): move.model for move in MOVES}  # one registered name of every network
-    assert set(moved) == {builder_name(name) for name in NETWORKS}
-    for name in moved.values():
-        assert {move.key for move in MOVES if move.model == name} == set(SMALL[name])
+    assert {builder_name(name): set(row.values) for name, row in MOVED.items()} == {
+        builder_name(name): set(SMALL[name]) for name in NETWORKS
+    }
 
 
 # Names that share a class are counted from the tables of names and shapes in the files of their networks.
@@ -285,18 +252,22 @@ def unmoved(name: str) -> tuple[nn.Cell, np.ndarray]:
     return net, raw_image(net, model_spec(name), image(name))
 
 
-@pytest.mark.parametrize("move", MOVES, ids=[f"{move.model}-{move.key}" for move in MOVES])
-def test_one_hyper_parameter_moved(move):
-    base, first = unmoved(move.model)
-    moved = small(move.model, **{move.key: move.value})
-    assert move.value != SMALL[move.model][move.key]
-    before, after = shapes(base), shapes(moved)
-    assert {
-        key: after.get(key) for key in before.keys() | after.keys() if before.get(key) != after.get(key)
-    } == move.shapes
-    second = raw_image(moved, model_spec(move.model), image(move.model))
+@pytest.mark.parametrize(("name", "key"), [(name, key) for name, row in MOVED.items() for key in row.values])
+def test_one_hyper_parameter_moved(name, key):
+    value, shapes_with = MOVED[name].values[key], MOVED[name].shapes
+    base, first = unmoved(name)
+    moved = small(name, **{key: value})
+    assert value != SMALL[name][key]
+    before, after = shapes_with(**SMALL[name]), shapes_with(**{**SMALL[name], key: value})
+    assert differing(shapes(base), shapes(moved)) == differing(before, after)
+    second = raw_image(moved, model_spec(name), image(name))
     assert (first.shape, bool(np.isfinite(second).all())) == (second.shape, True)
-    if trainable(base).keys() & (after.keys() - trainable(moved).keys()):  # it decides what is trained
+    if trainable(base).keys() & (shapes(moved).keys() - trainable(moved).keys()):  # it decides what is trained
         np.testing.assert_array_equal(first, second)
     else:
         assert np.abs(first - second).max() > 1e-6
+
+
+def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a name stands for afterwards, where that is something else (None: gone)."""
+    return {key: after.get(key) for key in before.keys() | after.keys() if before.get(key) != after.get(key)}

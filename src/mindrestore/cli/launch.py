@@ -27,6 +27,21 @@ NODE_RANK, MASTER_ADDR, MASTER_PORT.
 def add_parser(subparsers: Any) -> None:
     """Add the sub-command."""
     parser = subparsers.add_parser("launch", help="train on many devices", description=__doc__, epilog=_EXAMPLES)
+    _add_cluster(parser)
+    parser.add_argument("--mpi", action="store_true", help="start by Open MPI's mpirun (GPU, Ascend)")
+    parser.add_argument(
+        "--max-restarts", type=_number(0), default=0, metavar="N", help="start again after a crash, at most so often"
+    )
+    parser.add_argument(
+        "--log-dir", type=nonempty_path, default=Path("launch"), metavar="DIR", help="folder for logs (default: launch)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print what would be started, and start nothing")
+    parser.add_argument("program", nargs="+", metavar="-- COMMAND", help="what every process runs, such as train ...")
+    parser.set_defaults(run=run)
+
+
+def _add_cluster(parser: argparse.ArgumentParser) -> None:
+    """Add what says which devices of which machines take part."""
     number, environment = _number, os.environ.get
     parser.add_argument("--device", required=True, choices=("Ascend", "GPU", "CPU"), help="kind of the devices")
     parser.add_argument(
@@ -67,16 +82,6 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--rank-table", type=nonempty_path, metavar="FILE", help="rank table of an Ascend cluster (JSON)"
     )
-    parser.add_argument("--mpi", action="store_true", help="start by Open MPI's mpirun (GPU, Ascend)")
-    parser.add_argument(
-        "--max-restarts", type=number(0), default=0, metavar="N", help="start again after a crash, at most so often"
-    )
-    parser.add_argument(
-        "--log-dir", type=nonempty_path, default=Path("launch"), metavar="DIR", help="folder for logs (default: launch)"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="print what would be started, and start nothing")
-    parser.add_argument("program", nargs="+", metavar="-- COMMAND", help="what every process runs, such as train ...")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

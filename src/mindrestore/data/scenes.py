@@ -174,16 +174,19 @@ def _room(rng: np.random.Generator) -> tuple[list[Shape], Light, Camera]:
     shapes += _table(rng, rng.uniform(-1, 1), rng.uniform(2, deep - 1.6))
     shapes += _sofa(rng, rng.uniform(-0.8, 0.8) * (wide - 1), deep - 1.4)
     shapes += _clutter(rng, int(rng.integers(3, 7)), (0.2, wide - 0.4), (1.6, deep - 1), 0.5)
-    warm = rng.uniform(0.75, 1.0)
-    lamp = (rng.uniform(-0.7, 0.7) * wide, high - 0.35, rng.uniform(0.5, deep - 1.5))
-    bright = rng.uniform(0.75, 1.2)
-    light = Light(
-        lamp, False, (bright, bright * (0.9 + 0.1 * warm), bright * warm), (0.34, 0.34, 0.36), np.zeros((2, 3))
-    )
+    light = _lamp(rng, wide, high, deep)
     camera = Camera(
         rng.uniform(1.1, min(1.75, high - 0.5)), rng.uniform(-0.16, 0.03), rng.normal(0, 0.015), rng.uniform(1.05, 1.35)
     )
     return shapes, light, camera
+
+
+def _lamp(rng: np.random.Generator, wide: float, high: float, deep: float) -> Light:
+    warm = rng.uniform(0.75, 1.0)
+    place = (rng.uniform(-0.7, 0.7) * wide, high - 0.35, rng.uniform(0.5, deep - 1.5))
+    bright = rng.uniform(0.75, 1.2)
+    colour = (bright, bright * (0.9 + 0.1 * warm), bright * warm)
+    return Light(place, False, colour, (0.34, 0.34, 0.36), np.zeros((2, 3)))
 
 
 def _daylight(rng: np.random.Generator) -> Light:

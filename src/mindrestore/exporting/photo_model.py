@@ -5,7 +5,7 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
-from mindrestore.models.spec import ModelSpec
+from mindrestore.models.spec import ModelSpec, rounded_up
 
 
 class PhotoModel(nn.Cell):
@@ -40,7 +40,7 @@ class PhotoModel(nn.Cell):
 
     def lines(self, length: int) -> Tensor:
         """Return the line of the photograph that each line of the padded one repeats: 0 1 2 1 0 0."""
-        wanted = (length + self.multiple - 1) // self.multiple * self.multiple
-        wanted = ops.maximum(ops.scalar_to_tensor(wanted, ms.int64), self.least)  # `max` needs a fixed size
+        wanted = ops.scalar_to_tensor(rounded_up(length, self.multiple), ms.int64)
+        wanted = ops.maximum(wanted, self.least)  # not by `fitting_side`: the `max` of a graph needs a fixed size
         places = ops.arange(wanted)
         return ops.maximum(ops.minimum(places, 2 * (length - 1) - places), 0)

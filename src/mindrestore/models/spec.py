@@ -7,9 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any, Callable
 
 
+def rounded_up(side: int, multiple: int) -> int:
+    """Return the smallest multiple from `side` on; graphs compile it for sizes that are not known before they run."""
+    return (side + multiple - 1) // multiple * multiple
+
+
 def fitting_side(side: int, multiple: int, least: int = 1) -> int:
     """Return the smallest height or width, from `side` and `least` on, that is a multiple: the size rule."""
-    return -(-max(side, least, 1) // multiple) * multiple
+    return rounded_up(max(side, least, 1), multiple)
 
 
 @dataclass(frozen=True)

@@ -130,11 +130,11 @@ def _recognised(network: Network, shapes: Shapes) -> tuple[dict[str, Any] | None
         return None, 0
     for names in unwrapped(shapes):
         try:
-            hyper = network.recognise({short: shapes[name] for short, name in names.items()})
+            found = network.recognise({short: shapes[name] for short, name in names.items()})
         except (LookupError, ArithmeticError, ValueError):
             continue
-        if all(0 <= number <= _LARGEST for value in hyper.values() for number in _numbers(value)):
-            return hyper, len(names)
+        if all(0 <= number <= _LARGEST for value in found.values() for number in _numbers(value)):
+            return {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}, len(names)
     return None, 0
 
 

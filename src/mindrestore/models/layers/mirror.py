@@ -8,6 +8,7 @@ from mindspore.ops import auto_generate
 from mindspore.ops.primitive import constexpr
 
 from mindrestore.models.layers.form import Layer, chosen, is_free
+from mindrestore.models.spec import rounded_up
 
 
 class ReflectPad(Layer):
@@ -59,7 +60,7 @@ class MirrorExtend(Layer):
 
     def construct(self, x: Tensor) -> Tensor:
         h, w = x.shape[2:]
-        rows, columns = self.rounded(h), self.rounded(w)
+        rows, columns = rounded_up(h + self.before, self.multiple), rounded_up(w + self.before, self.multiple)
         down, right = rows - h - self.before, columns - w - self.before
         form = chosen(self.form)
         if form != "cpu" and not is_free(x):
@@ -71,10 +72,6 @@ class MirrorExtend(Layer):
                 return self.pad(x, _widths(self.before, down, right))
         x = ops.gather(x, mirrored(h, rows, self.before), 2)
         return ops.gather(x, mirrored(w, columns, self.before), 3)
-
-    def rounded(self, length: int) -> int:
-        """Return how many rows or columns the result of so many has."""
-        return (length + self.before + self.multiple - 1) // self.multiple * self.multiple
 
 
 def mirrored(length: int, wanted: int, before: int = 0) -> Tensor:
