@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mindrestore.models.registry import builder_name, create_model, list_models
+from mindrestore.models.registry import builder_name, create_model, list_models, model_spec
 
 if TYPE_CHECKING:
     from mindspore import nn
@@ -22,8 +22,9 @@ SMALL: dict[str, dict[str, Any]] = {
     **{f"mprnet_{task}": _MPRNET for task in ("deblurring", "denoising", "deraining")},
 }
 
-# Registered names that share a class differ in hyper-parameters only: one stands for all where a test takes long.
-NETWORKS = tuple({builder_name(name): name for name in list_models()}.values())
+# Registered names that share a class differ in hyper-parameters only: the smallest stands for all in long tests.
+_LARGEST_FIRST = sorted(list_models(), key=lambda name: model_spec(name).parameters, reverse=True)
+NETWORKS = tuple(sorted({builder_name(name): name for name in _LARGEST_FIRST}.values()))
 
 
 def small(name: str, seed: int = 0, **changes: Any) -> nn.Cell:

@@ -137,11 +137,11 @@ def test_spec_is_filled_in(name):
     assert spec.value_range[0] < spec.value_range[1]
     assert spec.paper
     assert spec.licence
-    assert set(spec.aliases.values()) <= set(shapes(small(name)))
+    assert not spec.aliases or set(spec.aliases.values()) <= set(shapes(small(name)))
 
 
 @every_network
-@pytest.mark.parametrize(("rows", "columns"), [(0, 0), (1, 0), (2, 5)])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 0), (2, 5)])  # clipped values come in the smallest
 def test_output_is_an_image_of_the_same_size_for_every_allowed_size(name, rows, columns):
     x = image(name, rows, columns)
     out = ImageModel(small(name), model_spec(name))(x)
@@ -162,19 +162,20 @@ def test_values_far_outside_the_range_are_clipped(name):
 
 
 @every_network
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_saved_weights_come_back_bit_for_bit(name, suffix, tmp_path):
-    first, second = small(name, seed=0), small(name, seed=1)
-    save_weights(first, tmp_path / f"w{suffix}")
-    load_weights(second, tmp_path / f"w{suffix}")
-    for (key, a), (other, b) in zip(first.parameters_and_names(), second.parameters_and_names()):
-        assert (key, a.asnumpy().tobytes()) == (other, b.asnumpy().tobytes())
-    if suffix == SUFFIXES[0]:  # the values arrive in the network's own memory, whatever file they come from
-        x, spec = image(name), model_spec(name)
-        np.testing.assert_array_equal(raw_image(first, spec, x), raw_image(second, spec, x))
+def test_saved_weights_come_back_bit_for_bit(name, tmp_path):
+    first, second = unmoved(name)[0], small(name, seed=1)
+    for suffix in SUFFIXES:
+        for parameter in second.get_parameters():
+            parameter.set_data(parameter - 1)
+        save_weights(first, tmp_path / f"w{suffix}")
+        load_weights(second, tmp_path / f"w{suffix}")
+        for (key, a), (other, b) in zip(first.parameters_and_names(), second.parameters_and_names()):
+            assert (key, a.asnumpy().tobytes()) == (other, b.asnumpy().tobytes()), suffix
+    # the values arrive in the network's own memory
+    np.testing.assert_array_equal(unmoved(name)[1], raw_image(second, model_spec(name), image(name)))
 
 
-@every_model
+@pytest.mark.parametrize("name", [*NETWORKS, "dehazeformer_m"])
 def test_weights_follow_the_seed(name):
     first, same, other = (trainable(small(name, seed)) for seed in (0, 0, 1))
     for key, value in first.items():
