@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tracemalloc
 
 import cv2
@@ -90,6 +91,30 @@ def test_a_budget_of_pixels_gives_the_largest_tile_on_the_grid():
     assert Tiling.of(2048).overlap == 64  # large tiles compute little twice
     assert Tiling.of(176, multiple=8).overlap == 40  # a quarter would be 44, and steps 128
     assert Tiling.of(176, multiple=8).starts(2 * 176 - 40) == [0, 136]
+
+
+def test_tiles_of_a_budget_shrink_where_as_many_cover_the_image():
+    tiling = Tiling.within(400_000, multiple=8)
+    assert (tiling.side(720), tiling.side(1280)) == (392, 472)  # two by three; squares of 632 compute 2.6 images
+    assert tiling.starts(720) == [0, 328]
+    assert tiling.starts(1280) == [0, 408, 808]
+
+
+@pytest.mark.parametrize(("multiple", "min_size"), [(1, 1), (4, 62), (8, 1), (16, 100), (62, 62)])
+def test_shrunken_tiles_cover_the_image_with_no_more_of_them(multiple, min_size):
+    tiling = Tiling.within(40_000, multiple, min_size)
+    square = dataclasses.replace(tiling, least=None)
+    for length in range(multiple * -(-min_size // multiple), 1500, multiple):
+        starts, side = tiling.starts(length), tiling.side(length)
+        assert len(starts) <= len(square.starts(length))
+        assert side % multiple == 0
+        assert min(length, tiling.least) <= side <= tiling.size
+        assert starts[0] == 0
+        assert starts[-1] + side == length
+        assert all(start % multiple == 0 for start in starts)
+        assert all(
+            0 < later - earlier <= max(side - tiling.overlap, multiple) for earlier, later in zip(starts, starts[1:])
+        )
 
 
 def test_batches_of_tiles_have_one_shape_and_give_the_same():

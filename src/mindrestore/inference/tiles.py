@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Callable
 
 import numpy as np
@@ -26,21 +26,24 @@ class TileError(MindRestoreError):
 
 @dataclass(frozen=True)
 class Tiling:
-    """Lay out square tiles: how large they are, how much neighbours share, and on which grid they start.
+    """Lay out tiles: how large they are, how much neighbours share, and on which grid they start.
 
     In the strip that two neighbours share, each is left out on the third next to its own edge, where it has not seen
     what lies beyond, and both are mixed over the third between. A network that looks no further than `overlap // 3`
     pixels therefore gives the same result as on the whole image.
 
     Args:
-        size: Side of a tile in pixels, a multiple of `multiple`.
+        size: Side of a square tile in pixels, a multiple of `multiple`.
         overlap: Least number of pixels that neighbours share.
         multiple: Size multiple of the network: tiles start on this grid, so that strides fall as in the whole image.
+        least: Side to which tiles may shrink, rows and columns each for themselves, where no more of them are needed:
+            neighbours then share little more than `overlap`, also at the end of a row. None: all tiles are square.
     """
 
     size: int
     overlap: int
     multiple: int = 1
+    least: int | None = None
 
     @classmethod
     def of(cls, size: int, multiple: int = 1, min_size: int = 1) -> Tiling:
@@ -68,7 +71,7 @@ class Tiling:
 
     @classmethod
     def within(cls, pixels: float, multiple: int = 1, min_size: int = 1) -> Tiling:
-        """Make the largest tiling that keeps to a number of pixels per tile.
+        """Make the tiling of the largest tiles that keep to a number of pixels; they may shrink.
 
         Args:
             pixels: Most pixels of a tile.
@@ -79,7 +82,22 @@ class Tiling:
             The tiling; of the smallest tiles that the network takes, when `pixels` are fewer.
         """
         side = max(math.isqrt(int(pixels)), _least(multiple, min_size) + multiple - 1)
-        return cls.of(side // multiple * multiple, multiple, min_size)
+        return replace(cls.of(side // multiple * multiple, multiple, min_size), least=_least(multiple, min_size))
+
+    def side(self, length: int) -> int:
+        """Return the size of the tiles along a side of the image.
+
+        Args:
+            length: Side of the image in pixels, a multiple of `multiple`.
+
+        Returns:
+            Pixels, a multiple of `multiple`, `size` at most.
+        """
+        if length <= self.size or self.least is None:
+            return min(length, self.size)
+        count = math.ceil((length - self.overlap) / self._step(self.size))
+        share = math.ceil((length - self.overlap) / count) + self.overlap
+        return fitting_side(max(share, self.least), self.multiple)
 
     def starts(self, length: int) -> list[int]:
         """Return the first pixel of every tile along a side.
@@ -90,10 +108,8 @@ class Tiling:
         Returns:
             Ascending positions; every tile lies inside the image and has its full size unless the image is smaller.
         """
-        if length <= self.size:
-            return [0]
-        step = max((self.size - self.overlap) // self.multiple, 1) * self.multiple
-        return [*range(0, length - self.size, step), length - self.size]
+        side = self.side(length)
+        return [*range(0, length - side, self._step(side)), length - side]
 
     def weights(self, length: int) -> list[np.ndarray]:
         """Return the weight of every pixel of every tile along a side; those of one image line sum to 1.
@@ -104,12 +120,15 @@ class Tiling:
         Returns:
             For every tile of `starts` an array of its pixels' weights.
         """
-        starts, side = self.starts(length), min(self.size, length)
+        starts, side = self.starts(length), self.side(length)
         weights = [_feather(side, self.overlap, start > 0, start + side < length) for start in starts]
         total = np.zeros(length)
         for start, weight in zip(starts, weights):
             total[start : start + side] += weight
         return [weight / total[start : start + side] for start, weight in zip(starts, weights)]
+
+    def _step(self, side: int) -> int:
+        return max((side - self.overlap) // self.multiple, 1) * self.multiple
 
 
 def run_tiled(
@@ -131,7 +150,7 @@ def run_tiled(
     """
     height, width, channels = image.shape
     tops, lefts = tiling.starts(height), tiling.starts(width)
-    high, wide = min(tiling.size, height), min(tiling.size, width)
+    high, wide = tiling.side(height), tiling.side(width)
     down, across = tiling.weights(height), tiling.weights(width)
     result = np.empty(image.shape, image.dtype)
     # Double precision: the weighted mean of equal values is then that value again after rounding to float32.
