@@ -66,6 +66,17 @@ def read_json(path: PathLike) -> Any:
         raise ValueError("lists in each other too deep to be read") from None
 
 
+def parse_yaml(text: str) -> Any:
+    """Parse YAML by the quick parser where PyYAML was built with it; recipes, which people write, have a stricter one.
+
+    Raises:
+        yaml.YAMLError: It is not YAML, or holds more than plain values.
+    """
+    import yaml  # commands that read none need not wait for it
+
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
 def write_bytes(path: PathLike, data: bytes) -> None:
     """Write a file in one step through a temporary neighbour.
 

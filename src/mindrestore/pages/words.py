@@ -9,8 +9,9 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
 
-import yaml
 from markupsafe import Markup
+
+from mindrestore.files import parse_yaml
 
 LANGUAGES = ("en", "zh")  # the first is what a page says before its script has looked at the reader's language
 SECTIONS = ("shared", "serve", "report")
@@ -33,7 +34,7 @@ def words(language: str, section: str) -> MappingProxyType[str, str]:
 
 def read_table(language: str) -> dict[str, dict[str, str]]:
     """Read the table of a language: section -> key -> text."""
-    return yaml.safe_load(files("mindrestore.pages").joinpath("languages", f"{language}.yaml").read_text("utf-8"))
+    return parse_yaml(files("mindrestore.pages").joinpath("languages", f"{language}.yaml").read_text("utf-8"))
 
 
 def embedded(section: str) -> Markup:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from mindrestore.files import parse_yaml
 from mindrestore.published.flags import Flag
 
 TABLES = Path(__file__).with_name("tables")
@@ -126,10 +127,7 @@ def systems() -> tuple[System, ...]:
 
 
 def _read(name: str) -> dict[str, Any]:
-    import yaml  # only where a command line may be a published one
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the quicker one where PyYAML was built with it
-    return yaml.load((TABLES / f"{name}.yaml").read_text(encoding="utf-8"), Loader=loader)
+    return parse_yaml((TABLES / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 def _system(

@@ -6,8 +6,7 @@ import json
 from importlib import resources
 from typing import Any
 
-import yaml
-
+from mindrestore.files import parse_yaml
 from mindrestore.pages.render import asset
 from mindrestore.pages.words import LANGUAGES, words
 from mindrestore.version import __version__
@@ -37,7 +36,7 @@ def load_assets() -> dict[str, tuple[str, str]]:
 
 def load_description() -> dict[str, Any]:
     """Read the description of the HTTP interface (OpenAPI 3.1)."""
-    described = yaml.safe_load(_read("openapi.yaml"))
+    described = parse_yaml(_read("openapi.yaml"))
     described["info"]["version"] = __version__
     return described
 

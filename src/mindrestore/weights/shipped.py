@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from mindrestore.errors import closest, did_you_mean
-from mindrestore.files import read_text, write_bytes
+from mindrestore.files import parse_yaml, read_text, write_bytes
 from mindrestore.weights.errors import WeightError, WeightFileError
 from mindrestore.weights.files import PathLike, sha256_of
 
@@ -104,7 +104,7 @@ def read_card(path: PathLike) -> Card:
     """
     path = Path(path)
     try:
-        facts = yaml.safe_load(read_text(path))
+        facts = parse_yaml(read_text(path))
         card = Card(**{**facts, "folder": path.parent})
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
         raise _no_card(path, " ".join(str(error).split())) from error
