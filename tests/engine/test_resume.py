@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_run import main as train
 
 from mindrestore.engine.state import read_state
 
@@ -26,9 +27,10 @@ def start(folder, mode, death=""):
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def finish(process, code):
+def die(folder, death):
+    process = start(folder, "pynative", death)
     output = process.communicate(timeout=120)[0]
-    assert process.returncode == code, output
+    assert process.returncode == -signal.SIGKILL, output
 
 
 def kill_at_random(folder, mode, rng):
@@ -68,7 +70,7 @@ def reference(tmp_path_factory):
     def run(mode):
         if mode not in folders:
             folders[mode] = tmp_path_factory.mktemp("reference") / mode
-            finish(start(folders[mode], mode), 0)
+            train(folders[mode], mode)
         return folders[mode]
 
     return run
@@ -90,15 +92,15 @@ def test_kill_at_any_time_then_resume(mode, reference, tmp_path):
     seed = int.from_bytes(os.urandom(4), "little")
     print("seed", seed)  # shown when the test fails
     kill_at_random(tmp_path, mode, np.random.default_rng(seed))
-    finish(start(tmp_path, mode), 0)
+    train(tmp_path, mode)
     assert_same_run(tmp_path, reference(mode))
 
 
 def test_kill_while_a_checkpoint_is_written_then_resume(reference, tmp_path):
-    finish(start(tmp_path, "pynative", "write"), -signal.SIGKILL)
+    die(tmp_path, "write")
     assert (tmp_path / "last.new.ckpt").exists()
-    finish(start(tmp_path, "pynative", "rename"), -signal.SIGKILL)
+    die(tmp_path, "rename")
     assert not (tmp_path / "last.ckpt").exists()
-    finish(start(tmp_path, "pynative"), 0)
+    train(tmp_path, "pynative")
     assert_same_run(tmp_path, reference("pynative"))
     assert not (tmp_path / "last.new.ckpt").exists()

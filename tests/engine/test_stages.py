@@ -69,40 +69,40 @@ def losses(folder):
 
 @pytest.fixture(scope="module")
 def reference(pairs, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("reference")
-    trainer, loader = run(pairs, folder, "graph")
-    trainer.fit()
-    return folder, loader.shapes
+    """Uninterrupted runs, by mode."""
+    folders = {}
+
+    def whole(mode):
+        if mode not in folders:
+            folders[mode] = tmp_path_factory.mktemp("reference") / mode
+            run(pairs, folders[mode], mode)[0].fit()
+        return folders[mode]
+
+    return whole
 
 
-def test_sizes_follow_the_stages_and_the_last_goes_on(reference):
-    folder, shapes = reference
-    assert shapes == SHAPES
-    epochs = [epoch for _, epoch, _, _ in losses(folder)]
-    assert epochs == [1] * 3 + [2] * 3 + [3] * 7 + [4] * 2 + [5] * 2 + [6] * 2
-    assert "6 epochs: 2 of 3 batches, 1 of 7, then 2" in (folder / "log.txt").read_text()
+# before the last batch of a size, before the first of the next, and after it
+STOPS = [(stop, "pynative") for stop in (5, 6, 7, 13, 14)]
 
 
-STOPS = (6, 14)  # before the first batch of a size, and after it
-
-
-@pytest.mark.parametrize("stop", [*STOPS, *(pytest.param(stop, marks=pytest.mark.slow) for stop in (5, 7, 13))])
-def test_a_stop_around_a_switch_changes_nothing(pairs, reference, tmp_path, stop):
-    trainer, _ = run(pairs, tmp_path, "graph", fail_at=stop)
+@pytest.mark.parametrize(("stop", "mode"), [*STOPS, pytest.param(6, "graph", marks=pytest.mark.slow)])
+def test_a_stop_around_a_switch_changes_nothing(pairs, reference, tmp_path, stop, mode):
+    trainer, _ = run(pairs, tmp_path, mode, fail_at=stop)
     with pytest.raises(Stop):
         trainer.fit()
-    trainer, loader = run(pairs, tmp_path, "graph")
+    trainer, loader = run(pairs, tmp_path, mode)
     trainer.fit()
     assert loader.shapes == SHAPES[stop:]
-    assert losses(tmp_path) == losses(reference[0])
-    ours, theirs = read_state(tmp_path / "last.ckpt"), read_state(reference[0] / "last.ckpt")
+    whole = reference(mode)
+    assert losses(tmp_path) == losses(whole)
+    ours, theirs = read_state(tmp_path / "last.ckpt"), read_state(whole / "last.ckpt")
     assert ours.facts == theirs.facts
     for name, array in theirs.arrays.items():
         assert np.array_equal(ours.arrays[name], array), name
 
 
-def test_every_size_is_compiled_once(pairs, tmp_path):
-    trainer, _ = run(pairs, tmp_path, "graph")
+def test_sizes_follow_the_stages_the_last_goes_on_and_each_is_compiled_once(pairs, tmp_path):
+    trainer, loader = run(pairs, tmp_path, "graph")
     seconds = []
     launch = trainer.train_step.launch
 
@@ -114,4 +114,8 @@ def test_every_size_is_compiled_once(pairs, tmp_path):
 
     trainer.train_step.launch = timed
     trainer.fit()
+    assert loader.shapes == SHAPES
     assert set(np.argsort(seconds)[-3:]) == {0, 6, 13}  # compiling takes hundreds of times as long as a step here
+    epochs = [epoch for _, epoch, _, _ in losses(tmp_path)]
+    assert epochs == [1] * 3 + [2] * 3 + [3] * 7 + [4] * 2 + [5] * 2 + [6] * 2
+    assert "6 epochs: 2 of 3 batches, 1 of 7, then 2" in (tmp_path / "log.txt").read_text()

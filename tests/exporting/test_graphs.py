@@ -183,11 +183,9 @@ def test_the_graph_of_a_network_without_a_digest_is_made_every_time(made, lines,
 
 @pytest.fixture(scope="module", params=[sample.network for sample in read_samples()])
 def sample(request):
-    """Make the graph of a small network anew."""
-    from mindrestore.exporting.weightless import build_graph
-
+    """Make the graph of a small network anew, or take the one that another test of this run has made."""
     (found,) = (sample for sample in read_samples() if sample.network == request.param)
-    return found, build_graph(found.network, found.hyper)
+    return found, graph_for(found.network, found.hyper)
 
 
 def test_no_graph_is_stale(sample):

@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
+import mindspore as ms
 import pytest
+from mindspore import Tensor, nn
 
 from mindrestore.exporting.exporter import export_cell
 from mindrestore.exporting.form import ExportError, Form
 from mindrestore.exporting.mindir import read_mindir
-from mindrestore.models.layers import FORMS
+from mindrestore.models.layers import (
+    FORMS,
+    AveragePool2x2,
+    BilinearResize,
+    Conv2d,
+    Conv3x3,
+    DeformConv2d,
+    LeakyReLU,
+    ReflectPad,
+)
 from mindrestore.models.registry import model_spec
 from mindrestore.models.wrapper import ImageModel
-from small import small
 
 # Ascend's newer operators, which MindSpore runs itself and MindSpore Lite's converter need not know
 NEWER = {"AvgPool2D", "Conv2DExt", "LeakyReLUExt", "ReflectionPad2D", "UpsampleBilinear2D"}
 GATHERED = "its deformable layers sample by gathers: MindSpore's operator for them takes one image size only"
 
 
+class Sampled(nn.Cell):
+    """One layer of every kind that has a newer operator, and a deformable one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.half, self.double = AveragePool2x2(), BilinearResize("double")
+        self.body = nn.SequentialCell(ReflectPad(1), Conv2d(3, 4, 3), LeakyReLU(0.2), DeformConv2d(4, 4))
+        self.last = Conv3x3(4, 3)
+
+    def construct(self, x: Tensor) -> Tensor:
+        return x + self.last(self.double(self.body(self.half(x))))
+
+
 @pytest.fixture(scope="module")
 def cell():
     """One network for all files: what was compiled for one target must not be written for another."""
-    return ImageModel(small("aecrnet"), model_spec("aecrnet"))
+    ms.set_seed(0)
+    return ImageModel(Sampled(), model_spec("aecrnet"))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +63,7 @@ def test_deformable_layers_are_the_operator_of_cards_where_the_size_is_fixed(
     operators = [node.op for node in read_mindir(report.path.read_bytes()).nodes]
     assert operators.count("DeformableOffsets") == sampled
     assert ("Gather" in operators) == (sampled == 0)
-    assert operators.count("Conv2D") >= 10
+    assert operators.count("Conv2D") >= 3
     assert NEWER.isdisjoint(operators)
     assert report.difference < 1e-5
     assert made_for in str(report)

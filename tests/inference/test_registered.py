@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mindspore as ms
 import numpy as np
 import pytest
 
@@ -22,38 +21,34 @@ FORMS = [
     Form(size=(64, 96), target="cpu"),
     Form("ONNX", size=(64, 96)),
 ]
-# Every export compiles the whole network anew; the graphs that `restore` runs are made from the same form.
-QUICK = [("aecrnet", Form()), *(("aecrnet", form) for form in FORMS if form.format == "ONNX" and not form.size)]
+# Every export compiles the whole network anew. What stays: a MINDIR of the network with the most kinds of layers. ONNX
+# is what `restore` makes of every network (tests/exporting/test_graphs.py), and a network of three layers is exported
+# in every form (tests/inference/test_engines.py).
 EXPORTS = [
-    (name, form) if (name, form) in QUICK else pytest.param(name, form, marks=pytest.mark.slow)
+    pytest.param(name, form, marks=() if (name, form) == ("aecrnet", FORMS[0]) else pytest.mark.slow)
     for name in NETWORKS
     for form in FORMS
 ]
+SHAPES = [(1, 1), (3, 70), (7, 5), (17, 23), (40, 48)]
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
-def restore(request):
-    """Return a restorer that is compiled once for the images of all tests."""
-    ms.set_seed(0)
-    return Restorer(request.param, device="CPU", hyper=SMALL[request.param])
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (3, 70), (7, 5), (17, 23), (40, 48)])
-def test_awkward_sizes(restore, shape):
-    photo = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
-    restored = restore(photo)
-    assert (restored.shape, restored.dtype) == (photo.shape, np.uint8)
-    exact = restore.restore_float(photo.astype(np.float32) / 255)
-    assert 0 <= exact.min() <= exact.max() <= 1
-    assert np.abs(restored / 255 - exact).max() <= 0.51 / 255
-
-
-def test_one_compilation_for_all_sizes_equals_running_operator_by_operator(restore):
+# Compiling takes half a minute. What stays: windows that swing back and forth at borders of any size, the only layer
+# whose graph looks at the size; the others run in these sizes as graphs (tests/exporting/test_graphs.py).
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "dehazeformer_t" else pytest.mark.slow) for name in NETWORKS]
+)
+def test_one_compilation_for_all_sizes_equals_running_operator_by_operator(name):
+    restore = Restorer(name, net=small(name), device="CPU")
     eager = Restorer(restore.spec, net=restore.net, compiled=False)
-    photo = np.random.default_rng(1).random((19, 34, 3), np.float32)
-    compiled = restore.restore_float(photo)
-    np.testing.assert_allclose(compiled, eager.restore_float(photo), atol=2e-6)
-    assert np.abs(compiled - photo).max() > 1e-3
+    for shape in SHAPES:
+        photo = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+        restored = restore(photo)
+        assert (restored.shape, restored.dtype) == (photo.shape, np.uint8)
+        exact = restore.restore_float(photo.astype(np.float32) / 255)
+        assert 0 <= exact.min() <= exact.max() <= 1
+        assert np.abs(restored / 255 - exact).max() <= 0.51 / 255
+        np.testing.assert_allclose(exact, eager.restore_float(photo.astype(np.float32) / 255), atol=2e-6)
+    assert np.abs(exact - photo / 255).max() > 1e-3
 
 
 @pytest.mark.parametrize(("name", "form"), EXPORTS, ids=str)
@@ -79,4 +74,4 @@ def test_every_form_of_export_computes_what_the_network_does(name, form, tmp_pat
 
 def test_sizes_off_the_networks_grid_are_refused(tmp_path):
     with pytest.raises(ExportError, match=r"width 50 .* aecrnet takes multiples of 4"):
-        export_model("aecrnet", None, tmp_path / "m.mindir", form=Form(size=(48, 50)))
+        export_model("aecrnet", None, tmp_path / "m.mindir", form=Form(size=(48, 50)), hyper=SMALL["aecrnet"])

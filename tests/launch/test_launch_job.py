@@ -136,8 +136,16 @@ def test_only_the_last_lines_are_shown(plan):
     assert [line[4:] for line in str(error).splitlines()[1:]] == [*map(str, range(88, 100))]
 
 
+@pytest.fixture
+def without_nohup():
+    """Let SIGHUP end this process again, where the tests themselves run under nohup."""
+    former = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, former)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_lets_the_workers_save(plan, tmp_path, number):
+def test_a_signal_lets_the_workers_save(plan, tmp_path, number, without_nohup):
     save = f"""
 import signal, sys, time, pathlib
 def save(*_):

@@ -10,10 +10,8 @@ import pytest
 
 from mindrestore.cli.main import main
 from mindrestore.images.write import write_image
-from mindrestore.models.registry import create_model
 from mindrestore.weights.convert import save_weights
-
-TINY = {"channels": 4, "blocks": 1}
+from small import SMALL, overrides_of, small
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +23,9 @@ def zoo(tmp_path_factory):
             write_image(root / "dataset" / name / file, rng.integers(0, 256, (32, 40, 3), np.uint8))
     run = root / "ckpt" / "first"
     run.mkdir(parents=True)
-    recipe = {"model": {"name": "aecrnet", "hyper": TINY}, "train": {"max_steps": 1}}
+    recipe = {"model": {"name": "aecrnet", "hyper": SMALL["aecrnet"]}, "train": {"max_steps": 1}}
     (run / "recipe.yaml").write_text(json.dumps(recipe))
-    save_weights(create_model("aecrnet", **TINY), run / "best.ckpt")
+    save_weights(small("aecrnet"), run / "best.ckpt")
     (root / "ckpt" / "old.ckpt").write_bytes(b"not read")
     os.utime(root / "ckpt" / "old.ckpt", (1, 1))
     return root
@@ -47,7 +45,7 @@ def test_the_launcher_gives_the_score_of_the_last_validation(zoo, tiny_data, tmp
     """The published launchers train and evaluate with one protocol, so that the same weights have one score."""
     run = tmp_path / "run"
     words = [f"data.root={tiny_data}", "data.dataset=auto", f"data.val_root={zoo / 'dataset'}", "data.patch_size=32"]
-    words += ["model.hyper.channels=4", "model.hyper.blocks=1", "loss.terms.contrastive=null", "data.workers=1"]
+    words += [*overrides_of("aecrnet"), "loss.terms.contrastive=null", "data.workers=1"]
     words += [
         "train.batch_size=1",
         "train.max_steps=1",
