@@ -260,7 +260,7 @@ def test_without_a_weight_the_network_trains_as_supervised():
 
 
 def trainer(folder, steps=7, *, seed=0, loader=None, validate=None, **sections):
-    train = {"max_steps": steps, "mode": "pynative", **sections.pop("train", {})}
+    train = {"max_steps": steps, **sections.pop("train", {})}
     recipe = tiny_recipe(train=train, schedule={"name": "constant"}, ema={"decay": 0.9}, **sections)
     return Trainer(
         recipe,
@@ -323,7 +323,7 @@ def test_the_log_names_every_term_and_files_hold_the_network_alone(tmp_path):
 
 
 def test_a_supervised_state_is_refused_by_name(tmp_path):
-    recipe = tiny_recipe(train={"max_steps": 1, "mode": "pynative"}, ema={"decay": 0.9})
+    recipe = tiny_recipe(train={"max_steps": 1}, ema={"decay": 0.9})
     objective = Objective({"smooth_l1": (1.0, SmoothL1Loss())})
     Trainer(recipe, net=TinyNet(), objective=objective, loader=TinyLoader(), run_dir=tmp_path).fit()
     with pytest.raises(CheckpointError, match=r"optim\.m\.discriminator\.first\.weight is missing"):
@@ -345,6 +345,6 @@ def test_half_precision_trains_close_to_float32(tmp_path):
 
 @pytest.mark.parametrize("size", [1, 2])
 def test_one_image_per_batch_is_warned_of(tmp_path, size):
-    run = trainer(tmp_path, 1, train={"batch_size": size, "mode": "pynative"}, loader=TinyLoader(batch_size=size))
+    run = trainer(tmp_path, 1, train={"batch_size": size}, loader=TinyLoader(batch_size=size))
     run.fit()
     assert ("warning: train.batch_size=1" in (tmp_path / "log.txt").read_text()) == (size == 1)

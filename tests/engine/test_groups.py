@@ -18,7 +18,7 @@ from mindrestore.recipes.schema import OptimConfig, RecipeError
 BATCHES = [(Tensor(batch.input), Tensor(batch.target)) for batch in TinyLoader().epoch(0)]
 
 
-def moved(config, mode="graph", steps=1):
+def moved(config, mode="pynative", steps=1):
     """Return how far every parameter moves."""
     net = TinyNet().set_train(True)
     before = {param.name: param.asnumpy().copy() for param in net.trainable_params()}

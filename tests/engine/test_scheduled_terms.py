@@ -50,7 +50,7 @@ class Broken(Loader):
 
 def trainer(folder, accumulate, loader, seed=0):
     recipe = tiny_recipe(
-        train={"mode": "pynative", "max_steps": 7, "log_every": 1, "checkpoint_every": 3, "checkpoint_unit": "step"},
+        train={"max_steps": 7, "log_every": 1, "checkpoint_every": 3, "checkpoint_unit": "step"},
         loss={"terms": TERMS},
         optim={"accumulate": accumulate},
     )

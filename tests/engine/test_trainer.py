@@ -24,7 +24,7 @@ from mindrestore.weights.convert import load_weights
 
 
 def trainer(folder, recipe=None, *, net=None, loader=None, validate=None, objective=None):
-    recipe = recipe or tiny_recipe(train={"mode": "pynative"})
+    recipe = recipe or tiny_recipe()
     return Trainer(
         recipe,
         net=net or TinyNet(),
@@ -33,10 +33,6 @@ def trainer(folder, recipe=None, *, net=None, loader=None, validate=None, object
         run_dir=folder,
         validate=validate,
     )
-
-
-def pynative(**sections):
-    return tiny_recipe(train={"mode": "pynative", **sections.pop("train", {})}, **sections)
 
 
 def records(folder, kind=None):
@@ -55,7 +51,9 @@ def finished(tmp_path_factory):
         modes.append(net.training)
         return {"psnr": next(scores), "ssim": 0.5}
 
-    recipe = tiny_recipe(train={"val_every": 1, "checkpoint_every": 4, "checkpoint_unit": "step"}, ema={"decay": 0.5})
+    recipe = tiny_recipe(
+        train={"mode": "graph", "val_every": 1, "checkpoint_every": 4, "checkpoint_unit": "step"}, ema={"decay": 0.5}
+    )
     loader = TinyLoader()
     run = trainer(folder, recipe, validate=validate, loader=loader)
     result = run.fit()
@@ -131,8 +129,8 @@ def test_a_finished_run_has_nothing_left_to_do(finished):
 
 
 def test_longer_training_goes_on_and_other_changes_are_named(tmp_path):
-    trainer(tmp_path, pynative(train={"max_steps": 3})).fit()
-    longer = pynative(train={"max_steps": 6, "batch_size": 3}, optim={"lr": 2e-2})
+    trainer(tmp_path, tiny_recipe(train={"max_steps": 3})).fit()
+    longer = tiny_recipe(train={"max_steps": 6, "batch_size": 3}, optim={"lr": 2e-2})
     assert trainer(tmp_path, longer).fit().step == 6
     text = (tmp_path / "log.txt").read_text()
     assert "train.batch_size was 2, is now 3" in text
@@ -151,36 +149,36 @@ def test_keys_that_are_newer_than_a_state_count_as_their_defaults():
 
 def test_averaging_can_be_switched_on_and_off_between_starts(tmp_path):
     constant = {"schedule": {"name": "constant"}}
-    trainer(tmp_path, pynative(train={"max_steps": 2}, **constant)).fit()
-    run = trainer(tmp_path, pynative(train={"max_steps": 3}, ema={"decay": 0.5}, **constant))
+    trainer(tmp_path, tiny_recipe(train={"max_steps": 2}, **constant)).fit()
+    run = trainer(tmp_path, tiny_recipe(train={"max_steps": 3}, ema={"decay": 0.5}, **constant))
     run.fit()
     moved = [
         np.abs(a.asnumpy() - p.asnumpy()).max() for a, p in zip(run.train_step.ema.average, run.train_step.ema.params)
     ]
     assert 0 < max(moved) < 0.01  # half an update away: the average began at the restored weights
-    assert trainer(tmp_path, pynative(train={"max_steps": 4})).fit().step == 4
+    assert trainer(tmp_path, tiny_recipe(train={"max_steps": 4})).fit().step == 4
 
 
 def test_resume_true_needs_a_state_and_false_sets_it_aside(tmp_path):
     with pytest.raises(CheckpointError, match="holds no training state"):
         trainer(tmp_path).fit(resume=True)
-    trainer(tmp_path, pynative(train={"max_steps": 2})).fit()
-    trainer(tmp_path, pynative(train={"max_steps": 2})).fit(resume=False)
+    trainer(tmp_path, tiny_recipe(train={"max_steps": 2})).fit()
+    trainer(tmp_path, tiny_recipe(train={"max_steps": 2})).fit(resume=False)
     assert [line["step"] for line in records(tmp_path)] == [2]
     assert read_state(tmp_path / "former-1" / "last.ckpt").facts["step"] == 2
 
 
 def test_another_network_is_refused_by_name(tmp_path):
-    trainer(tmp_path, pynative(train={"max_steps": 1}, model={"name": "aecrnet"})).fit()
+    trainer(tmp_path, tiny_recipe(train={"max_steps": 1}, model={"name": "aecrnet"})).fit()
     with pytest.raises(CheckpointError, match="network 'aecrnet', but the recipe trains 'dsrir'"):
-        trainer(tmp_path, pynative(model={"name": "dsrir"})).fit()
+        trainer(tmp_path, tiny_recipe(model={"name": "dsrir"})).fit()
     with pytest.raises(CheckpointError, match=r"net\.first\.weight has shape \(4, 3, 3, 3\) in the file, \(5, 3"):
-        trainer(tmp_path, pynative(model={"name": "aecrnet"}), net=TinyNet(width=5)).fit()
+        trainer(tmp_path, tiny_recipe(model={"name": "aecrnet"}), net=TinyNet(width=5)).fit()
 
 
 def test_repeated_bad_losses_stop_with_the_names_of_the_files(tmp_path):
     loader = TinyLoader(poison={2: np.nan, 4: np.nan, 5: np.inf, 6: np.nan})
-    run = trainer(tmp_path, pynative(train={"checkpoint_every": 1, "checkpoint_unit": "step"}), loader=loader)
+    run = trainer(tmp_path, tiny_recipe(train={"checkpoint_every": 1, "checkpoint_unit": "step"}), loader=loader)
     with pytest.raises(DivergenceError) as caught:
         run.fit()
     message = str(caught.value)
@@ -218,7 +216,7 @@ def test_ctrl_c_breaks_off_a_validation_which_the_resumed_run_repeats(tmp_path, 
         break_off()  # as before every image
         return {"psnr": 1.0}
 
-    recipe, seen = pynative(train={"val_every": 1}), []
+    recipe, seen = tiny_recipe(train={"val_every": 1}), []
     with pytest.raises(Interrupted, match=f"stopped at step {step} of 12, everything is saved"):
         trainer(tmp_path, recipe, validate=interrupted).fit()
     assert [line["step"] for line in records(tmp_path, "validation")] == [5, 10][: number - 1]
@@ -253,7 +251,7 @@ def test_out_of_memory_in_validation_names_the_crop(tmp_path):
         raise RuntimeError("Allocate device memory failed!\n\n- C++ Call Stack: (For framework developers)")
 
     with pytest.raises(OutOfMemoryError) as caught:
-        trainer(tmp_path, pynative(train={"val_every": 1}), validate=validate).fit()
+        trainer(tmp_path, tiny_recipe(train={"val_every": 1}), validate=validate).fit()
     assert str(caught.value) == (
         "out of memory on CPU at step 6, validation with aecrnet; lower data.val_crop (now whole images)"
     )
@@ -309,22 +307,22 @@ def test_best_metric_knows_its_direction():
 
 
 def test_unknown_best_metric_names_the_known(tmp_path):
-    recipe = pynative(train={"val_every": 1, "val_unit": "step"}, validation={"best_metric": "lpips"})
+    recipe = tiny_recipe(train={"val_every": 1, "val_unit": "step"}, validation={"best_metric": "lpips"})
     with pytest.raises(MindRestoreError, match="best_metric=lpips is not among the scores of protocol aecr: psnr"):
         trainer(tmp_path, recipe, validate=lambda net: {"psnr": 1.0}).fit()
 
 
 def test_switched_off_terms_are_said_once(tmp_path):
     objective = build_objective(load_recipe("quickstart").loss)
-    trainer(tmp_path, pynative(train={"max_steps": 1}), objective=objective).fit()
+    trainer(tmp_path, tiny_recipe(train={"max_steps": 1}), objective=objective).fit()
     assert (tmp_path / "log.txt").read_text().count("contrastive term is off") == 1
 
 
 def test_dynamic_scale_survives_a_restart(tmp_path):
     scale = overflowing_scale(window=2)
-    trainer(tmp_path / "a", pynative(scale=scale)).fit()
-    trainer(tmp_path / "b", pynative(scale=scale, train={"max_steps": 5})).fit()
-    trainer(tmp_path / "b", pynative(scale=scale)).fit()
+    trainer(tmp_path / "a", tiny_recipe(scale=scale)).fit()
+    trainer(tmp_path / "b", tiny_recipe(scale=scale, train={"max_steps": 5})).fit()
+    trainer(tmp_path / "b", tiny_recipe(scale=scale)).fit()
     scales = [[line["scale"] for line in records(tmp_path / name, "train") if line["step"] > 5] for name in "ab"]
     assert scales[0] == scales[1]
     assert records(tmp_path / "a", "train")[0]["skipped"] > 0
@@ -358,7 +356,7 @@ def test_records_after_the_state_and_torn_lines_are_dropped(tmp_path):
 def test_tensorboard_without_its_package_is_a_clear_error(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tensorboardX", None)
     with pytest.raises(MindRestoreError, match=r"pip install mindrestore\[tensorboard\]"):
-        trainer(tmp_path, pynative(train={"tensorboard": True})).fit()
+        trainer(tmp_path, tiny_recipe(train={"tensorboard": True})).fit()
 
 
 @pytest.mark.parametrize("amp", ["O0", "float16"])
@@ -407,7 +405,7 @@ def board(monkeypatch):
 
 
 def test_tensorboard_gets_scalars_and_images(tmp_path, board):
-    recipe = pynative(train={"max_steps": 2, "tensorboard": True, "val_every": 1})
+    recipe = tiny_recipe(train={"max_steps": 2, "tensorboard": True, "val_every": 1})
     trainer(tmp_path, recipe, validate=lambda net: {"psnr": 1.0}).fit()
     assert ("train/terms/l1", 2) in board
     assert ("validation/scores/psnr", 2) in board
@@ -416,7 +414,9 @@ def test_tensorboard_gets_scalars_and_images(tmp_path, board):
 
 
 def test_tensorboard_shows_the_final_stage(tmp_path, board):
-    recipe = pynative(train={"max_steps": 1, "tensorboard": True, "val_every": 1}, model={"name": "mprnet_deraining"})
+    recipe = tiny_recipe(
+        train={"max_steps": 1, "tensorboard": True, "val_every": 1}, model={"name": "mprnet_deraining"}
+    )
     run = trainer(tmp_path, recipe, net=TinyStages(), objective=staged_objective(), validate=lambda net: {"psnr": 1.0})
     run.fit()
     assert ("input, output, target", (2, 3, 8, 24)) in board

@@ -42,7 +42,7 @@ def test_every_stage_has_the_size_of_the_photograph():
         restore_stages(Restorer(model_spec("aecrnet"), net=create_model("aecrnet", channels=8, blocks=1)), image)
 
 
-def test_the_command_writes_a_folder_per_photograph(tmp_path):
+def test_the_command_writes_a_folder_per_photograph(tmp_path, uncompiled):
     save_weights(create_model("dsrir", **TINY), tmp_path / "w.npz")
     photo = np.random.default_rng(0).integers(0, 256, (9, 16, 3), dtype=np.uint8)
     for name in ("a.png", "sub/b.png"):
