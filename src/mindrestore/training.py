@@ -7,10 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mindrestore.data.catalog import find_pairs
-from mindrestore.data.lists import read_list
-from mindrestore.data.mixing import mixed_pairs
-from mindrestore.data.pairing import Pair
+from mindrestore.data.mixing import training_pairs
 from mindrestore.data.pipeline import ProgressiveLoader, TrainLoader
 from mindrestore.engine import context
 from mindrestore.engine.signals import break_off
@@ -25,7 +22,7 @@ from mindrestore.losses.objective import build_objective
 from mindrestore.models.network import RestorationNetwork
 from mindrestore.models.registry import create_model, model_spec
 from mindrestore.ready import check_recipe, watched
-from mindrestore.recipes.schema import DataConfig, ModelConfig, Recipe
+from mindrestore.recipes.schema import ModelConfig, Recipe
 from mindrestore.weights.convert import load_weights
 from mindrestore.weights.create import weights_for
 from mindrestore.weights.encoder import load_encoder, untrained_encoder
@@ -93,28 +90,6 @@ def check_start(recipe: Recipe) -> None:
             f"recipe {recipe.name} goes on from the weights of {first}, and there are none; train {first} and give its "
             f"weights, as in model.weights={example}, or take a recipe that trains both stages"
         )
-
-
-def training_pairs(data: DataConfig) -> list[Pair]:
-    """Find the pairs to train on: those of the list or the mix, where the recipe names one, else those of the data set.
-
-    Args:
-        data: The `data` section of a recipe, with a root.
-
-    Returns:
-        The pairs in the order of the list or of the files.
-
-    Raises:
-        DatasetError: The list or the folder cannot be used; the message names file and row.
-    """
-    if data.mix:
-        return mixed_pairs(data)
-    if data.train_list is None:
-        return find_pairs(data.dataset, data.root, data.train_split)
-    path = Path(data.train_list)
-    if not path.is_file():
-        path = Path(data.root) / data.train_list
-    return read_list(path, data.root, data.noise_range, data.noise_levels)
 
 
 def validation(recipe: Recipe) -> Callable[[nn.Cell], dict[str, float]] | None:

@@ -35,9 +35,8 @@ def test_every_command_explains_itself(command, capsys):
         (["dehaze"], "invalid choice: 'dehaze'"),
         (["restroe", "a.png"], "did you mean 'restore'?"),
         (["restore", "a.png", "--engine", "onxx"], "did you mean 'onnx'?"),
-        (["eval"], "error: nothing says which network to use; give a run folder"),
-        (["export"], "error: nothing says which network to use; give a run folder"),
-        ([], "required: COMMAND"),
+        (["eval"], "error: nothing says which network to use; name a run folder"),
+        (["export"], "error: nothing says which network to use; name a run folder"),
     ],
 )
 def test_what_is_not_understood_is_an_error(words, message, capsys):
@@ -47,6 +46,14 @@ def test_what_is_not_understood_is_an_error(words, message, capsys):
     assert err.startswith("error: ")
     assert "Traceback" not in err
     assert message is None or message in err
+
+
+def test_no_word_at_all_shows_the_commands(capsys):
+    assert main([]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("usage: mindrestore")
+    assert "    restore   restore photographs" in err
 
 
 @pytest.mark.parametrize(

@@ -210,13 +210,14 @@ def test_what_is_missing_or_wrong_is_named(here, negative, weights_folder, capsy
     derain = ["restore", "--task", "Deraining"]
     weighted = [*derain, "--weights", "w"]
     assert_refused(
-        ["restore", "--task", "deringing", "--weights", "w"], "unknown task 'deringing'; known: deblur", capsys
+        ["restore", "empty", "--task", "deringing", "--weights", "w"], "unknown task 'deringing'; known: deblur", capsys
     )
     assert_refused([*derain, "samples/input", "--out", "o"], "put one at Deraining/pretrained_models/model_der", capsys)
-    assert_refused(["restore", "a.png", "--task", "dehaze", "--out", "o"], "no weights for dehaze: none come", capsys)
-    assert_refused(["restore", "a.png", "--weights", "w", "--out", "o"], "give --task TASK, or --model NAME", capsys)
-    assert_refused(["restore"], "which network to use", capsys)
-    assert_refused([*weighted, "--model", "aecrnet"], "model aecrnet does dehaze, not derain", capsys)
+    assert_refused(["restore", "empty", "--task", "dehaze", "--out", "o"], "no weights for dehaze: none come", capsys)
+    assert_refused(["restore", "empty", "--out", "o"], "nothing says what to remove; add --task dehaze, derain", capsys)
+    assert_refused(["restore"], "nothing to restore; name a photograph, a video or a folder", capsys)
+    assert_refused(["restore", "absent.jpg"], "absent.jpg: no such file or folder; check the path", capsys)
+    assert_refused([*weighted, "empty", "--model", "aecrnet"], "model aecrnet does dehaze, not derain", capsys)
     assert_refused([*weighted, "--input_dir", "empty"], "empty: no image here (*.jpg, *.JPG, *.png, *.PNG", capsys)
     assert_refused([*weighted, "--input_dir", "nowhere"], "nowhere: no such file or folder", capsys)
     assert_refused([*weighted, "empty", "--out", "o"], "empty: no image", capsys)
@@ -228,8 +229,8 @@ def test_what_is_missing_or_wrong_is_named(here, negative, weights_folder, capsy
         capsys,
     )
     assert_refused(["restore", "--task", "dehaze", "--weights", "w", "--input_image", "a"], "give one of Deb", capsys)
-    assert_refused([*weighted, "--cpu"], "nothing to restore; give a photograph", capsys)
-    assert_refused([*weighted, "a.png", "--out", "o", "--hyper", "n_feat"], "--hyper n_feat: give KEY=VALUE", capsys)
+    assert_refused([*weighted, "--cpu"], "nothing to restore; name a photograph", capsys)
+    assert_refused([*weighted, "empty", "--out", "o", "--hyper", "n_feat"], "--hyper n_feat: give KEY=VALUE", capsys)
     assert not Path("o").exists()
 
 

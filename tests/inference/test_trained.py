@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from mindrestore.cli.main import main
+from mindrestore.errors import MindRestoreError
 from mindrestore.images.read import read_image
 from mindrestore.images.write import write_image
 from mindrestore.inference import tasks, trained
@@ -56,11 +57,42 @@ def test_what_weights_were_made_for(tmp_path):
     assert resolve(task="Denoising", model="dehazeformer_t", weights="denoise_free").made_for == ("denoise",)
     assert resolve(model="dehazeformer_t", weights="derain_free").made_for == ("derain",)
     assert resolve(model="dehazeformer_t").made_for == ()
-    recipe = {"model": {"name": "dehazeformer_t", "task": "denoise"}}
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({"train": {"max_steps": 1}, **recipe}))
-    (tmp_path / "best.ckpt").touch()
-    assert resolve(model="dehazeformer_t", weights=tmp_path / "best.ckpt").made_for == ("denoise",)
-    assert Trained.of_run(tmp_path).made_for == ("denoise",)
+    run = make_run(tmp_path / "run")
+    assert resolve(model="dehazeformer_t", weights=run / "best.ckpt").made_for == ("denoise",)
+    assert Trained.of_run(run).made_for == ("denoise",)
+
+
+def make_run(folder, network="dehazeformer_t", task="denoise"):
+    folder.mkdir()
+    recipe = {"model": {"name": network, "task": task}, "train": {"max_steps": 1}}
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    (folder / "best.ckpt").touch()
+    return folder
+
+
+def test_a_run_folder_says_what_it_is_for(tmp_path):
+    run = make_run(tmp_path / "run", "mprnet_deraining", "dehaze")  # published for rain, trained for haze
+    for weights in (run, run / "best.ckpt"):
+        for found in (resolve(weights=weights), resolve(task="dehaze", weights=weights), Trained.of_weights(weights)):
+            assert (found.model, found.weights, found.task) == ("mprnet_deraining", run / "best.ckpt", "dehaze")
+    assert (Trained.of_weights(run).folder, Trained.of_weights(run / "best.ckpt").folder) == (run, None)
+    with pytest.raises(MindRestoreError, match="model mprnet_deraining does derain, not denoise"):
+        resolve(task="denoise", weights=run)
+    assert resolve(weights="derain_free").task is None
+    assert resolve(weights="derain_free").made_for == ("derain",)
+
+
+def test_weights_that_say_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("x.ckpt").touch()
+    for word, reason in (
+        ("absent.ckpt", "absent.ckpt: no such file or folder, and not a name of `mindrestore weights list`; check"),
+        ("x.ckpt", "x.ckpt: nothing beside it says which network it is for; name the network, or a task"),
+        ("default", "nothing says which network to use; name one, or a task"),
+    ):
+        for command in (["restore", "."], ["eval"], ["export"]):
+            assert main([*command, "--weights", word]) == 2
+            assert f"error: {reason}" in capsys.readouterr().err
 
 
 def test_only_networks_for_haze_have_a_working_size():
@@ -72,7 +104,7 @@ def test_only_networks_for_haze_have_a_working_size():
 
 
 def test_nothing_to_go_by_is_said():
-    with pytest.raises(RestoreError, match="nothing says which network to use; give a model, or a task"):
+    with pytest.raises(RestoreError, match="nothing says which network to use; name one, or a task"):
         Restorer()
 
 

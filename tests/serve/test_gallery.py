@@ -103,11 +103,11 @@ def test_several_pictures_with_progress_cancel_and_another_try(server, page, pho
     page.wait_for("working", "waiting", "waiting")
     wait_until(lambda: page.texts(".told")[0].startswith("restoring, 50%"))
     assert page.texts(".told")[0].endswith(" s left")
-    assert [text[:15] for text in page.texts(".told")[1:]] == ["waits, number 1", "waits, number 2"]
+    assert [text[:17] for text in page.texts(".told")[1:]] == ["waiting, number 1", "waiting, number 2"]
     assert page.texts(".name") == ["street in haze.png", "b.png", "c.png"]
     page.button(1, "Cancel").click()
     page.wait_for("working", "cancelled", "waiting")
-    wait_until(lambda: page.texts(".told")[2].startswith("waits, number 1"))
+    wait_until(lambda: page.texts(".told")[2].startswith("waiting, number 1"))
     server.work.gate.set()
     page.wait_for("done", "cancelled", "done")
     page.button(1, "Try again").click()
@@ -231,7 +231,7 @@ def test_more_pictures_than_the_queue_takes_are_sent_one_by_one(server, page, tm
     server.work.gate.clear()
     page.start(*paths)
     page.wait_for("working", "waiting", "waiting", "unsent", "unsent")
-    assert page.texts(".told")[4] == "waits in this browser"
+    assert page.texts(".told")[4] == "waiting in this browser"
     server.work.gate.set()
     page.wait_for(*["done"] * 5)
     page.browser.get_log("browser")  # the browser's own notes about the answers 503

@@ -61,6 +61,15 @@ def test_a_record_beside_the_weights_names_the_network(here):
     assert offer.trained.hyper == {"widths": [8, 8, 8]}
 
 
+def test_a_run_folder_is_enough(here):
+    for name, model in (("rain", "name: aecrnet, task: derain"), ("all", "name: dsrir")):
+        Path(name).mkdir()
+        Path(name, "recipe.yaml").write_text(f"model: {{{model}}}\ntrain: {{max_steps: 1}}\n")
+        Path(name, "best.ckpt").touch()
+    assert keys(["rain"]) == keys(["derain=rain"]) == {"derain/aecrnet": "rain/best.ckpt"}
+    assert list(keys(["all"])) == ["dehaze/dsrir", "denoise/dsrir", "derain/dsrir"]
+
+
 def test_weights_that_are_found_by_themselves_are_offered(here, monkeypatch):
     """Those of the published demo, or whatever `Trained.of_task` comes to find; the user's own come in their place."""
 
@@ -99,8 +108,11 @@ def test_every_network_has_a_title():
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("haze.npz", "--weights haze.npz: give TASK=FILE or NETWORK=FILE"),
-        ("dehaze=", "give TASK=FILE"),
+        (
+            "haze.npz",
+            "haze.npz: not a run folder of `mindrestore train`; give one, or TASK=FILE or NETWORK=FILE",
+        ),
+        ("dehaze=", "or TASK=FILE"),
         ("dehaze=absent.npz", "--weights dehaze=absent.npz: no such file"),
         ("dsrir=absent.npz", "no such file"),
         ("dream=haze.npz", "unknown task 'dream'"),

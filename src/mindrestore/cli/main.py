@@ -146,6 +146,9 @@ def _own_warnings_only() -> Iterator[None]:
 def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
     """Parse a command line, translated if it is a published one, whose `key=value` words may stand anywhere."""
     argv = list(argv)
+    if not argv:
+        parser.print_help(sys.stderr)
+        parser.exit(USAGE_ERROR)
     command = parser.commands.get(argv[0]) if argv else None
     if command:
         made = translate(argv, own_flags(command))

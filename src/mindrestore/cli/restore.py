@@ -14,12 +14,13 @@ from mindrestore.errors import MindRestoreError, shown
 from mindrestore.images.limits import VARIABLE
 
 if TYPE_CHECKING:
-    from mindrestore.api import Trained
     from mindrestore.inference.files import RestoreSummary
     from mindrestore.inference.restorer import Restorer
+    from mindrestore.inference.trained import Trained
 
 _EXAMPLES = """examples:
   mindrestore restore photo.jpg --task dehaze                         into restored/, with the weights that ship
+  mindrestore restore photos/ --weights runs/mine --out clean/        with a network that you trained
   mindrestore restore photos/ --task derain --weights rain.ckpt --out clean/
   mindrestore restore photos/ --model aecrnet --weights x.ckpt --out clean/
   mindrestore restore photos/ --task derain,denoise --weights rain.ckpt,noise.ckpt --out clean/     one by one
@@ -162,12 +163,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _restore(args: argparse.Namespace) -> RestoreSummary:
     args.out = args.out or _OUTPUT
+    if not args.input:
+        raise MindRestoreError("nothing to restore; name a photograph, a video or a folder")
+    if not args.input.exists():
+        raise MindRestoreError(f"{shown(args.input)}: no such file or folder; check the path")
     source = _trained(args)
     from mindrestore import api
     from mindrestore.inference.benchmarks import is_benchmark
 
-    if not args.input:
-        raise MindRestoreError("nothing to restore; give a photograph, a video or a folder")
     if args.stages:
         from mindrestore.inference.stages import restore_stage_files
 
@@ -223,16 +226,20 @@ def _trained(args: argparse.Namespace) -> list[Trained]:
 def _chosen(args: argparse.Namespace) -> list[Trained]:
     """Choose network and weights by the task, or by each of several tasks, else by --model and --weights."""
     if args.task:
-        from mindrestore import api
-        from mindrestore.inference.tasks import split_tasks
+        from mindrestore.inference.tasks import split_tasks, task_of
 
         chosen = split_tasks(args.task, None if args.weights is None else str(args.weights))
+        for task, _ in chosen:
+            task_of(task)  # before more is imported
+        from mindrestore.inference.trained import Trained
+
         if len(chosen) > 1 and (args.model or args.hyper):
             raise MindRestoreError("--model and --hyper hold for one network; leave them out with several tasks")
         options = {"model": args.model, "hyper": read_hyper(args)}
-        return [api.Trained.of_task(task, weights, **options) for task, weights in chosen]
-    if not (args.model and args.weights):
+        return [Trained.of_task(task, weights, **options) for task, weights in chosen]
+    if not args.weights:
         raise MindRestoreError(
-            "nothing says which network to use; give --task TASK, or --model NAME and --weights FILE"
+            "nothing says what to remove; add --task dehaze, derain or denoise, or name a network: "
+            "--weights RUN_FOLDER, or --model NAME --weights FILE"
         )
     return [read_source(args)]

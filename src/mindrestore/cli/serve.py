@@ -13,7 +13,8 @@ from mindrestore.cli.source import add_device
 from mindrestore.errors import MindRestoreError
 
 _EXAMPLES = """examples:
-  mindrestore serve --weights dehaze=runs/mine/best.ckpt        then open the address that it prints
+  mindrestore serve                                             then open the address that it prints
+  mindrestore serve --weights runs/mine                         with a network that you trained
   mindrestore serve --weights derain=rain.ckpt --weights dsrir=all.ckpt --port 9000
   mindrestore serve --host 0.0.0.0 --allow-network              reachable from other machines, without a password
 
@@ -30,9 +31,10 @@ def add_parser(subparsers: Any) -> None:
         "--weights",
         action="append",
         default=[],
-        metavar="TASK=FILE",
-        help="weight file or run folder for a task (dehaze, derain, deblur, denoise), or NETWORK=FILE for all tasks of "
-        "a network; may be given several times. For other tasks weights are looked for as `restore` does",
+        metavar="WEIGHTS",
+        help="run folder of `train`; or TASK=FILE, a weight file for a task (dehaze, derain, deblur, denoise); or "
+        "NETWORK=FILE, for all tasks of a network; may be given several times. For other tasks weights are looked for "
+        "as `restore` does",
     )
     add_device(parser)
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="listen here (default: 127.0.0.1)")

@@ -80,25 +80,28 @@ def choose_cards(args: argparse.Namespace) -> None:
 
 
 def read_source(args: argparse.Namespace) -> Any:
-    """Make an `api.Trained` of the parsed arguments.
+    """Make a `Trained` of the parsed arguments.
 
     Raises:
         MindRestoreError: Neither a run folder nor a model with weights was given, or both.
     """
-    from mindrestore import api
+    from mindrestore.inference.trained import Trained
 
     run_folder = getattr(args, "run_folder", None)
     if run_folder and (args.model or args.weights or args.hyper):
         raise MindRestoreError("give either a run folder or --model, --weights and --hyper, not both")
     if run_folder:
-        return api.Trained.of_run(run_folder)
-    if args.model and args.weights:
-        trained = api.Trained.of_file(args.model, args.weights, read_hyper(args))
+        return Trained.of_run(run_folder)
+    if args.weights:
+        hyper = read_hyper(args)
+        if not args.model:
+            return Trained.of_weights(args.weights, hyper)
+        trained = Trained.of_file(args.model, args.weights, hyper)
         if args.weights.is_dir():
             print(f"weights: {trained.weights}, the newest below {args.weights}")
         return trained
     run_folder_or = "a run folder, or " if hasattr(args, "run_folder") else ""
-    raise MindRestoreError(f"nothing says which network to use; give {run_folder_or}--model NAME and --weights FILE")
+    raise MindRestoreError(f"nothing says which network to use; name {run_folder_or}--model NAME and --weights FILE")
 
 
 def read_hyper(args: argparse.Namespace) -> dict[str, Any]:

@@ -58,16 +58,21 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train and say where the results are."""
-    from mindrestore.ready import check_recipe
+    name, overrides = choose_recipe(args)
     from mindrestore.recipes.load import load_recipe, run_folder
 
-    name, overrides = choose_recipe(args)
     recipe = load_recipe(name, overrides)
+    from mindrestore.data.mixing import training_pairs
+    from mindrestore.ready import check_recipe
+
     check_recipe(recipe)  # before MindSpore is imported: what is misspelt or not there is reported at once
+    in_cloud = any(map(is_address, (recipe.data.root, recipe.data.val_root, recipe.output.root)))
+    if not in_cloud:
+        training_pairs(recipe.data)
     print(f"{recipe.name}: starting MindSpore", flush=True)  # importing it takes seconds
     from mindrestore import api
 
-    if not any(map(is_address, (recipe.data.root, recipe.data.val_root, recipe.output.root))):
+    if not in_cloud:
         result = api.train(recipe, resume=args.resume, run_dir=args.run_dir or run_folder(name, overrides))
     elif args.run_dir:
         raise MindRestoreError("a run in object storage has no --run-dir; name it with --train_url and output.name")

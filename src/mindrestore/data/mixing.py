@@ -1,4 +1,4 @@
-"""Mix several data sets in training: find their pairs, and draw from each of them as its share says."""
+"""Find the pairs to train on; of several data sets that are mixed, draw from each as its share says."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mindrestore.data.catalog import find_pairs
+from mindrestore.data.lists import read_list
 from mindrestore.data.pairing import Pair
 
 if TYPE_CHECKING:
@@ -17,6 +18,28 @@ if TYPE_CHECKING:
 
 # The last word of a seed; it keeps these draws apart from those of order, crop, augmentation, mixup and loss terms.
 _MIX_DRAWS = 7
+
+
+def training_pairs(data: DataConfig) -> list[Pair]:
+    """Find the pairs to train on: those of the list or the mix, where the recipe names one, else those of the data set.
+
+    Args:
+        data: The `data` section of a recipe, with a root.
+
+    Returns:
+        The pairs in the order of the list or of the files.
+
+    Raises:
+        DatasetError: The list or the folder cannot be used; the message names file and row.
+    """
+    if data.mix:
+        return mixed_pairs(data)
+    if data.train_list is None:
+        return find_pairs(data.dataset, data.root, data.train_split)
+    path = Path(data.train_list)
+    if not path.is_file():
+        path = Path(data.root) / data.train_list
+    return read_list(path, data.root, data.noise_range, data.noise_levels)
 
 
 def mixed_pairs(data: DataConfig) -> list[Pair]:

@@ -153,7 +153,9 @@ class Source(NamedTuple):
     task: str
 
 
-def source_for(word: str, weights: PathLike | None = None, model: str | None = None) -> Source:
+def source_for(
+    word: str, weights: PathLike | None = None, model: str | None = None, *, made_for: str | None = None
+) -> Source:
     """Choose network and weights for a task.
 
     Without weights those are taken that come with MindRestore. A published word such as `Deraining` looks first where
@@ -163,6 +165,7 @@ def source_for(word: str, weights: PathLike | None = None, model: str | None = N
         word: A task in either spelling.
         weights: Weight file, `default`, or the name of weights that ship.
         model: Registered name; by default that of the shipped weights, else the network that specialises in the task.
+        made_for: The task that the weights were trained for, whatever the network was published for.
 
     Returns:
         Network, weight file or name of weights that ship, and their card.
@@ -174,7 +177,7 @@ def source_for(word: str, weights: PathLike | None = None, model: str | None = N
     known = known_tasks()
     task = _task_among(word, known)
     usual = known[task][0]
-    if model is not None:
+    if model is not None and task != made_for:
         _require_task(model, task)
     if weights is None:
         weights = _usual_weights(word, task, usual) if model in (None, usual) else DEFAULT

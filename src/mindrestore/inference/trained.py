@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, NamedTuple, Union
 
 from mindrestore.errors import MindRestoreError
 from mindrestore.inference.pixels import RestoreError
@@ -16,7 +16,7 @@ from mindrestore.recipes.schema import Recipe
 from mindrestore.weights.create import shipped_source
 from mindrestore.weights.exchange import recorded_settings
 from mindrestore.weights.folder import RESULTS, weight_file
-from mindrestore.weights.shipped import Card, requested
+from mindrestore.weights.shipped import DEFAULT, Card, requested
 
 PathLike = Union[str, Path]
 
@@ -74,6 +74,17 @@ class Trained:
         return cls(recipe.model.name, weights, recipe.model.hyper, folder, recipe, task=recipe.model.task)
 
     @classmethod
+    def of_weights(cls, weights: PathLike, hyper: Mapping[str, Any] | None = None) -> Trained:
+        """Take weights that say themselves what they are for: a run folder, a file in one, a converted or shipped one.
+
+        Raises:
+            MindRestoreError: Nothing beside them names the network.
+        """
+        if (Path(weights) / "recipe.yaml").is_file() and not hyper:
+            return cls.of_run(weights)
+        return resolve(weights=weights, hyper=hyper)
+
+    @classmethod
     def of_file(cls, model: str, weights: PathLike, hyper: Mapping[str, Any] | None = None) -> Trained:
         """Take a weight file; one of a run folder, converted or shipped brings the network's hyper-parameters.
 
@@ -103,7 +114,7 @@ class Trained:
             task: `derain` or `Deraining`, `deblur` or `Deblurring`, `denoise` or `Denoising`, `dehaze`, in any case.
             weights: Weight file, or a name of weights that ship; by default those that come with MindRestore, but after
                 a published word such as `Deraining` the file where its program keeps it, if it is there.
-            model: Registered name; by default that of the shipped weights or of the record beside the file, else the
+            model: Registered name; by default that of the shipped weights or the one recorded beside a file, else the
                 network that specialises in the task.
             hyper: Hyper-parameters that differ from the published ones.
 
@@ -130,7 +141,7 @@ def resolve(
 
     Args:
         task: As for `Trained.of_task`; None: the model says enough.
-        model: Registered name; None: the one that stands beside the weights, else the network for the task.
+        model: Registered name; None: the one that is recorded beside the weights, else the network for the task.
         weights: Weight file, values by name, `default`, or a name of `mindrestore weights list`; None: initial ones
             or, with a task, those that are there for it.
         hyper: Hyper-parameters to lay over those that come with the weights.
@@ -141,26 +152,47 @@ def resolve(
     Raises:
         MindRestoreError: Nothing says which network, a name is unknown, or weights were not found.
     """
+    known = _recorded(weights)
+    model = model or known.model
     if task is not None:
-        if model is None and isinstance(weights, (str, Path)) and Path(weights).is_file():
-            model = recorded_settings(weights)[0]
-        model, weights, card, task = source_for(task, weights, model)
-    elif model is None:
-        raise RestoreError('nothing says which network to use; give a model, or a task such as task="dehaze"')
+        model, weights, card, task = source_for(task, weights, model, made_for=known.task)
     else:
-        model_spec(model)  # an unknown network is the first thing to say
-        card = requested(weights, network=model)
+        if model is not None:
+            model_spec(model)  # an unknown network is the first thing to say
+        card = requested(weights, network=model) if model or str(weights) != DEFAULT else None
+        if model is None and card is None:
+            raise RestoreError(_unsaid(weights))
     if card:
-        return Trained(model, *shipped_source(card, hyper), card=card, task=task)
+        return Trained(card.network, *shipped_source(card, hyper), card=card, task=task)
     if not isinstance(weights, (str, Path)):
         return Trained(model, weights, dict(hyper or {}), task=task)
-    weights = weight_file(weights)
-    folder = weights.parent
-    if (folder / "recipe.yaml").is_file():
-        made = load_recipe(folder).model
-        network, recorded, made_for = made.name, made.hyper, made.task
-    else:
-        (network, recorded), made_for = recorded_settings(weights), None
-    if network != model:
-        recorded, made_for = {}, None
-    return Trained(model, weights, {**recorded, **(hyper or {})}, task=task or made_for)
+    if known.model != model:
+        known = _Record()
+    return Trained(model, weight_file(weights), {**known.hyper, **(hyper or {})}, task=task or known.task)
+
+
+class _Record(NamedTuple):
+    """What stands beside weights: their network, its hyper-parameters, and what a run was trained to remove."""
+
+    model: str | None = None
+    hyper: Mapping[str, Any] = {}
+    task: str | None = None
+
+
+def _recorded(weights: PathLike | Mapping[str, Any] | None) -> _Record:
+    """Read the recipe of the run, or the record of a conversion, beside a weight file or in its folder."""
+    if not isinstance(weights, (str, Path)) or not Path(weights).exists():
+        return _Record()
+    file = weight_file(weights)
+    if (file.parent / "recipe.yaml").is_file():
+        made = load_recipe(file.parent).model
+        return _Record(made.name, made.hyper, made.task)
+    return _Record(*recorded_settings(file))
+
+
+def _unsaid(weights: PathLike | Mapping[str, Any] | None) -> str:
+    if isinstance(weights, (str, Path)) and str(weights) != DEFAULT:
+        if not Path(weights).exists():
+            return f"{weights}: no such file or folder, and not a name of `mindrestore weights list`; check the path"
+        return f"{weights}: nothing beside it says which network it is for; name the network, or a task"
+    return 'nothing says which network to use; name one, or a task such as task="dehaze"'

@@ -52,7 +52,7 @@ def find_offers(weights: Sequence[str]) -> list[Offer]:
     """Collect the networks that can be offered.
 
     Args:
-        weights: `TASK=FILE` or `NETWORK=FILE` for every weight file or run folder; a network serves all its tasks.
+        weights: Run folders, or `TASK=FILE` or `NETWORK=FILE` for weight files; a network serves all its tasks.
             For tasks that are not among them, the weights are taken that `Trained.of_task` finds by itself.
 
     Returns:
@@ -76,21 +76,33 @@ def find_offers(weights: Sequence[str]) -> list[Offer]:
 
 
 def _given(word: str) -> Iterator[tuple[str, Trained]]:
+    if (Path(word) / "recipe.yaml").is_file():  # a run folder says itself what it removes
+        trained = Trained.of_run(word)
+        yield from ((task, trained) for task in trained.made_for or _tasks_of(trained.model))
+        return
     name, equals, file = word.partition("=")
     if not (name and equals and file):
-        raise ServeError(f"--weights {word}: give TASK=FILE or NETWORK=FILE, such as dehaze=runs/mine/best.ckpt")
-    own = [task for task, networks in known_tasks().items() if name in networks]
+        raise ServeError(
+            f"--weights {word}: not a run folder of `mindrestore train`; give one, or TASK=FILE or NETWORK=FILE, such "
+            "as dehaze=haze.ckpt"
+        )
+    own = _tasks_of(name)
     tasks = own or [task_of(name)]
     if own:
         trained = Trained.of_file(name, file)
     elif Path(file).is_dir():
         trained = Trained.of_run(file)
-        require_task(trained.model, name)
+        if tuple(tasks) != trained.made_for:
+            require_task(trained.model, name)
     else:
         trained = Trained.of_task(name, file)
     if not Path(trained.weights).is_file():  # say so now, not at the first image
         raise ServeError(f"--weights {word}: no such file; check the path")
     yield from ((task, trained) for task in tasks)
+
+
+def _tasks_of(network: str) -> list[str]:
+    return [task for task, networks in known_tasks().items() if network in networks]
 
 
 def _found(task: str) -> list[tuple[str, Trained]]:

@@ -28,6 +28,7 @@ _ORIGINS = {
     "run": "trained in {name}",
     "own": "your weights",
 }
+_NOT_OFFERED = "not offered; no weights for it come with MindRestore. With your own: --weights {task}=FILE"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Settings:
     """How to serve.
 
     Attributes:
-        weights: `TASK=FILE` or `NETWORK=FILE`, as for `find_offers`.
+        weights: Run folders, `TASK=FILE` or `NETWORK=FILE`, as for `find_offers`.
         host: Address to listen on.
         port: Port; None takes the usual one, or any free one where that is taken.
         allow_network: Whether other machines may reach the server; needed for a host that is not loopback.
@@ -100,7 +101,7 @@ def _run(
         names = "; ".join(
             f"{offer['title']}, {_ORIGINS[offer['origin']].format(**offer)}" for offer in entry["networks"]
         )
-        say(f"{entry['task']}: {names or 'no weights; give --weights ' + entry['task'] + '=FILE'}")
+        say(f"{entry['task']}: {names or _NOT_OFFERED.format(**entry)}")
     if not is_loopback(settings.host):
         say(f"warning: every machine that reaches {settings.host} can use this server; there is no password")
     if settings.root_path:

@@ -48,8 +48,10 @@
   const word = (task) => (task in WORDS[Words.language] ? say(task) : task);
   const named = (offer) => say(`origin_${offer.origin}`, offer);
 
-  function option(value, text, disabled = false) {
-    return Object.assign(document.createElement("option"), { value, textContent: text, disabled });
+  const served = () => tasks.filter((entry) => entry.networks.length);
+
+  function option(value, text) {
+    return Object.assign(document.createElement("option"), { value, textContent: text });
   }
 
   function addStep(task) {
@@ -76,10 +78,7 @@
   function fill([choice, network], task, key) {
     choice.className = "task";
     network.className = "network";
-    choice.replaceChildren(...tasks.map((entry) => {
-      const there = entry.networks.length > 0;
-      return option(entry.task, word(entry.task) + (there ? "" : ` (${say("no_weights")})`), !there);
-    }));
+    choice.replaceChildren(...served().map((entry) => option(entry.task, word(entry.task))));
     choice.value = task;
     const entry = tasks.find((each) => each.task === task);
     network.replaceChildren(...entry.networks.map((offer) => option(offer.key, named(offer))));
@@ -94,8 +93,8 @@
 
   function another() { // the task that is not there yet
     const used = [...document.querySelectorAll("#steps .task")].map((select) => select.value);
-    const served = tasks.filter((entry) => entry.networks.length).map((entry) => entry.task);
-    addStep(served.find((task) => !used.includes(task)) || served[0]);
+    const known = served().map((entry) => entry.task);
+    addStep(known.find((task) => !used.includes(task)) || known[0]);
   }
 
   function speak() { // everything that was not said by words.js
@@ -107,7 +106,7 @@
     }
     const without = tasks.filter((entry) => !entry.networks.length).map((entry) => entry.task);
     at("missing").hidden = !without.length;
-    if (without.length) at("missing").textContent = say("missing", { tasks: without.map(word).join(say("comma")), task: without[0] });
+    if (without.length) at("missing").textContent = say("missing", { tasks: without.map(word).join(say("between")), task: without[0] });
     complain(...problems);
     count();
     Cards.redraw(items);
@@ -353,7 +352,7 @@
   setInterval(expire, 1000);
   ask("api/status").then((status) => {
     ({ limits, tasks } = status);
-    addStep(tasks.find((entry) => entry.networks.length).task);
+    addStep(served()[0].task);
     speak();
     return restore();
   }).catch((problem) => complain(() => Cards.reason(problem.kind, problem.message)));
