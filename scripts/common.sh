@@ -134,7 +134,7 @@ launch_training() {
   split_arguments 2 "$@"
   local recipe="${RECIPE:-aecrnet/zoo_its}"
   local data="${POSITIONAL[0]:-data}" name="${POSITIONAL[1]:-${recipe//\//_}}"
-  [ -d "$data" ] || fail "$data: no such folder; give the folder of the training data as the first argument"
+  [ -d "$data" ] || fail "$data: no such folder; name the folder of the training data as the first argument"
   enter_launcher_environment
   require_device "$device"
   exec "$LAUNCH_PYTHON" "$ROOT/train.py" --recipe "$recipe" --device "$device" --dir_data "$data" --filename "$name" \
@@ -150,7 +150,7 @@ launch_distributed() {
   split_arguments 3 "$@"
   local recipe="${RECIPE:-aecrnet/zoo_its}"
   local data="${POSITIONAL[0]:-data}" name="${POSITIONAL[1]:-${recipe//\//_}}" table="${POSITIONAL[2]:-${RANK_TABLE_FILE:-}}"
-  [ -d "$data" ] || fail "$data: no such folder; give the folder of the training data as the first argument"
+  [ -d "$data" ] || fail "$data: no such folder; name the folder of the training data as the first argument"
   local folder="runs/$name"
   case "$name" in /*) folder="$name" ;; esac
   enter_launcher_environment
@@ -167,8 +167,8 @@ launch_evaluation() {
   split_arguments 2 "$@"
   local recipe="${RECIPE:-aecrnet/zoo_its}"
   local data="${POSITIONAL[0]:-data}" weights="${POSITIONAL[1]:-runs/${recipe//\//_}/best.ckpt}"
-  [ -d "$data" ] || fail "$data: no such folder; give the folder of the test data as the first argument"
-  [ -e "$weights" ] || fail "$weights: no such file; give a checkpoint, or a run folder or one of checkpoints, as the second argument"
+  [ -d "$data" ] || fail "$data: no such folder; name the folder of the test data as the first argument"
+  [ -e "$weights" ] || fail "$weights: no such file; name a checkpoint, or a run folder or one of checkpoints, as the second argument"
   enter_launcher_environment
   require_device "$device"
   local source=(--weights "$weights" ${MODEL:+--model "$MODEL"})

@@ -13,7 +13,7 @@ split_arguments 2 "$@"
 recipe="${RECIPE:-aecrnet/zoo_its}"
 device="${MINDRESTORE_DEVICE:-CPU}"
 weights="${POSITIONAL[0]:-runs/${recipe//\//_}/best.ckpt}"
-[ -e "$weights" ] || fail "$weights: no such file; give a checkpoint or a run folder as the first argument"
+[ -e "$weights" ] || fail "$weights: no such file; name a checkpoint or a run folder as the first argument"
 out="${POSITIONAL[1]:-${weights%.*}.mindir}"
 source=(--model "${MODEL:-aecrnet}" --weights "$weights")
 if [ -f "$weights/recipe.yaml" ]; then

@@ -8,7 +8,7 @@ set -euo pipefail
 case "${1:---help}" in
   -h | --help) split_arguments 0 --help ;;
   [0-9]*.[0-9]*) version="$1" ;;
-  *) fail "$1 is not a version; give one such as 2.8.0" ;;
+  *) fail "$1 is not a version; use one such as 2.8.0" ;;
 esac
 shift
 make_environment "$ROOT/build/venv-mindspore-$version"

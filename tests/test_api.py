@@ -83,7 +83,7 @@ def test_validation_does_not_average_over_fewer_sets(uncompiled, two_tasks, tmp_
 
 def test_a_missing_test_set_is_named_before_training(two_tasks, tmp_path):
     (tmp_path / "b").unlink()
-    with pytest.raises(MindRestoreError, match=r"test set haze: there is no folder .*b; give data\.val_root"):
+    with pytest.raises(MindRestoreError, match=r"test set haze: there is no folder .*b; set data\.val_root"):
         validation(load_recipe("quickstart", two_tasks))
 
 

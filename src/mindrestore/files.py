@@ -138,5 +138,5 @@ def _explain_write(error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "no permission to write there; choose another folder or change its rights"
     if error.errno == errno.ENAMETOOLONG:
-        return "the name is too long for this file system; give the input a shorter one"
+        return "the name is too long for this file system; use a shorter one for the input"
     return f"cannot be written ({error.strerror or error}); check the path"

@@ -25,12 +25,12 @@ def check_recipe(recipe: Recipe) -> None:
     full_hyper(recipe.model.name, recipe.model.hyper)  # refuses what the network does not take
     data = recipe.data
     if data.root is None:
-        raise MindRestoreError(f"recipe {recipe.name}: data.root is not set; give the folder, as in data.root=FOLDER")
+        raise MindRestoreError(f"recipe {recipe.name}: data.root is not set; name the folder, as in data.root=FOLDER")
     roots = {"data.root": data.root, **({"data.val_root": data.val_root} if recipe.train.val_every else {})}
     for key, root in roots.items():
         if root and not is_address(root) and not Path(root).is_dir():
             where = f"{key}={shown(root)}"
-            raise MindRestoreError(f"{where}: no such folder; give the folder that holds the images' folders")
+            raise MindRestoreError(f"{where}: no such folder; name the folder that holds the images' folders")
     _check_patches(recipe)
     _check_terms(recipe)
     if recipe.train.val_every:

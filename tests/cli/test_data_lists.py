@@ -119,7 +119,7 @@ def test_check_refuses_a_list_with_bad_images(root, capsys):
         ),
         (["list", "noise", "--root", "datasets", "--folders", "../outside"], "outside: no such folder"),
         (["epoch-chg", "--images", "0"], "'0' is not a whole number"),
-        (["epoch-chg", "--images", "9", "--batch-size", "1", "2"], "give one of each per stage"),
+        (["epoch-chg", "--images", "9", "--batch-size", "1", "2"], "use one of each per stage"),
         (["epoch-chg", "--images", "520000"], "stage 4: 64000 iterations of 8 show fewer than the 520000 images"),
         (["crop", "datasets/my/input", "datasets/my/input"], "the originals are there"),
         (["crop", "datasets/my/input", "out", "--multiple", "32"], "26x17 is smaller than 32 pixels"),

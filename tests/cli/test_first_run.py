@@ -54,9 +54,9 @@ def test_recipes_show_the_sizes_that_are_trained(capsys):
     ("override", "line"),
     [
         ("model.name=aecrnett", "unknown model 'aecrnett'; did you mean 'aecrnet'? known: "),
-        ("model.hyper.channels=0", "model aecrnet: channels=0; give a whole number from 1 to 512"),
-        ("data.root=/nowhere", "data.root=/nowhere: no such folder; give the folder that holds the images' folders"),
-        ("data.val_root=/nowhere", "data.val_root=/nowhere: no such folder; give the folder that holds the images'"),
+        ("model.hyper.channels=0", "model aecrnet: channels=0; use a whole number from 1 to 512"),
+        ("data.root=/nowhere", "data.root=/nowhere: no such folder; name the folder that holds the images' folders"),
+        ("data.val_root=/nowhere", "data.val_root=/nowhere: no such folder; name the folder that holds the images'"),
         ("data.patch_size=2", "patches of 2 pixels: aecrnet needs at least 4 a side; enlarge data.patch_size"),
         (
             "data.patch_size=50",

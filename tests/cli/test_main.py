@@ -88,7 +88,7 @@ def test_overrides_may_stand_anywhere():
 
 def test_nothing_to_train_says_what_to_give(capsys):
     assert main(["train"]) == 2
-    assert "give --recipe NAME" in capsys.readouterr().err
+    assert "use --recipe NAME" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -112,4 +112,4 @@ def test_packing(damaged, tmp_path, capsys):
     (damaged / "run" / "env.json").write_text("{}")
     assert main([*map(str, ["weights", "pack", damaged / "run", *words, "--folder", tmp_path])]) == 2
     line = f"error: {damaged / 'run'}: metrics.jsonl or env.json is not what `mindrestore train` writes ('cores'); "
-    assert capsys.readouterr().err == f"{line}give the whole run folder\n"
+    assert capsys.readouterr().err == f"{line}name the whole run folder\n"

@@ -228,9 +228,9 @@ def test_what_is_missing_or_wrong_is_named(here, negative, weights_folder, capsy
         "GPU and CPU are both given as --device",
         capsys,
     )
-    assert_refused(["restore", "--task", "dehaze", "--weights", "w", "--input_image", "a"], "give one of Deb", capsys)
+    assert_refused(["restore", "--task", "dehaze", "--weights", "w", "--input_image", "a"], "use one of Deb", capsys)
     assert_refused([*weighted, "--cpu"], "nothing to restore; name a photograph", capsys)
-    assert_refused([*weighted, "empty", "--out", "o", "--hyper", "n_feat"], "--hyper n_feat: give KEY=VALUE", capsys)
+    assert_refused([*weighted, "empty", "--out", "o", "--hyper", "n_feat"], "--hyper n_feat: use KEY=VALUE", capsys)
     assert not Path("o").exists()
 
 

@@ -66,16 +66,16 @@ def test_weights_of_several_tasks_are_found(here):
         ("in --task derain,denoise --weights a.npz --out o", "2 tasks (derain,denoise) need a weight file each"),
         (
             "in --task derain,,denoise --weights a,b,c --out o",
-            "--task derain,,denoise: a task is missing beside a comma; give tasks such as derain,denoise",
+            "--task derain,,denoise: a task is missing beside a comma; use tasks such as derain,denoise",
         ),
         ("in --task derain,blur --weights a,b --out o", "unknown task 'blur'; known: deblur"),
         ("in --task derain,denoise --weights a,b --model aecrnet --out o", "--model and --hyper hold for one network"),
         ("in --task derain,denoise --weights a,b --out o --stages", "--stages shows one network"),
         (
             "in --task dehaze --out o",
-            "for dehaze: none come with MindRestore; give a weight file, or train aecrnet; see `mindre",
+            "for dehaze: none come with MindRestore; use a weight file, or train aecrnet; see `mindre",
         ),
-        ("in --task derain --out o", "none come with MindRestore; give a weight file; --task Deraining takes"),
+        ("in --task derain --out o", "none come with MindRestore; use a weight file; --task Deraining takes"),
     ],
 )
 def test_what_is_wrong_is_one_line(here, weights_folder, words, message, capsys):
@@ -96,7 +96,7 @@ def test_how_images_go_through_the_network(here, capsys):
     assert run("in --task dehaze --weights w --out q --tile none") == 0
     assert Step.made[2][2]["tile"] is None
     assert run("in --task dehaze --weights w --out q --tile big") == 2
-    assert "'big' is not a side of a tile; give pixels such as 512, auto or none" in capsys.readouterr().err
+    assert "'big' is not a side of a tile; use pixels such as 512, auto or none" in capsys.readouterr().err
 
 
 def test_bad_files_end_the_batch_with_exit_code_1(here, capsys):

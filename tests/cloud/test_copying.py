@@ -304,7 +304,7 @@ def test_the_command_copies_and_tells(credentials, folder, tmp_path, capsys):
     assert main(["copy", f"{folder}/absent", str(tmp_path)]) == 2
     assert capsys.readouterr().err == f"error: {folder}/absent: there is nothing; check the address\n"
     assert main(["copy", "a", "b"]) == 2
-    assert "give one obs:// address and one path" in capsys.readouterr().err
+    assert "name one obs:// address and one path" in capsys.readouterr().err
 
 
 def test_missing_credentials_are_named(monkeypatch):

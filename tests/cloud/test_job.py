@@ -225,7 +225,7 @@ def test_the_flags_of_modelarts_work_with_every_program():
     for words in (["--modelarts_mode"], ["--modelarts_mode", "--data_url", "/data"]):
         with pytest.raises(MindRestoreError, match="--modelarts_mode needs --data_url and --train_url"):
             recipe_of(*words)
-    with pytest.raises(MindRestoreError, match="--modelarts_mode maybe: give true or false"):
+    with pytest.raises(MindRestoreError, match="--modelarts_mode maybe: use true or false"):
         recipe_of("--modelarts_mode=maybe")
 
 

@@ -177,7 +177,7 @@ def test_entry_point_from_another_folder(tmp_path):
     script = [sys.executable, str(ROOT / "haze_data.py")]
     missing = subprocess.run([*script, "check", "absent"], cwd=tmp_path, capture_output=True, text=True)
     assert missing.returncode == 2
-    assert missing.stderr == "error: absent: no such folder; give the folder that holds the images' folders\n"
+    assert missing.stderr == "error: absent: no such folder; name the folder that holds the images' folders\n"
     made = subprocess.run(
         [*script, "scenes", "s", "--count", "1", "--size", "16x16"], cwd=tmp_path, capture_output=True
     )

@@ -94,7 +94,7 @@ def test_the_limits_count(photos, tmp_path):
 
 
 def test_one_folder_twice_is_refused(photos):
-    with pytest.raises(MindRestoreError, match="given as training and as test images; give two folders"):
+    with pytest.raises(MindRestoreError, match="given as training and as test images; name two folders"):
         find_duplicates(photos / "train", [photos / "train"])
 
 

@@ -65,7 +65,7 @@ def test_pairs_of_a_list(root, tmp_path):
     assert rainy[0].target == root / "Rain100L/train/gt/norain-1.png"
     assert read_list(path, root, (15, 17))[0].noise == (15, 16, 17)
     assert read_list(path, root, levels=[15, 25, 50])[0].noise == (15, 25, 50)
-    with pytest.raises(DatasetError, match=r"noise \(55, 0\): give the least and the greatest"):
+    with pytest.raises(DatasetError, match=r"noise \(55, 0\): use the least and the greatest"):
         read_list(path, root, (55, 0))
     with pytest.raises(DatasetError, match=r"nowhere: no such folder"):
         read_list(path, root / "nowhere")
@@ -113,11 +113,11 @@ def test_only_the_first_row_can_be_a_header_and_only_by_its_words(tmp_path):
     [
         ("a.png,b.png\n\nc.png,d.png\n", "row 2: a blank line is not a pair"),
         ("\na.png,b.png\n", "row 1: a blank line is not a pair"),
-        ("a.png,b.png\nc.png\n", "row 2: 'c.png' is not a pair; give the clear and the degraded image"),
+        ("a.png,b.png\nc.png\n", "row 2: 'c.png' is not a pair; write the clear and the degraded image"),
         ("a.png,b.png,c.png\n", "row 1: 'a.png,b.png,c.png' is not a pair"),
         ("target,degraded\na.png,\n", "row 2: 'a.png,' is not a pair"),
         ("a.png;b.png\n", "row 1: 'a.png;b.png' is not a pair"),
-        ("a.png,b.png\n/etc/x.png,b.png\n", "row 2: /etc/x.png leads out of the data folder; give a path relative"),
+        ("a.png,b.png\n/etc/x.png,b.png\n", "row 2: /etc/x.png leads out of the data folder; use a path relative"),
         ("a.png,b/../../c.png\n", r"row 1: b/\.\./\.\./c.png leads out"),
         ("C:\\data\\a.png,b.png\n", "row 1: C:.*leads out"),
         ("", "the list holds no pair"),

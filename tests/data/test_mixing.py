@@ -112,7 +112,7 @@ def test_shares_are_normalised():
     [
         ("data.mix=[{share: 1}, {root: b}]", "some data sets have a share"),
         ("data.mix=[{share: 0}]", r"data\.mix\[0\]\.share: 0 is out of range"),
-        ("data.mix=[{gamma: [1.9]}]", r"data\.mix\[0\]\.gamma \[1\.9\]: give three numbers"),
+        ("data.mix=[{gamma: [1.9]}]", r"data\.mix\[0\]\.gamma \[1\.9\]: use three numbers"),
         ("data.mix=[{rot: b}]", r"'data\.mix\[0\]\.rot'; did you mean 'data\.mix\[0\]\.root'"),
     ],
 )

@@ -99,12 +99,12 @@ def test_what_never_ends_or_is_too_long_is_refused_at_once(folder):
     (folder / "rows.csv").write_bytes(b"gt/0001.png,hazy/0001.png\n" * 1_000_000)
     began = time.monotonic()
     for path, line in {
-        "/dev/zero": "/dev/zero: not a file; give the path of a list",
-        folder / "pipe.csv": "pipe.csv: not a file; give the path of a list",
+        "/dev/zero": "/dev/zero: not a file; name the path of a list",
+        folder / "pipe.csv": "pipe.csv: not a file; name the path of a list",
         folder / "huge.csv": r"huge.csv: 17180 MB are more than a list can have \(67 MB\); is this the list\?",
         folder / "rows.csv": r"rows.csv: 1000000 lines are more than a list can have \(500000\); split or shorten it",
         folder / "none.csv": r"none.csv: cannot be read \(No such file or directory\); check the path of the list",
-        folder: r"not a file; give the path of a list",
+        folder: r"not a file; name the path of a list",
     }.items():
         with pytest.raises(ListError, match=line):
             read_rows(path)

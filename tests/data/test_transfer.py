@@ -48,7 +48,7 @@ def test_an_exponent_of_one_changes_nothing():
 
 @pytest.mark.parametrize("gamma", [(1.9, 1.9), (1.9, 0, 1.9), (1, 1, float("nan")), (1, -1, 1)])
 def test_exponents_that_make_no_curve_are_refused(gamma):
-    with pytest.raises(TransferError, match="give three numbers above 0"):
+    with pytest.raises(TransferError, match="use three numbers above 0"):
         transfer_channels(np.zeros((2, 2, 3), np.uint8), gamma)
 
 

@@ -64,7 +64,7 @@ def test_recipes_take_factors_and_refuse_what_is_none():
     recipe = load_recipe("mpilnet/nh_haze", ["optim.lr_factors.encoders=0.1"])
     assert recipe.optim.lr_factors == {"encoders": 0.1}
     assert load_recipe("mpilnet/nh_haze", ["optim.lr_factors={encoders: 1}"]).optim.lr_factors == {"encoders": 1.0}
-    with pytest.raises(RecipeError, match=r"optim\.lr_factors\.encoders: 0 is out of range; give a number above 0"):
+    with pytest.raises(RecipeError, match=r"optim\.lr_factors\.encoders: 0 is out of range; use a number above 0"):
         load_recipe("mpilnet/nh_haze", ["optim.lr_factors.encoders=0"])
     with pytest.raises(RecipeError, match=r"optim\.lr_factors\.encoders: 'slow' is text, expected a number"):
         load_recipe("mpilnet/nh_haze", ["optim.lr_factors.encoders=slow"])

@@ -73,5 +73,5 @@ def test_a_failure_leaves_the_former_report(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     write(tmp_path, "file")
-    with pytest.raises(WriteError, match=r"file.*cannot be written \(Not a directory\); give another folder"):
+    with pytest.raises(WriteError, match=r"file.*cannot be written \(Not a directory\); use another folder"):
         fail_into(tmp_path / "file")

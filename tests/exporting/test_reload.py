@@ -95,5 +95,5 @@ def test_results_that_are_not_finite_are_an_error(tmp_path):
 def test_a_network_of_another_name_is_named(tmp_path):
     content = write(tmp_path / "x.onnx").read_bytes()
     (tmp_path / "x.onnx").write_bytes(content + field(14, field(1, "model") + field(2, "dsrir")))
-    with pytest.raises(EngineError, match="holds dsrir, not aecrnet; give that name"):
+    with pytest.raises(EngineError, match="holds dsrir, not aecrnet; use that name"):
         open_engine(SPEC, tmp_path / "x.onnx")

@@ -144,7 +144,7 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path, monkeypat
     with pytest.raises(ImageError, match="damaged image"):  # which it is
         read_image(path)
     monkeypatch.setenv(VARIABLE, "many")
-    with pytest.raises(ImageError, match=f"{VARIABLE}=many: give a positive number of megapixels"):
+    with pytest.raises(ImageError, match=f"{VARIABLE}=many: use a positive number of megapixels"):
         read_image(path)
 
 
@@ -275,7 +275,7 @@ def test_damage_of_any_kind_is_one_line(tmp_path, capfd, suffix):
 def test_what_is_no_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     for path in (tmp_path / "pipe.png", "/dev/zero"):
-        with pytest.raises(ImageError, match="not a file; give the path of an image file"):
+        with pytest.raises(ImageError, match="not a file; name the path of an image file"):
             read_image(path)
 
 

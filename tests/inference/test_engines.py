@@ -154,7 +154,7 @@ def test_broken_and_missing_files_have_one_line(tmp_path, capfd):
 
 def test_another_network_in_the_file_is_named(net, spec_of, tmp_path):
     export_cell(net, spec_of(name="one"), tmp_path / "x.onnx", form=Form("ONNX", size=(8, 8)))
-    with pytest.raises(EngineError, match="holds one, not toy; give that name"):
+    with pytest.raises(EngineError, match="holds one, not toy; use that name"):
         Restorer(spec_of(), weights=tmp_path / "x.onnx")
 
 

@@ -116,7 +116,7 @@ def test_the_command_says_what_differs():
 def test_wrong_words_are_one_line(run, weights_folder, capsys):
     words = ["weights", "pack", str(run), "--task", "dehaze", "--name"]
     assert main([*words, "haze", "--data", "scenes"]) == 2
-    assert "--data scenes: give NAME=LICENCE" in capsys.readouterr().err
+    assert "--data scenes: use NAME=LICENCE" in capsys.readouterr().err
     assert main([*words, "ha ze"]) == 2
     assert "not made of letters, digits and underscores" in capsys.readouterr().err
     assert main([*words, "haze", "--variant", "research"]) == 2

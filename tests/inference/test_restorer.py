@@ -218,9 +218,9 @@ def test_the_mean_over_eight_turns(spec_of):
 
 def test_options_that_cannot_be_are_named(spec_of):
     for options, message in (
-        ({"batch": 0}, "batch 0: give the number of images"),
-        ({"tile": "auto", "memory": 0}, "memory 0: give gigabytes"),
-        ({"tile": "large"}, "tile 'large': give a side in pixels, such as 512, or auto"),
+        ({"batch": 0}, "batch 0: use the number of images"),
+        ({"tile": "auto", "memory": 0}, "memory 0: use gigabytes"),
+        ({"tile": "large"}, "tile 'large': use a side in pixels, such as 512, or auto"),
         ({"tiel": 512}, "no option is called 'tiel'; did you mean 'tile'"),
         ({"weights": "x.ckpt"}, "a net is used with the weights it has"),
     ):

@@ -103,7 +103,7 @@ def test_published_words_look_below_the_working_directory_and_others_do_not(ship
     with pytest.raises(TaskError, match="no weights for denoise: none come with MindRestore"):
         source_for("denoise")
     with pytest.raises(
-        TaskError, match="no weights for dehaze: none come with MindRestore; give a weight file, or train"
+        TaskError, match="no weights for dehaze: none come with MindRestore; use a weight file, or train"
     ):
         source_for("dehaze")
     ship("noise", "dehazeformer_t", tasks=("denoise",))
@@ -118,4 +118,4 @@ def test_published_words_look_below_the_working_directory_and_others_do_not(ship
 def test_a_task_beside_a_comma_is_asked_for(words):
     with pytest.raises(TaskError) as caught:
         split_tasks(words, None)
-    assert str(caught.value) == f"--task {words}: a task is missing beside a comma; give tasks such as derain,denoise"
+    assert str(caught.value) == f"--task {words}: a task is missing beside a comma; use tasks such as derain,denoise"

@@ -210,6 +210,6 @@ def test_sound_without_pictures_is_called_so(tmp_path):
         samples.sample_rate, samples.pts = 48_000, 0
         for packets in (tone.encode(samples), tone.encode(None)):
             container.mux(packets)
-    with pytest.raises(RestoreError, match=r"in\.mp4: holds sound and no pictures; give a video"):
+    with pytest.raises(RestoreError, match=r"in\.mp4: holds sound and no pictures; use a video"):
         restore_video(lambda frame: frame, source, tmp_path / "out.mp4")
     assert not (tmp_path / "out.mp4").exists()

@@ -137,7 +137,7 @@ def test_what_is_shown_is_what_a_shell_would_start(tmp_path, two_servers):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"device": "Ascend"}, "no Ascend devices under /dev; give their number as --device-num"),
+        ({"device": "Ascend"}, "no Ascend devices under /dev; set their number with --device-num"),
         ({"device": "GPU"}, "no GPU devices under /dev"),
         ({"device": "GPU", "per_node": 3, "visible": (0, 1)}, "3 processes for 2 visible devices"),
         ({"device": "CPU", "mpi": True}, "--mpi is for GPU and Ascend"),

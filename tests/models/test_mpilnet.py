@@ -210,11 +210,11 @@ def test_sizes_off_the_grid_are_refused_by_name(net, height, width, graph):
     ("hyper", "words"),
     [
         ({"vgg_depth": 11}, "vgg_depth 11 is not possible; the encoder has 16 or 19 layers"),
-        ({"vgg_depth": "16"}, "vgg_depth='16'; give a whole number"),
-        ({"share_encoder": "no"}, "share_encoder='no'; give true or false"),
-        ({"freeze_encoder": 1}, "freeze_encoder=1; give true or false"),
-        ({"width": 12}, "a VGG of width 12 is not possible: give a multiple of 8"),
-        ({"width": "8"}, "width='8'; give a whole number"),
+        ({"vgg_depth": "16"}, "vgg_depth='16'; use a whole number"),
+        ({"share_encoder": "no"}, "share_encoder='no'; use true or false"),
+        ({"freeze_encoder": 1}, "freeze_encoder=1; use true or false"),
+        ({"width": 12}, "a VGG of width 12 is not possible: use a multiple of 8"),
+        ({"width": "8"}, "width='8'; use a whole number"),
     ],
 )
 def test_impossible_settings_are_refused(hyper, words):

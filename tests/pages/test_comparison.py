@@ -117,7 +117,7 @@ def test_sets_are_matched_by_name(tmp_path, pairs):
 def test_what_cannot_be_compared_is_one_line(runs, tmp_path, capsys):
     weak = str(runs["weak"])
     for words, message in (
-        ([weak], "one report cannot be compared; give two run folders or more"),
+        ([weak], "one report cannot be compared; name two run folders or more"),
         ([weak, str(tmp_path)], f"{tmp_path}: holds no report; write one with `mindrestore eval {tmp_path}`"),
         ([weak, weak, "--out", f"{weak}/report"], f"{weak}/report: the comparison would replace this report"),
     ):

@@ -104,7 +104,7 @@ def test_a_settings_file_changes_the_recipe(tmp_path):
         ({"patchsize": 1}, "unknown setting 'patchsize'; did you mean 'patch_size'"),
         ({"valid_mode": "middle"}, "valid_mode 'middle' is not understood"),
         ({"lr": "fast"}, "lr 'fast' is not understood"),
-        ({"batch_size": 0}, r"train\.batch_size: 0 is out of range; give a number of at least 1 and at most 4096"),
+        ({"batch_size": 0}, r"train\.batch_size: 0 is out of range; use a number of at least 1 and at most 4096"),
     ],
 )
 def test_wrong_settings_are_named(tmp_path, changes, message):

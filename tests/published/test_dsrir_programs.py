@@ -123,9 +123,9 @@ def test_weights_are_found_where_the_published_program_has_them(data, tmp_path, 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--mode", "all_in_one", "--denoise_path", "BSD68"], "give --root derain=DIR and --root dehaze=DIR"),
+        (["--mode", "all_in_one", "--denoise_path", "BSD68"], "use --root derain=DIR and --root dehaze=DIR"),
         (["--mode", "noise", "--denoise_path", "nowhere"], "there is no folder"),
-        (["--denoise_path", "BSD68"], "--denoise_path needs --mode: give all_in_one, noise, rain or haze"),
+        (["--denoise_path", "BSD68"], "--denoise_path needs --mode: use all_in_one, noise, rain or haze"),
     ],
 )
 def test_what_is_missing_is_named(words, message, run, data, capsys, monkeypatch):

@@ -85,9 +85,9 @@ def test_the_published_command_of_dsrir_gives_its_settings():
     assert (recipe.output.root, recipe.output.name, recipe.train.device) == ("out", "mine", "auto")
     assert train_recipe("--train-dir", "/data").name == "dsrir/all_in_one"
     assert train_recipe("--mode", "rain").name == "dsrir/rain"
-    with pytest.raises(PublishedError, match="--mode snow: give one of all_in_one, noise, rain, haze"):
+    with pytest.raises(PublishedError, match="--mode snow: use one of all_in_one, noise, rain, haze"):
         train_recipe("--mode", "snow")
-    with pytest.raises(PublishedError, match="--batch-size many: give a whole number"):
+    with pytest.raises(PublishedError, match="--batch-size many: use a whole number"):
         train_recipe("--mode", "rain", "--batch-size", "16", "many")
     with pytest.raises(RecipeError, match=r"epoch_chg \[5, 8\], patch_sizes \[128, 160, 192, 256\]"):
         train_recipe("--mode", "rain", "--epoch-chg", "5", "8")
@@ -130,10 +130,10 @@ def test_both_spellings_of_mpilnet_name_the_data_set(name, recipe, capsys):
 
 
 def test_two_spellings_that_disagree_and_unknown_data_sets_are_refused():
-    with pytest.raises(PublishedError, match="-name NTIRE21: --data_name says RESIDE-6K; give one of the two"):
+    with pytest.raises(PublishedError, match="-name NTIRE21: --data_name says RESIDE-6K; use one of the two"):
         train_recipe("--data_name", "RESIDE-6K", "-name", "NTIRE21")
     assert train_recipe("--data_name", "NTIRE21", "-name", "NTIRE21").name == "mpilnet/ntire21"
-    with pytest.raises(PublishedError, match="--data_name SOTS: give one of RESIDE-6K, HazeCityscapes, Dense-Haze"):
+    with pytest.raises(PublishedError, match="--data_name SOTS: use one of RESIDE-6K, HazeCityscapes, Dense-Haze"):
         train_recipe("--data_name", "SOTS")
 
 
@@ -164,8 +164,8 @@ def test_an_empty_value_means_none_as_in_the_published_program():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--rgb_range", "100"], "--rgb_range 100: give one of 1, 255"),
-        (["--batch_size", "many"], "--batch_size many: give a whole number"),
+        (["--rgb_range", "100"], "--rgb_range 100: use one of 1, 255"),
+        (["--batch_size", "many"], "--batch_size many: use a whole number"),
         (["--dir_data", "obs://bucket/data"], "this needs a path on this machine; get it with `mindrestore copy"),
     ],
 )

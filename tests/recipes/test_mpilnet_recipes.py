@@ -45,21 +45,21 @@ def test_these_are_all():
     [
         (
             "data.paste.probability=1.5",
-            "data.paste.probability: 1.5 is out of range; give a number above 0 and at most 1",
+            "data.paste.probability: 1.5 is out of range; use a number above 0 and at most 1",
         ),
-        ("data.paste.max_ratio=0", "data.paste.max_ratio: 0 is out of range; give a number above 0 and at most 1"),
+        ("data.paste.max_ratio=0", "data.paste.max_ratio: 0 is out of range; use a number above 0 and at most 1"),
         (
             "schedule.milestone_shares=[1.5]",
-            "schedule.milestone_shares[0]: 1.5 is out of range; give a number above 0 and below 1",
+            "schedule.milestone_shares[0]: 1.5 is out of range; use a number above 0 and below 1",
         ),
         ("schedule.milestones=[100]", r"schedule.milestones [100] and milestone_shares [0.5, 0.7, 0.8] both say"),
         ("output.best_name=best_{ssim}.ckpt", "the fields are {epoch}, {step}, {psnr}"),
         ("output.best_name=best_{psnr:d}.ckpt", "cannot be filled in"),
-        ("output.best_name=last.ckpt", "give the name of a new .ckpt file"),
-        ("output.best_name=best_{epoch}.pth", "give the name of a new .ckpt file"),
+        ("output.best_name=last.ckpt", "choose a new .ckpt name"),
+        ("output.best_name=best_{epoch}.pth", "choose a new .ckpt name"),
         (
             "loss.terms.adversarial.weight=1",
-            "loss.terms.adversarial.weight: 1 is out of range; give a number of at least 0 and below 1",
+            "loss.terms.adversarial.weight: 1 is out of range; use a number of at least 0 and below 1",
         ),
     ],
 )

@@ -26,8 +26,8 @@ def test_other_plans():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((100, [10, 20], [2]), r"iterations \[10, 20\] and batch sizes \[2\]: give one of each per stage"),
-        ((100, [], []), "give one of each per stage"),
+        ((100, [10, 20], [2]), r"iterations \[10, 20\] and batch sizes \[2\]: use one of each per stage"),
+        ((100, [], []), "use one of each per stage"),
         ((0, [10], [2]), "0 is not a number of images"),
         ((100, [10], [-2]), "-2 is not a number"),
         ((100, [100, 24], [4, 4]), "stage 2: 24 iterations of 4 show fewer than the 100 images; plan more"),

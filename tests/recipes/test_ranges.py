@@ -48,18 +48,18 @@ def test_every_number_has_bounds_on_both_sides():
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("optim.lr=1e400", "optim.lr: inf is out of range; give a number above 0 and at most 10"),
-        ("optim.lr=.nan", "optim.lr: nan is out of range; give a number above 0 and at most 10"),
+        ("optim.lr=1e400", "optim.lr: inf is out of range; use a number above 0 and at most 10"),
+        ("optim.lr=.nan", "optim.lr: nan is out of range; use a number above 0 and at most 10"),
         ("optim.lr=1" + "0" * 390, "optim.lr: inf is out of range"),
         ("optim.lr=" + "9" * 5000, "a number of more than 400 digits"),
         (
             "data.patch_size=1e9",
-            "data.patch_size: 1000000000 is out of range; give a number of at least 1 and at most 8192",
+            "data.patch_size: 1000000000 is out of range; use a number of at least 1 and at most 8192",
         ),
-        ("train.seed=1e30", "train.seed: 1e+30 is out of range; give a number of at least 0 and at most 4294967295"),
-        ("data.repeat=1e12", "data.repeat: 1e+12 is out of range; give a number of at least 1 and at most 10000"),
+        ("train.seed=1e30", "train.seed: 1e+30 is out of range; use a number of at least 0 and at most 4294967295"),
+        ("data.repeat=1e12", "data.repeat: 1e+12 is out of range; use a number of at least 1 and at most 10000"),
         ("data.noise_range=[0, 1e99]", "data.noise_range[1]: 1e+99 is out of range"),
-        ("optim.lr_factors={a: -1}", "optim.lr_factors.a: -1 is out of range; give a number above 0 and at most 1000"),
+        ("optim.lr_factors={a: -1}", "optim.lr_factors.a: -1 is out of range; use a number above 0 and at most 1000"),
         ("model.hyper.channels=[1, [.inf]]", "model.hyper.channels[1][0]: inf is out of range"),
         ("loss.terms.l1.weight=.inf", "loss.terms.l1.weight: inf is out of range"),
         ("then={optim: {lr: 99}}", "optim.lr: 99 is out of range"),
@@ -86,13 +86,13 @@ def test_published_hyper_parameters_are_within_their_ranges(name):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("abc", "model aecrnet: channels='abc'; give a whole number from 1 to 512"),
-        (0, "model aecrnet: channels=0; give a whole number from 1 to 512"),
-        (-1, "model aecrnet: channels=-1; give a whole number from 1 to 512"),
-        (1_000_000, "model aecrnet: channels=1000000; give a whole number from 1 to 512"),
-        (1.5, "model aecrnet: channels=1.5; give a whole number from 1 to 512"),
-        (True, "model aecrnet: channels=True; give a whole number from 1 to 512"),
-        (None, "model aecrnet: channels=None; give a whole number from 1 to 512"),
+        ("abc", "model aecrnet: channels='abc'; use a whole number from 1 to 512"),
+        (0, "model aecrnet: channels=0; use a whole number from 1 to 512"),
+        (-1, "model aecrnet: channels=-1; use a whole number from 1 to 512"),
+        (1_000_000, "model aecrnet: channels=1000000; use a whole number from 1 to 512"),
+        (1.5, "model aecrnet: channels=1.5; use a whole number from 1 to 512"),
+        (True, "model aecrnet: channels=True; use a whole number from 1 to 512"),
+        (None, "model aecrnet: channels=None; use a whole number from 1 to 512"),
     ],
 )
 def test_hyper_parameters_out_of_range_are_refused(value, message):
@@ -104,11 +104,11 @@ def test_hyper_parameters_out_of_range_are_refused(value, message):
 @pytest.mark.parametrize(
     ("name", "hyper", "message"),
     [
-        ("dehazeformer_t", {"widths": [1, 2]}, "widths=[1, 2]; give 3 numbers, such as [24, 48, 96]"),
-        ("dehazeformer_t", {"widths": [24, 48, 10**9]}, "widths=1000000000; give a whole number from 1 to 768"),
-        ("dehazeformer_t", {"widths": "abc"}, "widths='abc'; give 3 numbers"),
-        ("mpilnet", {"share_encoder": 1}, "share_encoder=1; give true or false"),
-        ("aecrnet", {"init_gain": float("nan")}, "init_gain=nan; give a number from 0 to 1000"),
+        ("dehazeformer_t", {"widths": [1, 2]}, "widths=[1, 2]; use 3 numbers, such as [24, 48, 96]"),
+        ("dehazeformer_t", {"widths": [24, 48, 10**9]}, "widths=1000000000; use a whole number from 1 to 768"),
+        ("dehazeformer_t", {"widths": "abc"}, "widths='abc'; use 3 numbers"),
+        ("mpilnet", {"share_encoder": 1}, "share_encoder=1; use true or false"),
+        ("aecrnet", {"init_gain": float("nan")}, "init_gain=nan; use a number from 0 to 1000"),
     ],
 )
 def test_other_kinds_of_hyper_parameters(name, hyper, message):
@@ -119,7 +119,7 @@ def test_other_kinds_of_hyper_parameters(name, hyper, message):
 
 def test_training_refuses_them_before_it_looks_for_data(capsys):
     assert main(["train", "--recipe", "aecrnet/its", "model.hyper.channels=abc", "data.root=/nowhere"]) == 2
-    assert "model aecrnet: channels='abc'; give a whole number from 1 to 512" in capsys.readouterr().err
+    assert "model aecrnet: channels='abc'; use a whole number from 1 to 512" in capsys.readouterr().err
 
 
 def test_an_epoch_of_too_many_samples_is_refused():

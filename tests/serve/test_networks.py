@@ -110,7 +110,7 @@ def test_every_network_has_a_title():
     [
         (
             "haze.npz",
-            "haze.npz: not a run folder of `mindrestore train`; give one, or TASK=FILE or NETWORK=FILE",
+            "haze.npz: not a run folder of `mindrestore train`; use one, or TASK=FILE or NETWORK=FILE",
         ),
         ("dehaze=", "or TASK=FILE"),
         ("dehaze=absent.npz", "--weights dehaze=absent.npz: no such file"),
@@ -125,7 +125,7 @@ def test_words_that_name_nothing(here, word, message):
 
 
 def test_no_weights_at_all(here):
-    with pytest.raises(ServeError, match="no weights for any task; give some, such as --weights dehaze="):
+    with pytest.raises(ServeError, match="no weights for any task; use some, such as --weights dehaze="):
         find_offers([])
 
 

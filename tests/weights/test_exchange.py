@@ -233,7 +233,7 @@ def test_what_does_not_fit_is_compared_in_full(tmp_path):
     arrays["mix4.w"] = arrays.pop("mix1.w").reshape(())
     write_torch_file(source, {f"module.{name}": array for name, array in {**arrays, "a.w": np.zeros(2)}.items()})
     message, comparison = misfit_of(source, out)
-    assert message.startswith(f"{source} does not fit aecrnet: 1 missing, 1 extra, 1 of another shape; give --model ")
+    assert message.startswith(f"{source} does not fit aecrnet: 1 missing, 1 extra, 1 of another shape; use --model ")
     assert len(comparison.tensors) == len(arrays) - 1
     assert [line.split() for line in comparison.table().splitlines()[3:]] == [
         ["renamed", "1", "module.mix4.w", "->", "mix1.w"],
@@ -250,7 +250,7 @@ def test_a_file_of_another_network_is_compared_in_full(tmp_path):
     source, out = tmp_path / "x.pth", tmp_path / "x.npz"
     write_torch_file(source, arrays_of(small("aecrnet")))
     message, comparison = misfit_of(source, out, model="dsrir")
-    assert "; this is probably a checkpoint of another network; give --model NAME" in message
+    assert "; this is probably a checkpoint of another network; use --model NAME" in message
     assert comparison.tensors == ()
     assert (len(comparison.extra), len(comparison.missing)) == (34, 316)
     lines = comparison.table().splitlines()

@@ -71,13 +71,9 @@ def test_networks_without_weights_get_fresh_ones(weights_folder):
 
 def test_a_missing_default_names_those_that_exist(ship):
     ship("derain_free", NETWORK)
-    with pytest.raises(
-        WeightError, match=f"no weights for aecrnet come .*; networks that have some: {NETWORK}; give a"
-    ):
+    with pytest.raises(WeightError, match=f"no weights for aecrnet come .*; networks that have some: {NETWORK}; use a"):
         mr.create_model("aecrnet", weights="default")
-    with pytest.raises(
-        WeightError, match=r"no weights for deblur come .*; tasks that have some: derain; give a weight"
-    ):
+    with pytest.raises(WeightError, match=r"no weights for deblur come .*; tasks that have some: derain; use a weight"):
         default_of(task="deblur")
 
 

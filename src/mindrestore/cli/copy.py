@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
     inward = is_address(args.source)
     if inward == is_address(args.target):
-        raise MindRestoreError("give one obs:// address and one path; two paths or two addresses are not copied")
+        raise MindRestoreError("name one obs:// address and one path; two paths or two addresses are not copied")
     address = parse_address(args.source if inward else args.target)
     here = Path(args.target if inward else args.source)
     if not inward and not here.exists():

@@ -164,7 +164,7 @@ def _recipe_sets(args: argparse.Namespace, recipe: Recipe) -> list[NamedSet]:
     absent = [task for task in wanted if not roots.get(task)]
     if absent:
         words = " and ".join(f"--root {task}=DIR" for task in absent)
-        raise MindRestoreError(f"recipe {args.recipe} measures {', '.join(wanted)}; give {words}")
+        raise MindRestoreError(f"recipe {args.recipe} measures {', '.join(wanted)}; use {words}")
     entries = [
         replace(
             entry,

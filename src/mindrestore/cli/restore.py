@@ -131,7 +131,7 @@ def tile_side(text: str) -> int | str | None:
     if text in ("auto", "none"):
         return None if text == "none" else text
     if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a side of a tile; give pixels such as 512, auto or none")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a side of a tile; use pixels such as 512, auto or none")
     return int(text)
 
 
@@ -175,7 +175,7 @@ def _restore(args: argparse.Namespace) -> RestoreSummary:
         from mindrestore.inference.stages import restore_stage_files
 
         if len(source) > 1 or args.report:
-            raise MindRestoreError("--stages shows one network, without a report; give one task, and no --report")
+            raise MindRestoreError("--stages shows one network, without a report; use one task, and no --report")
         return restore_stage_files(_with_stages(source[0], args), args.input, args.out, overwrite=args.overwrite)
     if args.report is None:
         args.report = _may_report(args.input, args.out / "report")

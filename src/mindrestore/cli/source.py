@@ -89,7 +89,7 @@ def read_source(args: argparse.Namespace) -> Any:
 
     run_folder = getattr(args, "run_folder", None)
     if run_folder and (args.model or args.weights or args.hyper):
-        raise MindRestoreError("give either a run folder or --model, --weights and --hyper, not both")
+        raise MindRestoreError("use either a run folder or --model, --weights and --hyper, not both")
     if run_folder:
         return Trained.of_run(run_folder)
     if args.weights:
@@ -116,11 +116,11 @@ def read_hyper(args: argparse.Namespace) -> dict[str, Any]:
     for text in args.hyper:
         key, equals, value = text.partition("=")
         if not (key and equals and value):
-            raise MindRestoreError(f"--hyper {text}: give KEY=VALUE, such as n_feat=40")
+            raise MindRestoreError(f"--hyper {text}: use KEY=VALUE, such as n_feat=40")
         try:
             hyper[key] = read_yaml(value)
         except YamlTextError as error:
             raise MindRestoreError(
-                f"--hyper {text[:80]}: the value cannot be read ({error}); give KEY=VALUE, such as n_feat=40"
+                f"--hyper {text[:80]}: the value cannot be read ({error}); use KEY=VALUE, such as n_feat=40"
             ) from error
     return hyper

@@ -103,7 +103,7 @@ def _pack(args: argparse.Namespace) -> int:
 
     data = [tuple(part.strip() for part in text.rpartition("=")[::2]) for text in args.data]
     if not all(name and licence for name, licence in data):
-        raise MindRestoreError(f"--data {args.data[0]}: give NAME=LICENCE, such as 'Kodak=unrestricted'")
+        raise MindRestoreError(f"--data {args.data[0]}: use NAME=LICENCE, such as 'Kodak=unrestricted'")
     given = {name: getattr(args, name) for name in ("name", "variant", "licence", "terms", "preferred", "cpu_hours")}
     particulars = Particulars(**given, tasks=args.task.split(","), data=data, command=args.repeat)
     card = pack_weights(args.run_folder, particulars, file=args.file, quality=args.quality, folder=args.folder)

@@ -136,7 +136,7 @@ def find_parts(dataset: str, root: PathLike, split: str) -> list[Found]:
     if split not in SPLITS:
         raise DatasetError(f"split {split!r} is unknown; use one of {', '.join(SPLITS)}")
     if not root.is_dir():
-        raise DatasetError(f"{root}: no such folder; give the folder that holds the images' folders")
+        raise DatasetError(f"{root}: no such folder; name the folder that holds the images' folders")
     wanted = _read_list(root, split)
     name = dataset_name(dataset) if dataset != "auto" else recognise(root, split, listed=wanted is not None)
     spec = CATALOG[name]
@@ -173,7 +173,7 @@ def find_sets(root: PathLike) -> dict[str, list[Pair]]:
     """
     root = Path(root)
     if not root.is_dir():
-        raise DatasetError(f"{root}: no such folder; give the folder that holds the test sets' folders")
+        raise DatasetError(f"{root}: no such folder; name the folder that holds the test sets' folders")
     splits = {word for words in SPLIT_FOLDERS.values() for word in words}
     for base in (root, root / "test", root / "Synthetic_Rain_Datasets" / "test"):
         if not base.is_dir() or any(form.locate(base, "test") for form in FORMS.values()):

@@ -78,7 +78,7 @@ def _copies(
 ) -> Iterator[Path]:
     images = list_images(folder)
     if not images:
-        raise DatasetError(f"{folder}: no images; give the folder that holds the images themselves")
+        raise DatasetError(f"{folder}: no images; name the folder that holds the images themselves")
     if out.resolve() == folder.resolve():
         raise DatasetError(f"{out}: the originals are there; choose another folder for the copies")
     refuse_one_name(images)

@@ -98,7 +98,7 @@ def find_duplicates(
     """
     same = next((test for test in tests if Path(test).resolve() == Path(train).resolve()), None)
     if same is not None:
-        raise MindRestoreError(f"{same}: given as training and as test images; give two folders")
+        raise MindRestoreError(f"{same}: given as training and as test images; name two folders")
     files = [path for folder in tests for path in list_images(folder, recursive=True)]
     trained = [_look(path, every=False) for path in progress(list_images(train, recursive=True))]
     chunks = [_Chunk(trained[first : first + _CHUNK]) for first in range(0, len(trained), _CHUNK)]

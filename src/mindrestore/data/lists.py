@@ -52,9 +52,9 @@ def read_list(
     """
     root = Path(root)
     if not root.is_dir():
-        raise DatasetError(f"{root}: no such folder; give the folder that the paths of {path} are relative to")
+        raise DatasetError(f"{root}: no such folder; name the folder that the paths of {path} are relative to")
     if len(noise) != 2 or not 0 <= noise[0] <= noise[1]:
-        raise DatasetError(f"noise {tuple(noise)}: give the least and the greatest deviation, such as (0, 55)")
+        raise DatasetError(f"noise {tuple(noise)}: use the least and the greatest deviation, such as (0, 55)")
     rows = read_rows(path)
     _require_files(path, root, rows)
     sigmas = tuple(levels) or tuple(range(noise[0], noise[1] + 1))
@@ -96,7 +96,7 @@ def read_rows(path: PathLike) -> dict[int, Row]:
         if len(columns) != 2 or not all(columns):
             found = repr(line.strip()) if line.strip() else "a blank line"
             raise ListError(
-                f"{path}, row {number}: {found} is not a pair; give the clear and the degraded image "
+                f"{path}, row {number}: {found} is not a pair; write the clear and the degraded image "
                 "with a comma between them"
             )
         header = _header(columns) if number == 1 else None
@@ -127,7 +127,7 @@ def write_list(path: PathLike, rows: Iterable[Row], *, overwrite: bool = False) 
         raise DatasetError(f"{path} exists already; choose another file or pass --overwrite")
     lines = [_join(path, row) for row in rows]
     if not lines:
-        raise DatasetError(f"{path}: there are no pairs to write; give folders that hold images")
+        raise DatasetError(f"{path}: there are no pairs to write; name folders that hold images")
     write_bytes(path, "".join(lines).encode())
 
 
@@ -167,7 +167,7 @@ def _header(columns: list[str]) -> str | None:
 def _relative(name: str, place: str) -> str:
     path = PureWindowsPath(name)  # understands both slashes and drive letters
     if path.anchor or ".." in path.parts:
-        raise ListError(f"{place}: {name} leads out of the data folder; give a path relative to it, without ..")
+        raise ListError(f"{place}: {name} leads out of the data folder; use a path relative to it, without ..")
     return path.as_posix()
 
 

@@ -188,4 +188,4 @@ def _below(root: PathLike, path: Path) -> str:
     try:
         return path.relative_to(root).as_posix()
     except ValueError as error:
-        raise DatasetError(f"{path} is not below {root}; give the common folder of all images as --root") from error
+        raise DatasetError(f"{path} is not below {root}; name the common folder of all images as --root") from error

@@ -27,7 +27,7 @@ def add_noise(image: np.ndarray, sigma: float, rng: np.random.Generator | np.ran
         MindRestoreError: The deviation is negative.
     """
     if sigma < 0:
-        raise MindRestoreError(f"noise of deviation {sigma} does not exist; give 0 or more grey levels of 255")
+        raise MindRestoreError(f"noise of deviation {sigma} does not exist; use 0 or more grey levels of 255")
     levels = _levels(image)
     return np.clip(levels + sigma * rng.standard_normal(image.shape), 0, 255).astype(np.uint8)
 

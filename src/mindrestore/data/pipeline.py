@@ -91,7 +91,7 @@ class TrainLoader:
         samples = len(self.pairs) * self.repeat
         if self.repeat > 1 and samples > _MOST_SAMPLES:
             raise DatasetError(
-                f"data.repeat={self.repeat}: {len(self.pairs)} pairs would make {samples:,} samples an epoch; give at "
+                f"data.repeat={self.repeat}: {len(self.pairs)} pairs would make {samples:,} samples an epoch; use at "
                 f"most {max(1, _MOST_SAMPLES // len(self.pairs))}"
             )
         source = PatchSource(self.pairs, self._settings, cache or open_cache(config))

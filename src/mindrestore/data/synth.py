@@ -84,7 +84,7 @@ def synthesize(clear_dir: PathLike, out: PathLike, options: SynthOptions) -> Ite
     clear_dir, out = Path(clear_dir), Path(out)
     images = list_images(clear_dir)
     if not images:
-        raise DatasetError(f"{clear_dir}: no images; give the folder that holds the clear images themselves")
+        raise DatasetError(f"{clear_dir}: no images; name the folder that holds the clear images themselves")
     refuse_one_name(images)
     copies = not _is_same_folder(out / options.places.targets, clear_dir)
     refuse_existing(_planned(images, out, options, copies), options.overwrite)
@@ -228,7 +228,7 @@ def _load_depth(path: Path, clear: np.ndarray, image: Path, options: SynthOption
                 return fill_unknown(np.float32(options.disparity_scale) / values)
         return fill_unknown(values if path.suffix == ".npy" else values / np.float32(1000))
     except ValueError as error:
-        raise ImageError(f"{path}: {error}; give another map or remove it") from error
+        raise ImageError(f"{path}: {error}; use another map or remove it") from error
 
 
 def _log(path: Path, record: dict) -> None:

@@ -33,7 +33,7 @@ def read_lines(path: Path) -> list[str]:
     try:
         facts = path.stat()
         if not stat.S_ISREG(facts.st_mode):  # a device or a pipe would never end
-            raise ListError(f"{path}: not a file; give the path of a list")
+            raise ListError(f"{path}: not a file; name the path of a list")
         if facts.st_size > MOST_BYTES:
             raise ListError(
                 f"{path}: {facts.st_size / 1e6:.0f} MB are more than a list can have ({MOST_BYTES / 1e6:.0f} MB); is "

@@ -81,7 +81,7 @@ def transfer_folder(source: PathLike, out: PathLike, gamma: Sequence[float] = RS
     gamma = _checked(gamma)
     images = list_images(source)
     if not images:
-        raise TransferError(f"{source}: no images; give the folder that holds the hazy images themselves")
+        raise TransferError(f"{source}: no images; name the folder that holds the hazy images themselves")
     existing = [out / path.name for path in images if (out / path.name).exists()]
     if existing:
         raise TransferError(f"{existing[0]} exists already ({len(existing)} such); choose another folder")
@@ -93,5 +93,5 @@ def transfer_folder(source: PathLike, out: PathLike, gamma: Sequence[float] = RS
 def _checked(gamma: Sequence[float]) -> tuple[float, ...]:
     values = tuple(float(value) for value in gamma)
     if len(values) != 3 or not all(value > 0 and math.isfinite(value) for value in values):
-        raise TransferError(f"gamma {list(gamma)}: give three numbers above 0, for red, green and blue")
+        raise TransferError(f"gamma {list(gamma)}: use three numbers above 0, for red, green and blue")
     return values

@@ -54,7 +54,7 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         where = error.filename or folder
-        raise WriteError(f"{where}: cannot be written ({error.strerror}); give another folder with --out") from error
+        raise WriteError(f"{where}: cannot be written ({error.strerror}); use another folder with --out") from error
 
 
 def remove_report(folder: PathLike) -> None:

@@ -93,11 +93,11 @@ class TestSet:
         if self.root is not None:
             return self.dataset or "auto", self.root, self.split or "test"
         if recipe is None:
-            raise DatasetError("nothing says which images to measure; give the folder of the test pairs with --data")
+            raise DatasetError("nothing says which images to measure; name the folder of the test pairs with --data")
         data = recipe.data
         root = data.val_root or data.root
         if root is None:
-            raise DatasetError("the recipe names no test data; give the folder with --data or data.val_root=FOLDER")
+            raise DatasetError("the recipe names no test data; name the folder with --data or data.val_root=FOLDER")
         return self.dataset or data.val_dataset or data.dataset, root, self.split or data.val_split
 
 
@@ -139,7 +139,7 @@ def recipe_sets(recipe: Recipe, root: PathLike | None = None, noise_seed: int | 
 def _recipe_set(entry: EvalSetConfig, folder: Path, recipe: Recipe) -> NamedSet:
     if not folder.is_dir():
         raise DatasetError(
-            f"test set {entry.name}: there is no folder {folder}; give data.val_root, or leave the set out of "
+            f"test set {entry.name}: there is no folder {folder}; set data.val_root, or leave the set out of "
             "validation.sets"
         )
     if entry.sigma is None:

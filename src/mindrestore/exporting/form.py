@@ -51,7 +51,7 @@ class Form:
         if self.key is not None and self.format != "MINDIR":
             raise ExportError(f"{self.format} files cannot be encrypted; only MINDIR can")
         if self.format == "AIR" and self.size is None:
-            raise ExportError("AIR holds one image size only; give it, such as 480x640")
+            raise ExportError("AIR holds one image size only; set it, such as size 480x640")
         if self.target is not None and self.target not in TARGETS:
             raise ExportError(f"target {self.target!r} is not one of {', '.join(TARGETS)}")
         if self.target is not None and self.format != "MINDIR":
@@ -176,7 +176,7 @@ def read_key(file: PathLike | None = None) -> bytes | None:
         try:
             text, where = read_text(file, "ascii"), str(file)
         except (OSError, UnicodeDecodeError) as error:
-            raise ExportError(f"{file}: no key can be read there; give a text file of hexadecimal digits") from error
+            raise ExportError(f"{file}: no key can be read there; use a text file of hexadecimal digits") from error
     else:
         text, where = os.environ.get(KEY_VARIABLE, ""), KEY_VARIABLE
         if not text:

@@ -117,7 +117,7 @@ def _only_image(path: Path, verb: str, ends: list[Any]) -> tuple[str, Kind]:
         channels = {"uint8": 3, "float32": 1}.get(kind.dtype)
         if channels and len(shape) == 4 and shape[0] in (1, -1) and shape[channels] in (3, -1):
             return ends[0].name, kind
-    raise EngineError(f"{path}: {verb} {listed or 'nothing'}, not {wanted}; give a file of `mindrestore export`")
+    raise EngineError(f"{path}: {verb} {listed or 'nothing'}, not {wanted}; use a file of `mindrestore export`")
 
 
 def _refuse_branches(path: Path) -> None:
@@ -135,7 +135,7 @@ def _refuse_branches(path: Path) -> None:
     found = sorted(kinds.intersection(_BRANCHES)) or ["functions"] * any(number == _FUNCTIONS for number, _ in model)
     if found:
         raise EngineError(
-            f"{path}: holds {', '.join(found)}, and might not end; give a file of `mindrestore export`, a plain row of "
+            f"{path}: holds {', '.join(found)}, and might not end; use a file of `mindrestore export`, a plain row of "
             "operators"
         )
 
@@ -148,5 +148,5 @@ def _fixed_size(kind: Kind) -> Size | None:
 
 def _existing(path: PathLike) -> Path:
     if not Path(path).is_file():
-        raise EngineError(f"{path}: no such file; give one that `mindrestore export` wrote")
+        raise EngineError(f"{path}: no such file; use one that `mindrestore export` wrote")
     return Path(path)

@@ -25,7 +25,7 @@ def max_megapixels() -> float:
     except ValueError:
         value = 0.0
     if not 0 < value < float("inf"):
-        raise ImageError(f"{VARIABLE}={text}: give a positive number of megapixels, such as 400, or unset it")
+        raise ImageError(f"{VARIABLE}={text}: use a positive number of megapixels, such as 400, or unset it")
     return value
 
 

@@ -24,7 +24,7 @@ def to_float(image: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         ImageError: If the array has another type.
     """
     if image.dtype not in (np.uint8, np.uint16) and not np.issubdtype(image.dtype, np.floating):
-        raise ImageError(f"pixels of type {image.dtype} are not supported; give uint8, uint16 or floating point")
+        raise ImageError(f"pixels of type {image.dtype} are not supported; use uint8, uint16 or floating point")
     if out is None:
         out = np.empty_like(image, np.float32)
     np.copyto(out, image, casting="same_kind" if image.dtype.kind == "f" else "safe")

@@ -96,7 +96,7 @@ def read_depth(path: PathLike) -> np.ndarray:
     else:
         rgb = read_image(path)
         if not (np.array_equal(rgb[..., 0], rgb[..., 1]) and np.array_equal(rgb[..., 0], rgb[..., 2])):
-            raise ImageError(f"{path}: a coloured image is not a depth map; give a grey 8- or 16-bit file")
+            raise ImageError(f"{path}: a coloured image is not a depth map; use a grey 8- or 16-bit file")
         values = rgb[..., 0]
     if values.ndim != 2:
         raise ImageError(f"{path}: shape {values.shape} is not a depth map; expected (H, W)")
@@ -111,7 +111,7 @@ def read_bytes(path: Path) -> bytes:
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe or a device would never end
-            raise ImageError(f"{path}: not a file; give the path of an image file")
+            raise ImageError(f"{path}: not a file; name the path of an image file")
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file; check the path") from error

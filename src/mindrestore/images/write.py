@@ -49,7 +49,7 @@ def _to_pixels(path: Path, array: np.ndarray) -> np.ndarray:
     if array.dtype in (np.uint8, np.uint16):
         return array
     if not np.issubdtype(array.dtype, np.floating):
-        raise ImageError(f"{path}: pixels of type {array.dtype}; give uint8, uint16 or floating point in [0, 1]")
+        raise ImageError(f"{path}: pixels of type {array.dtype}; use uint8, uint16 or floating point in [0, 1]")
     if not np.isfinite(array).all():
         raise ImageError(f"{path}: the image holds NaN or infinite values; nothing was written")
     return np.round(np.clip(array, 0.0, 1.0) * 255.0).astype(np.uint8)

@@ -187,7 +187,7 @@ class ExportedEngine:
             self.file, self.pixel_bytes = MindIREngine(path, key), spec.cell_bytes
         held = self.file.properties.get("model", spec.name)
         if held != spec.name:
-            raise EngineError(f"{path}: holds {held}, not {spec.name}; give that name")
+            raise EngineError(f"{path}: holds {held}, not {spec.name}; use that name")
         if self.file.takes_uint8:
             raise EngineError(f"{path}: takes whole photographs by itself; for this, export without --uint8")
         self.size = self.file.size
@@ -198,7 +198,7 @@ class ExportedEngine:
         for image in images:
             result = self.file(np.ascontiguousarray(image[None], np.float32))
             if result.shape != (1, *image.shape):
-                raise EngineError(f"{self.path}: makes {result.shape} of {(1, *image.shape)}; give a file of one image")
+                raise EngineError(f"{self.path}: makes {result.shape} of {(1, *image.shape)}; use a file of one image")
             restored.append(result)
         return np.clip(_finite(np.concatenate(restored), str(self.path)), 0, 1)
 

@@ -111,7 +111,7 @@ def _facts_of(trained: Trained, particulars: Particulars) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise MindRestoreError(
             f"{trained.folder}: metrics.jsonl or env.json is not what `mindrestore train` writes "
-            f"({first_line(error)}); give the whole run folder"
+            f"({first_line(error)}); name the whole run folder"
         ) from error
 
 
@@ -201,7 +201,7 @@ def _read(path: Path) -> str:
         return read_text(path)
     except OSError as error:
         raise MindRestoreError(
-            f"{path}: cannot be read ({error.strerror}); give the folder or file it belongs to"
+            f"{path}: cannot be read ({error.strerror}); name the folder or file it belongs to"
         ) from error
 
 

@@ -75,10 +75,10 @@ def check_photo(photo: np.ndarray) -> None:
         RestoreError: Its shape or type is not that of an image, or it holds NaN or infinite values.
     """
     if photo.size == 0 or not (photo.ndim == 2 or (photo.ndim == 3 and photo.shape[2] in (3, 4))):
-        raise RestoreError(f"an array of shape {photo.shape} is not an image; give (H, W), (H, W, 3) or (H, W, 4)")
+        raise RestoreError(f"an array of shape {photo.shape} is not an image; use (H, W), (H, W, 3) or (H, W, 4)")
     floating = np.issubdtype(photo.dtype, np.floating)
     if not floating and photo.dtype not in (np.uint8, np.uint16):
-        raise RestoreError(f"pixels of type {photo.dtype} are not supported; give uint8, uint16 or float in [0,1]")
+        raise RestoreError(f"pixels of type {photo.dtype} are not supported; use uint8, uint16 or float in [0,1]")
     if floating and not np.isfinite(photo).all():
         raise RestoreError("the image holds NaN or infinite values; replace them first")
 

@@ -195,7 +195,7 @@ class Restorer:
             ways = {"engine": options.engine, "device": options.device, "key": options.key}
             return open_engine(self.spec, weights, hyper=self.trained.hyper, **ways)
         if weights is not None:
-            raise RestoreError("a net is used with the weights it has; give it without weights, or load them into it")
+            raise RestoreError("a net is used with the weights it has; pass it without weights, or load them into it")
         from mindrestore.inference.cell_engine import CellEngine
 
         return CellEngine(net, self.spec, options.compiled)

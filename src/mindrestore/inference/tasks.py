@@ -98,7 +98,7 @@ def split_tasks(words: str, weights: str | None) -> list[tuple[str, str | None]]
     if len(tasks) == 1:
         return [(words, weights)]
     if "" in tasks:
-        raise TaskError(f"--task {words}: a task is missing beside a comma; give tasks such as derain,denoise")
+        raise TaskError(f"--task {words}: a task is missing beside a comma; use tasks such as derain,denoise")
     files = [None] * len(tasks) if weights is None else [name.strip() for name in weights.split(",")]
     if "" in files or len(files) != len(tasks):
         raise TaskError(
@@ -212,5 +212,5 @@ def _usual_weights(word: str, task: str, usual: str) -> PathLike:
         asks = "put one at" if is_published_word(word) else f"--task {published} takes"
         hint = f"; {asks} {file}, where its program keeps it"
     raise TaskError(
-        f"no weights for {word}: none come with MindRestore; give a weight file{hint}; see `mindrestore weights list`"
+        f"no weights for {word}: none come with MindRestore; use a weight file{hint}; see `mindrestore weights list`"
     )

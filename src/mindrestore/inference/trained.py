@@ -62,7 +62,7 @@ class Trained:
         """
         folder = Path(folder)
         if not folder.is_dir():
-            raise MindRestoreError(f"{folder}: no such folder; give a run folder of `mindrestore train`")
+            raise MindRestoreError(f"{folder}: no such folder; name a run folder of `mindrestore train`")
         if not (folder / "recipe.yaml").is_file():
             raise MindRestoreError(
                 f"{folder}: no recipe.yaml in it, so this is not a run folder of `mindrestore train`"

@@ -79,7 +79,7 @@ def _convert(restore: Callable[[np.ndarray], np.ndarray], opened: Any, source: P
         stream = _pictures(opened)
         if stream is None:
             sound = bool(opened.streams.audio)
-            raise RestoreError(f"{source}: holds sound and no pictures; give a video") if sound else _unopened(source)
+            raise RestoreError(f"{source}: holds sound and no pictures; use a video") if sound else _unopened(source)
         stream.thread_type = "AUTO"
         options = {"movflags": "+faststart"} if target.suffix in (".mp4", ".m4v", ".mov") else {}
         with av.open(str(target), "w", format=_CONTAINERS.get(target.suffix), options=options) as container:

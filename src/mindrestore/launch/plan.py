@@ -150,7 +150,7 @@ def _local_processes(cluster: Cluster) -> int:
     count = cluster.per_node or len(cluster.visible or visible_devices(cluster.device))
     if count < 1:
         raise LaunchError(
-            f"no {cluster.device} devices under /dev; give their number as --device-num, or --visible-devices"
+            f"no {cluster.device} devices under /dev; set their number with --device-num, or --visible-devices"
         )
     if cluster.visible and count > len(cluster.visible):
         raise LaunchError(f"{count} processes for {len(cluster.visible)} visible devices; lower --device-num")

@@ -70,7 +70,7 @@ def read_rank_table(path: str | os.PathLike[str]) -> RankTable:
     try:
         content = read_json(path)
     except OSError as error:
-        raise RankTableError(f"{path}: rank table cannot be read ({error.strerror}); give an existing file") from error
+        raise RankTableError(f"{path}: rank table cannot be read ({error.strerror}); use an existing file") from error
     except ValueError as error:
         raise RankTableError(f"{path}: no JSON ({error}); {_HINT}") from error
     problem = _problem(content)

@@ -48,7 +48,7 @@ class ConsistencyLoss(nn.Cell):
         super().__init__()
         if len(sigma) != 2 or not 0 < sigma[0] <= sigma[1]:
             raise MindRestoreError(
-                f"loss.terms.consistency.sigma {list(sigma)}: give the least and the greatest blur, such as [0.1, 5.0]"
+                f"loss.terms.consistency.sigma {list(sigma)}: use the least and the greatest blur, such as [0.1, 5.0]"
             )
         self.size, self.crop, self.sigma, self.horizon = size, crop, (float(sigma[0]), float(sigma[1])), horizon
 

@@ -137,7 +137,7 @@ def build_objective(config: LossConfig, stages: int = 1) -> Objective:
     if len(stage_weights) != stages:
         raise MindRestoreError(
             f"loss.stage_weights {list(stage_weights)} has {len(stage_weights)} numbers, but the network returns "
-            f"{stages} image{'s' if stages > 1 else ''}; give one number per image, that of the final one first"
+            f"{stages} image{'s' if stages > 1 else ''}; use one number per image, that of the final one first"
         )
     if stages > 1 and "adversarial" in config.terms and config.terms["adversarial"].weight > 0:
         raise MindRestoreError(

@@ -34,7 +34,7 @@ def check_hyper(model: str, given: Mapping[str, Any], published: Mapping[str, An
         usual = published[key]
         if isinstance(usual, (tuple, list)):
             if not isinstance(value, (tuple, list)) or len(value) != len(usual):
-                raise ModelError(f"model {model}: {key}={_shown(value)}; give {len(usual)} numbers, such as {[*usual]}")
+                raise ModelError(f"model {model}: {key}={_shown(value)}; use {len(usual)} numbers, such as {[*usual]}")
             for entry in value:
                 _check(model, key, entry, _largest(usual))
         else:
@@ -64,7 +64,7 @@ def _check(model: str, key: str, value: Any, usual: Any) -> None:
         return
     fits, wanted = _range_of(key, usual)
     if not fits(value):
-        raise ModelError(f"model {model}: {key}={_shown(value)}; give {wanted}")
+        raise ModelError(f"model {model}: {key}={_shown(value)}; use {wanted}")
 
 
 def _range_of(key: str, usual: Any) -> tuple[Callable[[Any], bool], str]:

@@ -63,7 +63,7 @@ def write_comparison(folders: Sequence[PathLike], out: PathLike) -> Path:
     """
     out = Path(out)
     if len(folders) < 2:
-        raise ReportError("one report cannot be compared; give two run folders or more")
+        raise ReportError("one report cannot be compared; name two run folders or more")
     reports = [read_report(folder) for folder in folders]
     for report in reports:
         if report.folder.resolve() == out.resolve():

@@ -94,7 +94,7 @@ def read_report(folder: PathLike) -> WrittenReport:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ReportError(f"{folder}: no such folder; give a run folder or the report of `mindrestore eval`")
+        raise ReportError(f"{folder}: no such folder; name a run folder or the report of `mindrestore eval`")
     place = folder / "report" if not _newest(folder) and _newest(folder / "report") else folder
     newest = _newest(place)
     if newest is None:

@@ -87,9 +87,9 @@ class Flag:
         try:
             value = _READERS.get(self.type, str)(text)
         except ValueError:
-            raise PublishedError(f"{self.name} {text}: give {_WANTED[self.type]}") from None
+            raise PublishedError(f"{self.name} {text}: use {_WANTED[self.type]}") from None
         if self.choices and value not in self.choices and value not in self.map and value not in self.map.values():
-            raise PublishedError(f"{self.name} {text}: give one of {', '.join(map(str, self.choices))}")
+            raise PublishedError(f"{self.name} {text}: use one of {', '.join(map(str, self.choices))}")
         return self.map.get(value, value if self.otherwise is None else self.otherwise)
 
     def become(self, command: str, value: Any, texts: Mapping[str, str]) -> list[str]:

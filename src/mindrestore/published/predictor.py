@@ -70,7 +70,7 @@ class MPRPredictor:
     ) -> None:
         task = published_word(task)
         if max_side is not None and max_side < 1:
-            raise RestoreError(f"max_side {max_side}: give a number of pixels, such as 640, or None")
+            raise RestoreError(f"max_side {max_side}: use a number of pixels, such as 640, or None")
         self.folder = Path(output_path) / task
         self.max_side, self.truncate = max_side, truncate
         source = source_for(task, weight_path)

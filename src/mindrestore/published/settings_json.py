@@ -30,7 +30,7 @@ def read_settings(path: Path) -> list[str]:
     try:
         settings = read_json(path)
     except (OSError, ValueError) as error:
-        raise MindRestoreError(f"--config-json {path}: cannot be read ({error}); give a JSON file") from error
+        raise MindRestoreError(f"--config-json {path}: cannot be read ({error}); use a JSON file") from error
     if not isinstance(settings, dict):
         raise MindRestoreError(f"--config-json {path}: holds {type(settings).__name__}, expected names and values")
     overrides = []

@@ -161,7 +161,7 @@ class _Builder:
         for flag, text in self.words.given.items():
             main = self.system.flags[flag].same_as or flag
             if found.setdefault(main, text) != text:
-                raise PublishedError(f"{flag} {text}: {main} says {found[main]}; give one of the two")
+                raise PublishedError(f"{flag} {text}: {main} says {found[main]}; use one of the two")
         return found
 
     def _values(self) -> dict[str, Any]:
@@ -231,7 +231,7 @@ class _Builder:
             self._add(name, words)
         elif name and self.said[place] != words[-1]:
             what = "what to work on" if place == RUN else place
-            raise PublishedError(f"{self.said[place]} and {words[-1]} are both given as {what}; give one of them")
+            raise PublishedError(f"{self.said[place]} and {words[-1]} are both given as {what}; use one of them")
 
     def _add_place(self, place: Lookup) -> bool:
         """Add a file, folder or run folder that is there; return whether it is a run folder."""
@@ -269,7 +269,7 @@ class _Builder:
 
 _REPEATED = "--root"  # of `eval`: a folder per task
 _REASONS = {
-    "--mode": "give all_in_one, noise, rain or haze",
+    "--mode": "use all_in_one, noise, rain or haze",
     "--data_url": "the folders of the data and the results, obs://BUCKET/FOLDER or those that the job mounts",
 }
 

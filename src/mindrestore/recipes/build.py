@@ -124,7 +124,7 @@ def _check_range(value: Any, rules: Mapping[str, Any], name: str) -> None:
         number = isinstance(item, (int, float)) and not isinstance(item, bool)
         if number and not all(compare(item, bound) for compare, _, bound in limits):
             words = " and ".join(f"{text} {_shown(bound)}" for _, text, bound in limits)
-            raise RecipeError(f"{own}: {_shown(item)} is out of range; give a number {words}")
+            raise RecipeError(f"{own}: {_shown(item)} is out of range; use a number {words}")
 
 
 def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:

@@ -270,7 +270,7 @@ def _checked(recipe: Recipe) -> Recipe:
         raise RecipeError(f"validation.sets: two have one name in {names}; rename one of them")
     noise = recipe.data.noise_range
     if len(noise) != 2 or noise[0] > noise[1]:
-        raise RecipeError(f"data.noise_range {list(noise)}: give the least and the greatest sigma, such as [0, 55]")
+        raise RecipeError(f"data.noise_range {list(noise)}: use the least and the greatest sigma, such as [0, 55]")
     _check_mix(recipe.data)
     next_stage(recipe, None)  # what is wrong with the second training is reported before the first one
     return recipe
@@ -288,7 +288,9 @@ def _check_best_name(recipe: Recipe) -> None:
         known = ", ".join(f"{{{key}}}" for key in scores)
         raise RecipeError(f"output.best_name {name!r} cannot be filled in ({error}); the fields are {known}") from error
     if "/" in filled or not filled.endswith(".ckpt") or filled in ("best.ckpt", "ema.ckpt", "last.ckpt"):
-        raise RecipeError(f"output.best_name {name!r}: give the name of a new .ckpt file, such as best_{{epoch}}.ckpt")
+        raise RecipeError(
+            f"output.best_name {name!r}: choose the name of a new .ckpt file, such as best_{{epoch}}.ckpt"
+        )
 
 
 def _check_mix(data: DataConfig) -> None:
@@ -297,10 +299,10 @@ def _check_mix(data: DataConfig) -> None:
     for number, source in enumerate(data.mix):
         if len(source.gamma) not in (0, 3):
             raise RecipeError(
-                f"data.mix[{number}].gamma {list(source.gamma)}: give three numbers, of red, green and blue, or none"
+                f"data.mix[{number}].gamma {list(source.gamma)}: use three numbers, of red, green and blue, or none"
             )
     if len({source.share is None for source in data.mix}) > 1:
-        raise RecipeError("data.mix: some data sets have a share and some have none; give all of them one, or none")
+        raise RecipeError("data.mix: some data sets have a share and some have none; all of them need one, or none")
 
 
 def _check_progressive(progressive: ProgressiveConfig | None) -> None:
@@ -309,7 +311,7 @@ def _check_progressive(progressive: ProgressiveConfig | None) -> None:
     lists = {name: list(getattr(progressive, name)) for name in ("epoch_chg", "patch_sizes", "batch_sizes")}
     if not lists["epoch_chg"] or len({len(values) for values in lists.values()}) > 1:
         told = ", ".join(f"{name} {values}" for name, values in lists.items())
-        raise RecipeError(f"train.progressive: {told}; give as many switch epochs as patch sizes and batch sizes")
+        raise RecipeError(f"train.progressive: {told}; use as many switch epochs as patch sizes and batch sizes")
     if any(later <= earlier for earlier, later in zip(lists["epoch_chg"], lists["epoch_chg"][1:])):
         raise RecipeError(
             f"train.progressive.epoch_chg {lists['epoch_chg']}: every stage has to end later than the one before; "
@@ -332,6 +334,6 @@ def _check_schedule(schedule: ScheduleConfig) -> None:
         raise RecipeError("schedule.periods is empty: cosine_restarts needs at least one, such as [25000, 25000]")
     if schedule.restart_weights and len(schedule.restart_weights) != len(schedule.periods):
         raise RecipeError(
-            f"schedule.restart_weights {list(schedule.restart_weights)}: give one per period, "
+            f"schedule.restart_weights {list(schedule.restart_weights)}: use one per period, "
             f"{list(schedule.periods)}, or none"
         )

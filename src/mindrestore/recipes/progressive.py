@@ -31,11 +31,11 @@ def epoch_switches(
     """
     if not iterations or len(iterations) != len(batch_sizes):
         raise RecipeError(
-            f"iterations {list(iterations)} and batch sizes {list(batch_sizes)}: give one of each per stage"
+            f"iterations {list(iterations)} and batch sizes {list(batch_sizes)}: use one of each per stage"
         )
     least = min(images, *iterations, *batch_sizes)
     if least < 1:
-        raise RecipeError(f"{least} is not a number of images, iterations or a batch; give 1 or more")
+        raise RecipeError(f"{least} is not a number of images, iterations or a batch; use 1 or more")
     switches, last = [], 0
     for stage, (planned, batch) in enumerate(zip(iterations, batch_sizes), 1):
         # Division in floating point, as the published numbers were made: 112000 // (200 / 14) is 7839, not 7840.

@@ -149,7 +149,7 @@ class Service:
         """Return the results of several jobs as one zip file."""
         done = [job for job in self._known(request) if job.state == DONE]
         if not done:
-            raise UnknownJobError("none of these jobs has a result; give the ids of some that are done")
+            raise UnknownJobError("none of these jobs has a result; name the ids of some that are done")
         pieces = await run_in_threadpool(stream_zip, [(job.upload.result_name, job.target) for job in done])
         headers = {"Content-Disposition": 'attachment; filename="restored.zip"'}
         return StreamingResponse(pieces, headers=headers, media_type="application/zip")

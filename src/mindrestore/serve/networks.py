@@ -66,7 +66,7 @@ def find_offers(weights: Sequence[str]) -> list[Offer]:
         if task not in [given for given, _ in pairs]:
             pairs += _found(task)
     if not pairs:
-        raise ServeError("no weights for any task; give some, such as --weights dehaze=runs/mine/best.ckpt")
+        raise ServeError("no weights for any task; use some, such as --weights dehaze=runs/mine/best.ckpt")
     offers: dict[str, Offer] = {}
     for task, trained in sorted(pairs, key=lambda pair: pair[0]):
         same = sum(offer.task == task and offer.trained.model == trained.model for offer in offers.values())
@@ -83,7 +83,7 @@ def _given(word: str) -> Iterator[tuple[str, Trained]]:
     name, equals, file = word.partition("=")
     if not (name and equals and file):
         raise ServeError(
-            f"--weights {word}: not a run folder of `mindrestore train`; give one, or TASK=FILE or NETWORK=FILE, such "
+            f"--weights {word}: not a run folder of `mindrestore train`; use one, or TASK=FILE or NETWORK=FILE, such "
             "as dehaze=haze.ckpt"
         )
     own = _tasks_of(name)

@@ -221,7 +221,7 @@ class _Misfit:
         lines.append(
             "`mindrestore convert IN --drop-extra --out OUT` leaves out what is extra"
             if only_extra
-            else "give the weights of this network, or create it with the settings it was trained with"
+            else "use the weights of this network, or create it with the settings it was trained with"
         )
         differing = {"missing": self.missing, "extra": self.extra, "misshapen": self.misshapen}
         return MisfitError("\n".join(lines), **differing, origin=origin)

@@ -58,7 +58,7 @@ def fetch(
     if not is_address(source):
         path = Path(source)
         if not path.is_file():
-            raise WeightError(f"{path}: no such file; give a weight file or an address")
+            raise WeightError(f"{path}: no such file; use a weight file or an address")
         verify(path, sha256)
         return path
     parts = urlsplit(str(source))

@@ -77,7 +77,7 @@ def untrained_encoder(net: nn.Cell) -> str:
     """
     cell = encoders_of(net)[0]
     fix = (
-        f"give ImageNet weights of {cell.layout} as model.encoder_weights=FILE (`mindrestore weights get "
+        f"use ImageNet weights of {cell.layout} as model.encoder_weights=FILE (`mindrestore weights get "
         f"{cell.layout}`, docs/weights.md)"
     )
     if not cell.trainable_params():

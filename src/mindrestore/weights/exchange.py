@@ -139,7 +139,7 @@ def _not_fitting(comparison: Comparison, misfit: MisfitError) -> ComparisonError
     counts = {"missing": misfit.missing, "extra": misfit.extra, "of another shape": misfit.misshapen}
     differing = ", ".join(f"{len(names)} {kind}" for kind, names in counts.items() if names)
     origin = f"; this is probably {misfit.origin}" if misfit.origin else ""
-    fix = "give --model NAME and --hyper KEY=VALUE of the network that it was saved from, or another file"
+    fix = "use --model NAME and --hyper KEY=VALUE of the network that it was saved from, or another file"
     if not (misfit.missing or misfit.misshapen or misfit.origin):
         fix = "--drop-extra leaves out what is extra"
     full = replace(
@@ -157,7 +157,7 @@ def _check_destination(source: Path, out: Path) -> None:
             f"{out}: cannot convert to {out.suffix or 'a file without suffix'}; use {', '.join((*SUFFIXES, *WRITABLE))}"
         )
     if out.exists() and source.exists() and out.samefile(source):
-        raise WeightError(f"{out}: is the file to convert; give another name for the result")
+        raise WeightError(f"{out}: is the file to convert; choose another name for the result")
 
 
 def _find_network(source: Path, content: Mapping[str, Any], model: str | None, hyper: Mapping[str, Any]) -> Guess:

@@ -34,7 +34,7 @@ def weight_file(place: PathLike) -> Path:
     files = [path for path in place.iterdir() if path.suffix.lower() in READABLE and path.is_file()]
     files += [result for result in (_result(path) for path in place.iterdir() if path.is_dir()) if result]
     if not files:
-        raise WeightFileError(f"{place}: no weight file in this folder ({', '.join(READABLE)}); give the file itself")
+        raise WeightFileError(f"{place}: no weight file in this folder ({', '.join(READABLE)}); name the file itself")
     return max(files, key=lambda path: (path.stat().st_mtime_ns, natural_key(str(path))))
 
 

@@ -114,7 +114,7 @@ def guess(shapes: Shapes, hint: str = "", name: str | None = None) -> Guess:
     if not found:
         raise WeightError(
             f"names and shapes are those of {f'no {name}' if name else 'no network known here'} "
-            f"({', '.join(list(shapes)[:3])}, ...); give --model NAME to see what differs. "
+            f"({', '.join(list(shapes)[:3])}, ...); use --model NAME to see what differs. "
             f"Known: {', '.join(list_networks())}"
         )
     found.sort(key=lambda entry: entry[:3])

@@ -179,7 +179,7 @@ def default_of(network: str | None = None, task: str | None = None) -> Card:
     offered = sorted({name for card in cards for name in ((card.network,) if network else card.tasks)})
     kind = "networks" if network else "tasks"
     raise WeightError(
-        f"no weights for {what} come with MindRestore; {kind} that have some: {_names(offered)}; give a weight file"
+        f"no weights for {what} come with MindRestore; {kind} that have some: {_names(offered)}; use a weight file"
     )
 
 

@@ -27,7 +27,7 @@ def stage_channels(width: int) -> tuple[int, ...]:
         MindRestoreError: the width is something else.
     """
     if not isinstance(width, int) or width < 8 or width % 8 != 0:
-        raise MindRestoreError(f"a VGG of width {width!r} is not possible: give a multiple of 8, such as 64")
+        raise MindRestoreError(f"a VGG of width {width!r} is not possible: use a multiple of 8, such as 64")
     return tuple(channels * width // 64 for channels in _CHANNELS)
 
 
