@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import platform
 import statistics
 import time
 from pathlib import Path
@@ -27,6 +28,14 @@ from mindrestore.exporting.session import open_session, threads
 
 FACTS = Path(__file__).with_name("model_zoo.yaml")
 UNIT = "dehazeformer_t"
+
+
+def processor() -> str:
+    """Return what the system calls the processor."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
+    named = next((line.partition(":")[2] for line in lines if line.startswith("model name")), platform.processor())
+    return " ".join(named.replace("(R)", "").replace("Processor", "").split())
 
 
 def drawn(graph: NetworkGraph, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -75,6 +84,7 @@ def measure(names: list[str], side: int, rounds: int) -> dict[str, Any]:
         "threads": threads(),
         "image": f"{side}x{side}",
         "rounds": rounds,
+        "cpu": processor(),
         "unit": UNIT,
         "unit_seconds_per_megapixel": round(statistics.median(row[UNIT] for row in taken) * 1e6 / side**2, 1),
         "factors": {name: float(f"{factor:.2g}") for name, factor in factors.items()},

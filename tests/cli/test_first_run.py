@@ -39,6 +39,7 @@ def test_models_name_tasks_of_weights_that_ship(capsys):
     assert main(["models"]) == 0
     row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("dehazeformer_t"))
     assert "dehaze, denoise (weights that ship), derain (weights that ship)" in row
+    assert "  any; at least 25  " in row
     assert all(f"{card.name} ({card.size})" in row for card in list_shipped() if card.network == "dehazeformer_t")
 
 
@@ -48,6 +49,7 @@ def test_recipes_show_the_sizes_that_are_trained(capsys):
     assert "on train_noise.csv, 1005 epochs, batch 16/14/12/8, patch 128/160/192/256" in rows["dsrir/noise"]
     assert rows["crossdehaze/nid"].endswith("on nid + rsid, 1001 epochs, batch 8, patch 256, 2 l1, then a second stage")
     assert "on pairs of your own, 1200 steps, batch 4, patch 64" in rows["quickstart"]
+    assert "dehazeformer_t to derain on pairs of your own, 3200 steps" in rows["release/derain"]
 
 
 @pytest.mark.parametrize(

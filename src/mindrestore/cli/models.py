@@ -33,7 +33,8 @@ def run(args: argparse.Namespace) -> int:
         extra = dict.fromkeys(task for card in cards for task in card.tasks if task not in spec.tasks)
         tasks = ", ".join([*spec.tasks, *(f"{task} (weights that ship)" for task in extra)])
         own = ", ".join(f"{card.name} ({card.size})" for card in cards) or "-"
-        size = f"any; padded to multiples of {spec.size_multiple}, at least {spec.min_size}"
+        padded = f"padded to multiples of {spec.size_multiple}, " if spec.size_multiple > 1 else ""
+        size = f"any; {padded}at least {spec.min_size}"
         rows.append((name, tasks, f"{spec.parameters:,}", own, size, spec.tiling, spec.licence, spec.paper))
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     for row in rows:

@@ -65,7 +65,8 @@ def _summary(recipe: Recipe) -> str:
     if stages:  # grows from stage to stage; the plain keys count no more
         batch, patch = ("/".join(map(str, sizes)) for sizes in (stages.batch_sizes, stages.patch_sizes))
     then = ", then a second stage" if recipe.then else ""
-    return f"{recipe.model.name} on {_data(recipe)}, {length}, batch {batch}, patch {patch}, {terms}{then}"
+    task = f" to {recipe.model.task}" if recipe.model.task else ""
+    return f"{recipe.model.name}{task} on {_data(recipe)}, {length}, batch {batch}, patch {patch}, {terms}{then}"
 
 
 def _data(recipe: Recipe) -> str:
