@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train a network from nothing and look at the result: at most 10 minutes on 2 CPU cores (cross, which compiles twice, takes
+# Train a network from scratch and look at the result: at most 10 minutes on 2 CPU cores (cross, which compiles twice, takes
 # longer), no download of data.
 #
 # Usage: demo.sh [haze|rain|all|cross]
@@ -13,10 +13,10 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 split_arguments 1 "$@"
 case "${POSITIONAL[0]:-haze}" in
-  haze) recipe=quickstart model=aecrnet input=hazy floor=3 ;;
-  rain) recipe=quickstart_derain model=mprnet_deraining input=input floor=3 ;;
-  all) recipe=quickstart_allinone model=dsrir input=haze/input floor=0.5 ;;
-  cross) recipe=quickstart_cross model=dehazeformer_t input=hazy floor=3 ;;
+  haze) recipe=quickstart input=hazy floor=3 ;;
+  rain) recipe=quickstart_derain input=input floor=3 ;;
+  all) recipe=quickstart_allinone input=haze/input floor=0.5 ;;
+  cross) recipe=quickstart_cross input=hazy floor=3 ;;
   *) fail "unknown kind ${POSITIONAL[0]}; use haze, rain, all or cross" ;;
 esac
 OUT="${DEMO_OUT:-$ROOT/runs/$recipe}"
@@ -72,7 +72,7 @@ say "exporting to MINDIR"
 python "$ROOT/export.py" "$RUN"
 
 say "restoring the test images as if they were photographs"
-python -m mindrestore restore "$OUT/data/test/$input" --model "$model" --weights "$RUN/best.ckpt" --out "$RUN/restored" --overwrite
+python -m mindrestore restore "$OUT/data/test/$input" --weights "$RUN" --out "$RUN/restored" --overwrite
 
 python - "$RUN/report" "$LEAST_GAIN" <<'PYTHON'
 import json

@@ -108,6 +108,7 @@ ELSEWHERE = {
     r"bash scripts/demo.sh all": ("scripts/test_demo.py", "test_the_demo_measures_every_task"),
     r"bash scripts/demo.sh cross": ("scripts/test_demo.py", "test_the_demo_of_two_stages"),
     r"mindrestore serve$": ("docs/test_commands.py", "test_the_page_is_served"),
+    r"git clone": ("docs/test_commands.py", "test_a_clone_has_the_photograph"),
     r"--modelarts_mode": ("cloud/test_job.py", "test_"),
 }
 
@@ -205,6 +206,15 @@ def test_a_script_of_the_readme(playground, command):
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     check(folder, example, done.stdout)
+
+
+def test_a_clone_has_the_photograph(tmp_path):
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a clone: the tests of an archive")
+    (command,) = (line for line in README if line.startswith("git clone"))
+    line = f"{command.replace('ADDRESS', shlex.quote(str(ROOT)))} && ls samples/mountains.jpg"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "samples/mountains.jpg\n"), done.stderr
 
 
 @pytest.mark.slow
