@@ -56,6 +56,16 @@ def test_every_program_has_a_row():
     assert absent == set()
 
 
+def test_every_flag_has_a_line(capsys):
+    assert main(["explain", "python train_ct.py --model scaleupdehazing --dataset NID --exp nid"]) == 0
+    lines = [line.split(maxsplit=3)[1:] for line in capsys.readouterr().out.splitlines()[2:]]
+    assert lines[1:] == [
+        ["--model", "scaleupdehazing", "model.name=crossdehaze"],
+        ["--dataset", "NID", "data.dataset=NID"],
+        ["--exp", "nid", "(in the words above)"],
+    ]
+
+
 def test_a_flag_nobody_knows_is_named_and_the_rest_is_translated(capsys):
     line = "CUDA_VISIBLE_DEVICES=0 python -u train_ct.py --model dehazeformer-t --exp nid --num_worker 4 optim.lr=2e-4"
     assert main(["explain", line]) == 1

@@ -41,11 +41,13 @@ class Explanation:
         """Return the command, a line for every flag, and the notes."""
         flags = dict.fromkeys(flag for flag, _ in self.became)
         rows = [
-            (flag or "(by itself)", [w for name, words in self.became if name == flag for w in words]) for flag in flags
+            (flag or "(default)", [w for name, words in self.became if name == flag for w in words]) for flag in flags
         ]
         width = max([len(flag) for flag, _ in rows], default=0)
         lines = [f"mindrestore {' '.join(map(shlex.quote, self.argv))}", f"# {self.source}"]
-        lines += [f"#   {flag:{width}}  {' '.join(map(shlex.quote, words))}" for flag, words in rows]
+        lines += [
+            f"#   {flag:{width}}  {' '.join(map(shlex.quote, words)) or '(in the words above)'}" for flag, words in rows
+        ]
         lines += [f"# note: {note}" for note in self.notes]
         return "\n".join([*lines, *(f"# unknown: {word}" for word in self.unknown)])
 

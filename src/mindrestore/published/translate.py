@@ -23,7 +23,8 @@ class Translation:
     Attributes:
         argv: The words after `mindrestore`.
         system: The published program; None where the command line is ours already.
-        became: Published flag with its text, or "" for what the program does by itself -> the words of ours.
+        became: Published flag with its text, or "" for what the program does by itself -> the words of ours; none for a
+            flag that others take into account.
         notes: What there is to say.
         kept: Flags of ours, which stay, with their values.
         unknown: Flags that are neither the program's nor ours; they are left for the parser to refuse.
@@ -139,6 +140,9 @@ class _Builder:
         for flag in sorted(self.texts, key=lambda name: self.system.flags[name].type != "settings"):
             self._add_flag(self.system.flags[flag])
         found_run = [self._add_place(place) for place in self.use.places]
+        shown = {name.partition(" ")[0] for name, _ in self.made.became}
+        quiet = [flag for flag in self.given if flag not in shown and not any(flag in n for n in self.made.notes)]
+        self.made.became += [(self._spelt(flag), []) for flag in quiet]  # it chose the recipe, or a part of a path
         if not any(found_run) and RUN not in self.said:
             for template in self.use.without_run:
                 self._add_unless_said("", template)
@@ -208,7 +212,7 @@ class _Builder:
     def _add_flag(self, flag: Flag) -> None:
         text, value = self.texts[flag.name], self.values[flag.name]
         given = flag.name in self.given
-        name = f"{flag.name} {' '.join(text) if isinstance(text, list) else text}" if given else ""
+        name = self._spelt(flag.name) if given else ""
         if flag.type == "settings":
             self._add(name, read_settings(Path(str(text))))
             return
@@ -222,6 +226,10 @@ class _Builder:
             self.made.notes.append(f"{flag.name}: {flag.note}")
         elif given and (flag.inert or self.command not in flag.words):
             self.made.notes.append(f"{flag.name} changes nothing in `mindrestore {self.command}`")
+
+    def _spelt(self, flag: str) -> str:
+        text = self.texts[flag]
+        return f"{flag} {' '.join(text) if isinstance(text, list) else text}"
 
     def _add_own(self, name: str, words: list[str]) -> None:
         """Add words that a flag stands for; a flag of ours may say the same, and not something else."""
