@@ -1,12 +1,12 @@
-"""Take the screenshots of the documentation: the served page, an evaluation and a training, wide and on a phone.
+"""Take the screenshots of the documentation: the served page and all reports, wide and on a phone.
 
     python scripts/screenshots.py OUT [--run RUN_FOLDER] [--docs docs/images]
 
 Needs Chromium with chromedriver and `pip install '.[test]'`. Everything that is shown is made here: scenes are
 rendered, the weights that ship restore and are evaluated, and the recipe quickstart is trained for 200 steps unless
---run names a run folder. OUT/PAGE_{1400,390}_{light,dark,zh}.png are pages to look at; zh is Chinese, and the page of
-the training begins at its curves. With --docs, the upper parts of both widths go there beside each other as
-PAGE_{light,dark}.jpg, each below 150 kB.
+--run names a run folder; both networks are compared. OUT/PAGE_{1400,390}_{light,dark,zh}.png are pages to look at; zh
+is Chinese, and the page of the training begins at its curves. With --docs, the upper parts of both widths go there beside
+each other as PAGE_{light,dark}.jpg, each below 150 kB.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import argparse
 import base64
 import io
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -34,6 +35,7 @@ SIZES = {1400: (1400, 900), 390: (390, 844)}  # the second is a phone
 LONGEST = 6000  # pixels of a page that are taken
 SHOWN = 1150  # of them in the documentation
 MOST = 150_000  # bytes of a file in the documentation
+PAGES = ("serve", "restored", "evaluation", "training", "comparison")
 TOGETHER = 1250  # pixels of both widths beside each other
 
 
@@ -153,6 +155,28 @@ def serve_page(driver: Any, out: Path) -> None:
             server.terminate()
 
 
+def make_reports(out: Path, trained: Path) -> dict[str, Path]:
+    """Restore, evaluate two networks and compare them; return the folder of each page."""
+    pairs = make_pairs(out / "data" / "evaluated", 8, "480x360", 3)
+    measured = ["--data", str(pairs), "--protocol", "rgb", "--out"]
+    run("eval", "--model", "dehazeformer_t", "--weights", "default", *measured, str(out / "evaluation"))
+    run("eval", "--weights", str(trained), *measured, str(out / "quickstart_again"))
+    run("compare", str(out / "evaluation"), str(out / "quickstart_again"), "--out", str(out / "comparison"))
+    photos = [str(path) for path in sorted((pairs / "hazy").iterdir())[:4]]
+    (out / "photos").mkdir(exist_ok=True)
+    for path in (*photos, ROOT / "samples" / "mountains.jpg"):
+        shutil.copy(path, out / "photos")
+    run("restore", str(out / "photos"), "--task", "dehaze", "--out", str(out / "restored"), "--overwrite")
+    if not (trained / "report" / "index.html").is_file():
+        run("eval", str(trained))
+    return {
+        "restored": out / "restored" / "report",
+        "evaluation": out / "evaluation",
+        "training": trained / "report",
+        "comparison": out / "comparison",
+    }
+
+
 def report_page(driver: Any, folder: Path, out: Path, page: str, start: str = "") -> None:
     """Open a report from disk and take it."""
     driver.get((folder / "index.html").resolve().as_uri())
@@ -187,18 +211,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--docs", type=Path, help="folder for the small pictures of the documentation")
     args = parser.parse_args(words)
     args.out.mkdir(parents=True, exist_ok=True)
-    evaluation = args.out / "evaluation"
-    pairs = make_pairs(args.out / "data" / "evaluated", 8, "480x360", 3)
-    network = ["--model", "dehazeformer_t", "--weights", "default"]
-    run("eval", *network, "--data", str(pairs), "--protocol", "rgb", "--out", str(evaluation))
-    trained = args.run or train(args.out)
-    if not (trained / "report" / "index.html").is_file():
-        run("eval", str(trained))
+    reports = make_reports(args.out, args.run or train(args.out))
     with chromium() as driver:
         serve_page(driver, args.out)
-        report_page(driver, evaluation, args.out, "evaluation")
-        report_page(driver, trained / "report", args.out, "training", "training")
-    for page in ("serve", "evaluation", "training") if args.docs else ():
+        for page, folder in reports.items():
+            report_page(driver, folder, args.out, page, "training" if page == "training" else "")
+    for page in PAGES if args.docs else ():
         for scheme in ("light", "dark"):
             path = for_documentation(args.out, args.docs, page, scheme)
             print(f"{path}: {path.stat().st_size / 1000:.0f} kB")

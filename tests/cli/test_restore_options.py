@@ -108,5 +108,7 @@ def test_bad_files_end_the_batch_with_exit_code_1(here, capsys):
     assert len(errors) == 2
     assert "in/bad.jpg: the file is empty (0 bytes)" in errors[0]
     assert "in/sky.tif: pixels of type float32 (HDR)" in errors[1]
-    assert "restored 2 of 4 images into o" in out
+    assert "restored 2 of 4 images into o\n" in out
+    assert run("in --task dehaze --weights w --out o") == 1
+    assert "restored 0 of 4 images into o (2 were there already)\n" in capsys.readouterr().out
     assert np.unique(read_image("o/sub/b.png")) == [100]

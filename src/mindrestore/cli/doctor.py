@@ -221,9 +221,7 @@ def convolution_setting(mindspore: str | None, flags: frozenset[str], isa: str |
         A warning when the user's own value forces the slow path, a note when only MindRestore's setting avoids it.
     """
     if not mindspore or release(mindspore) < (2, 9) or "avx512f" not in flags:
-        return [
-            Finding("ok", f"MindSpore {mindspore} on this processor takes oneDNN's compiled convolutions by itself")
-        ]
+        return [Finding("ok", f"MindSpore {mindspore} on this processor uses oneDNN's compiled convolutions")]
     slow = f"MindSpore {mindspore} on AVX-512 processors runs float32 convolutions 40 to 60 times too slowly"
     if isa is None:
         return [

@@ -155,7 +155,9 @@ def run(args: argparse.Namespace) -> int:
         print(f"note: {note}", file=sys.stderr)
     for message in result.failed:
         print(f"error: {message}", file=sys.stderr)
-    print(f"restored {len(result.written)} of {len(result.written) + len(result.failed)} images into {shown(args.out)}")
+    restored, kept = len(result.written), len(result.kept)
+    already = f" ({kept} {'was' if kept == 1 else 'were'} there already)" if kept else ""
+    print(f"restored {restored} of {restored + len(result.failed) + kept} images into {shown(args.out)}{already}")
     if args.report:
         print(f"in a browser: {shown(args.out / 'report' / 'index.html')}")
     return 1 if result.failed else 0
