@@ -55,8 +55,8 @@ def test_these_are_all():
         ("schedule.milestones=[100]", r"schedule.milestones [100] and milestone_shares [0.5, 0.7, 0.8] both say"),
         ("output.best_name=best_{ssim}.ckpt", "the fields are {epoch}, {step}, {psnr}"),
         ("output.best_name=best_{psnr:d}.ckpt", "cannot be filled in"),
-        ("output.best_name=last.ckpt", "choose a new .ckpt name"),
-        ("output.best_name=best_{epoch}.pth", "choose a new .ckpt name"),
+        ("output.best_name=last.ckpt", "choose the name of a new .ckpt file"),
+        ("output.best_name=best_{epoch}.pth", "choose the name of a new .ckpt file"),
         (
             "loss.terms.adversarial.weight=1",
             "loss.terms.adversarial.weight: 1 is out of range; use a number of at least 0 and below 1",
