@@ -57,7 +57,7 @@ class Use:
         tail: Templates of the last words, before those that follow `--`.
         places: Files that the program finds by itself.
         given: Flag -> the keys that are replaced when it is given.
-        bare: A command line that names nothing to work on is one of this program.
+        bare: Values of --task with which a command line that names nothing to work on is one of this program.
     """
 
     recipe: str | None = None
@@ -73,7 +73,7 @@ class Use:
     tail: Sequence[str] = ()
     places: Sequence[Lookup] = ()
     given: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    bare: bool = False
+    bare: Sequence[str] = ()
 
     def having(self, flags: Collection[str]) -> Use:
         """Return the variant for a command line with these flags."""

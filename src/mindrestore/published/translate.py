@@ -98,7 +98,8 @@ def _find(command: str, words: Sequence[str], own: Mapping[str, Any]) -> System 
     every = {flag: line for system in able for flag, line in system.flags.items() if flag not in own}
     taken = take_apart(words, every, own)
     if not taken.given:
-        return next((s for s in able if s.uses[command].bare and RUN not in taken.said), None)
+        task = taken.said.get("--task")
+        return next((s for s in able if task in s.uses[command].bare and RUN not in taken.said), None)
     fitting = [system for system in able if taken.given.keys() <= system.flags.keys()]
     if not fitting:
         raise PublishedError(
