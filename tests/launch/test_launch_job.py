@@ -17,7 +17,7 @@ from mindrestore.launch.job import INTERRUPTED, JobError, run_job, run_with_rest
 from mindrestore.launch.plan import LaunchPlan, Start
 
 SLEEP = "import time; print('at work', flush=True); time.sleep(60)"
-# Does what msrun does: starts workers in sessions of their own, looks at them once a second, kills the rest.
+# Does what msrun does: starts workers in sessions of their own, looks at them now and then, kills the rest.
 MANAGER = """
 import os, signal, subprocess, sys, time
 folder, *programs = sys.argv[1:]
@@ -30,7 +30,7 @@ for rank, program in enumerate(programs):
 wait = [sys.executable, "-c", "import time; time.sleep(60)"]
 scheduler = subprocess.Popen(wait, env={**os.environ, "MS_ROLE": "MS_SCHED"})
 while True:
-    time.sleep(1)
+    time.sleep(0.3)
     failed = [worker for worker in workers if worker.poll()]
     if failed:
         print(f"Worker process {failed[0].pid} exit with exception. Error code: {failed[0].returncode}.", flush=True)
@@ -43,6 +43,11 @@ while True:
         scheduler.kill()
         sys.exit(0)
 """
+
+
+@pytest.fixture(autouse=True)
+def short_parting(monkeypatch):
+    monkeypatch.setattr("mindrestore.launch.job._PARTING", 0.3)
 
 
 def direct(folder, *programs):
@@ -125,7 +130,7 @@ def test_one_that_fails_ends_all(plan):
 
 
 def test_the_first_that_fails_is_named_not_its_victims(plan):
-    victim = "import sys, time; time.sleep(0.9); sys.exit(1)"  # the others notice that their peer is gone
+    victim = "import sys, time; time.sleep(0.5); sys.exit(1)"  # the others notice that their peer is gone
     error = failure_of(plan(victim, "import os, time; time.sleep(0.3); os.kill(os.getpid(), 9)", victim))
     assert error.exit_code == 128 + signal.SIGKILL
     assert str(error).startswith("worker 1 was ended by SIGKILL, ")
