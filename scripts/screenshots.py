@@ -160,8 +160,8 @@ def make_reports(out: Path, trained: Path) -> dict[str, Path]:
     pairs = make_pairs(out / "data" / "evaluated", 8, "480x360", 3)
     measured = ["--data", str(pairs), "--protocol", "rgb", "--out"]
     run("eval", "--model", "dehazeformer_t", "--weights", "default", *measured, str(out / "evaluation"))
-    run("eval", "--weights", str(trained), *measured, str(out / "quickstart_again"))
-    run("compare", str(out / "evaluation"), str(out / "quickstart_again"), "--out", str(out / "comparison"))
+    run("eval", "--weights", str(trained), *measured, str(out / "aecrnet_200_steps"))
+    run("compare", str(out / "evaluation"), str(out / "aecrnet_200_steps"), "--out", str(out / "comparison"))
     photos = [str(path) for path in sorted((pairs / "hazy").iterdir())[:4]]
     (out / "photos").mkdir(exist_ok=True)
     for path in (*photos, ROOT / "samples" / "mountains.jpg"):

@@ -22,10 +22,10 @@ def commands(text):
     return [shlex.split(line.split("`")[0]) for line in starts]
 
 
-def test_train_prints_what_comes_next(tmp_path, monkeypatch, capsys):
+def test_train_prints_what_comes_next(tiny_data, monkeypatch, capsys):
     result = SimpleNamespace(step=3, run_dir=Path(SPACED))
     monkeypatch.setattr("mindrestore.api.train", lambda *_, **__: result)
-    assert main(["train", "--recipe", "quickstart", f"data.root={tmp_path}"]) == 0
+    assert main(["train", "--recipe", "quickstart", f"data.root={tiny_data}"]) == 0
     assert commands(capsys.readouterr().out) == [["mindrestore", "eval", SPACED], ["mindrestore", "export", SPACED]]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -64,6 +65,15 @@ def test_the_best_of_each_row_is_marked(folder, runs):
     best = [max(weak["psnr"], strong["psnr"], key=float) for weak, strong in each]
     for value in best:
         assert f'<td class=best data-value="{value}">' in text
+
+
+def test_pictures_have_their_own_proportions(folder):
+    text = (folder / "index.html").read_text()
+    shown = re.findall(r'<img src="(pictures/[^"]+)".*? width="(\d+)" height="(\d+)"', text)
+    assert len(shown) == 2 * len(NAMES)
+    for path, width, height in shown:
+        assert read_image(folder / path).shape[:2] == (int(height), int(width))
+        assert width != height
 
 
 def test_pictures_are_copied_and_can_be_chosen(folder, runs):

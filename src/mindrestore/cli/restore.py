@@ -228,13 +228,10 @@ def _trained(args: argparse.Namespace) -> list[Trained]:
 def _chosen(args: argparse.Namespace) -> list[Trained]:
     """Choose network and weights by the task, or by each of several tasks, else by --model and --weights."""
     if args.task:
-        from mindrestore.inference.tasks import split_tasks, task_of
-
-        chosen = split_tasks(args.task, None if args.weights is None else str(args.weights))
-        for task, _ in chosen:
-            task_of(task)  # before more is imported
+        from mindrestore.inference.tasks import split_tasks
         from mindrestore.inference.trained import Trained
 
+        chosen = split_tasks(args.task, None if args.weights is None else str(args.weights))
         if len(chosen) > 1 and (args.model or args.hyper):
             raise MindRestoreError("--model and --hyper hold for one network; leave them out with several tasks")
         options = {"model": args.model, "hyper": read_hyper(args)}

@@ -62,12 +62,13 @@ def run(args: argparse.Namespace) -> int:
     from mindrestore.recipes.load import load_recipe, run_folder
 
     recipe = load_recipe(name, overrides)
-    from mindrestore.data.mixing import training_pairs
     from mindrestore.ready import check_recipe
 
     check_recipe(recipe)  # before MindSpore is imported: what is misspelt or not there is reported at once
     in_cloud = any(map(is_address, (recipe.data.root, recipe.data.val_root, recipe.output.root)))
     if not in_cloud:
+        from mindrestore.data.mixing import training_pairs
+
         training_pairs(recipe.data)
     print(f"{recipe.name}: starting MindSpore", flush=True)  # importing it takes seconds
     from mindrestore import api

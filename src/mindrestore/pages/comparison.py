@@ -230,7 +230,7 @@ def _pictures(entry: _Compared, section: str, out: Path, numbers: Iterator[int])
         # the first two reports, else input and report
         shown = (1, 2) if len(copies) > 2 and len(scores) > 1 else (0, 1)
         notes = _notes(entry, scores, [copy.label for copy in copies])
-        found[image] = Picture(f"{section}-image-{place}", image, notes, copies, size, shown)
+        found[image] = Picture(f"{section}-image-{place}", image, notes, copies, size[::-1], shown)
     return found
 
 
