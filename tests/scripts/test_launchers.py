@@ -168,7 +168,10 @@ def test_defaults(tmp_path, echo_python):
     assert exported[4:6] == ["--out", "runs/aecrnet_its/best.mindir"]
 
 
-@pytest.mark.parametrize(("kind", "device"), [("standalone", "ascend"), ("standalone", "gpu"), ("distribute", "gpu")])
+@pytest.mark.parametrize(  # one script and one card of each kind; the other is the same line with another word
+    ("kind", "device"),
+    [("standalone", "ascend"), ("distribute", "gpu"), pytest.param("standalone", "gpu", marks=pytest.mark.slow)],
+)
 def test_an_absent_device_ends_with_one_line(kind, device, tmp_path):
     from mindrestore.engine.context import available_devices
 
