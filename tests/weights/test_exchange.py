@@ -41,8 +41,8 @@ def shapes_of(net):
 def test_a_network_of_any_size_is_recognised(name):
     shapes = shapes_of(small(name))
     found = guess(shapes, hint=f"{name}.pth")
-    assert guess({f"module.{key}": shape for key, shape in shapes.items()}, hint=f"{name}.pth") == found
-    assert found.network.name == name
+    prefixed = guess({f"module.{key}": shape for key, shape in shapes.items()}, hint=f"{name}.pth")
+    assert (prefixed.network.name, prefixed.hyper) == (found.network.name, found.hyper) == (name, found.hyper)
     traceless = {*model_spec(name).training_only, *({"blocks", "deform_layers"} if name == "aecrnet" else ())}
     published = hyper_parameters(name)
     expected = {key: value for key, value in SMALL[name].items() if value != published[key] and key not in traceless}
