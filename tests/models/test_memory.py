@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mindrestore.models.registry import model_spec
+from mindrestore.models.registry import list_models, model_spec
 
 ROWS = json.loads(Path(__file__).with_name("memory.json").read_text())
 MEASURED: dict[tuple[str, str], list[int]] = defaultdict(list)
@@ -22,3 +22,7 @@ def test_numbers_are_those_that_were_measured(name, engine):
     spec, most = model_spec(name), max(MEASURED[name, engine])
     given = spec.pixel_bytes if engine == "onnx" else spec.cell_bytes
     assert most <= given <= 1.2 * most
+
+
+def test_every_network_was_measured_on_the_engine_that_people_use():
+    assert {name for name, engine in MEASURED if engine == "onnx"} == set(list_models())

@@ -22,7 +22,7 @@ def _recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, object]:
     return _hyper(widths, tuple(depths), tuple(shares[:3]), mixer)
 
 
-def _spec(name: str, parameters: int, hyper: dict[str, object]) -> ModelSpec:
+def _spec(name: str, parameters: int, pixel_bytes: int, hyper: dict[str, object]) -> ModelSpec:
     blocks, width = sum(hyper["depths"]), hyper["widths"][0] / 24
     return ModelSpec(
         name=name,
@@ -34,7 +34,7 @@ def _spec(name: str, parameters: int, hyper: dict[str, object]) -> ModelSpec:
         paper="Vision Transformers for Single Image Dehazing, IEEE TIP 2023",
         licence="published weights: MIT",
         value_range=(-1.0, 1.0),
-        pixel_bytes=round(2_500 * width),  # 2,477 and 2,111 were measured for T at 256x256 and 512x512
+        pixel_bytes=pixel_bytes,
         cell_bytes=round(350 * blocks * width),  # 5,132, 10,844 and 18,905 were measured for T, S and B
         hyper=hyper,
         recognise=_recognise,
@@ -48,13 +48,14 @@ def _hyper(
 
 
 _NARROW, _WIDE, _SHARES = (24, 48, 96), (48, 96, 192), (1 / 4, 1 / 2, 3 / 4)
-T = _spec("dehazeformer_t", 687_404, _hyper(_NARROW, (4, 4, 4, 2, 2), (0, 1 / 2, 1)))
-S = _spec("dehazeformer_s", 1_284_884, _hyper(_NARROW, (8, 8, 8, 4, 4), _SHARES))
-B = _spec("dehazeformer_b", 2_517_612, _hyper(_NARROW, (16, 16, 16, 8, 8), _SHARES))
-D = _spec("dehazeformer_d", 4_983_068, _hyper(_NARROW, (32, 32, 32, 16, 16), _SHARES))
-W = _spec("dehazeformer_w", 9_686_724, _hyper(_WIDE, (16, 16, 16, 8, 8), _SHARES))
-M = _spec("dehazeformer_m", 4_635_952, _hyper(_NARROW, (12, 12, 12, 6, 6), _SHARES, "double"))
-L = _spec("dehazeformer_l", 25_451_652, _hyper(_WIDE, (16, 16, 16, 12, 12), _SHARES, "double"))
+# Attention among pixels of the full size, which T has none of, takes more memory than all other blocks
+T = _spec("dehazeformer_t", 687_404, 2_500, _hyper(_NARROW, (4, 4, 4, 2, 2), (0, 1 / 2, 1)))
+S = _spec("dehazeformer_s", 1_284_884, 4_100, _hyper(_NARROW, (8, 8, 8, 4, 4), _SHARES))
+B = _spec("dehazeformer_b", 2_517_612, 4_100, _hyper(_NARROW, (16, 16, 16, 8, 8), _SHARES))
+D = _spec("dehazeformer_d", 4_983_068, 4_100, _hyper(_NARROW, (32, 32, 32, 16, 16), _SHARES))
+W = _spec("dehazeformer_w", 9_686_724, 5_000, _hyper(_WIDE, (16, 16, 16, 8, 8), _SHARES))
+M = _spec("dehazeformer_m", 4_635_952, 4_100, _hyper(_NARROW, (12, 12, 12, 6, 6), _SHARES, "double"))
+L = _spec("dehazeformer_l", 25_451_652, 4_100, _hyper(_WIDE, (16, 16, 16, 12, 12), _SHARES, "double"))
 CROSSDEHAZE = replace(
     B,
     name="crossdehaze",

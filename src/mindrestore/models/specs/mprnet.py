@@ -20,7 +20,7 @@ def _recognise(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
     }
 
 
-def _spec(name: str, task: str, parameters: int, *, n_feat: int, unet: int, orsnet: int) -> ModelSpec:
+def _spec(name: str, task: str, parameters: int, *, n_feat: int, unet: int, orsnet: int, pixel_bytes: int) -> ModelSpec:
     sizes = {"n_feat": n_feat, "scale_unetfeats": unet, "scale_orsnetfeats": orsnet}
     return ModelSpec(
         name=name,
@@ -33,14 +33,14 @@ def _spec(name: str, task: str, parameters: int, *, n_feat: int, unet: int, orsn
         licence="published weights: academic, non-commercial use",
         output_index=0,
         stages=3,
-        pixel_bytes=165 * n_feat,  # 6,600 were measured for 40 features
-        cell_bytes=60 * n_feat,  # 2,142 were
+        pixel_bytes=pixel_bytes,
+        cell_bytes=60 * n_feat,  # 2,142 were measured for 40 features
         hyper={**sizes, "num_cab": 8, "reduction": 4, "init_std": None},
         training_only=("init_std",),
         recognise=_recognise,
     )
 
 
-DEBLURRING = _spec("mprnet_deblurring", "deblur", 20_127_073, n_feat=96, unet=48, orsnet=32)
-DENOISING = _spec("mprnet_denoising", "denoise", 15_741_025, n_feat=80, unet=48, orsnet=32)
-DERAINING = _spec("mprnet_deraining", "derain", 3_637_249, n_feat=40, unet=20, orsnet=16)
+DEBLURRING = _spec("mprnet_deblurring", "deblur", 20_127_073, n_feat=96, unet=48, orsnet=32, pixel_bytes=11_600)
+DENOISING = _spec("mprnet_denoising", "denoise", 15_741_025, n_feat=80, unet=48, orsnet=32, pixel_bytes=9_700)
+DERAINING = _spec("mprnet_deraining", "derain", 3_637_249, n_feat=40, unet=20, orsnet=16, pixel_bytes=6_600)
