@@ -1,4 +1,4 @@
-"""The check of a card, on the CPU: a failing step is said and does not stop the others; slow: all steps, small."""
+"""The check of a card, on the CPU: what becomes of steps that fail or come too late; slow: all steps, small."""
 
 from __future__ import annotations
 
@@ -50,6 +50,31 @@ def test_a_difference_above_the_limit_is_a_failure(difference, code, monkeypatch
     assert "on CPU, limit 5e-03" in capsys.readouterr().out
 
 
+NAMES = ("golden parity", "scenes", "haze", "train plain", "train overflow", "two cards", "export", "restore")
+
+
+def results(page):
+    """Return the result of every step: ok, failed or left out."""
+    return dict(re.findall(r"^\| ([a-z ]+) \| ((?:ok|failed|left out)[^|]*) \|", page, re.M))
+
+
+@pytest.mark.parametrize(
+    ("patience", "expected"),
+    [
+        ("1", {**dict.fromkeys(NAMES, "ok"), "export": "failed (3)"}),
+        ("0", dict.fromkeys(NAMES, "left out")),  # the time is over before the first
+    ],
+)
+def test_a_step_that_fails_stops_no_other_and_none_begins_too_late(tmp_path, patience, expected):
+    python = tmp_path / "python"  # every program succeeds at once, but one
+    python.write_text('#!/bin/sh\ncase "$*" in *" export "*) echo no disk; exit 3;; esac\n')
+    python.chmod(0o755)
+    done = verify(tmp_path / "verify", PYTHON=str(python), VERIFY_PATIENCE=patience, VERIFY_CARDS="2")
+    assert done.returncode == 1
+    assert results((tmp_path / "verify" / "report.md").read_text(encoding="utf-8")) == expected
+    assert ("| export | failed (3) | 0 s | no disk |" in done.stdout) == (patience == "1")  # the page is printed, too
+
+
 @pytest.mark.slow
 def test_all_steps_on_the_cpu(tmp_path):
     settings = {"VERIFY_STEPS": "4", "VERIFY_NETWORKS": "dehazeformer_t mprnet_deraining", "VERIFY_CARDS": "2"}
@@ -57,9 +82,7 @@ def test_all_steps_on_the_cpu(tmp_path):
     done = verify(tmp_path / "verify", **settings)
     page = (tmp_path / "verify" / "report.md").read_text(encoding="utf-8")
     assert done.returncode == 0, page
-    results = dict(re.findall(r"^\| ([a-z ]+) \| (ok|failed[^|]*) \|", page, re.M))
-    names = ("golden parity", "scenes", "haze", "train plain", "train overflow", "two cards", "export", "restore")
-    assert results == dict.fromkeys(names, "ok")
+    assert results(page) == dict.fromkeys(NAMES, "ok")
     rows = [json.loads(line) for line in (tmp_path / "verify" / "parity.jsonl").read_text().splitlines()]
     assert [row["network"] for row in rows] == ["dehazeformer_t", "mprnet_deraining"]
     assert max(row["difference"] for row in rows) < 1e-3
