@@ -56,6 +56,17 @@ def test_shapes_ranges_and_names(pairs):
     assert len(set(indices.tolist())) == 9  # no image twice in an epoch
 
 
+def test_memory_of_batches_is_used_again_when_nobody_holds_it(pairs, monkeypatch):
+    shapes, empty = [], np.empty
+    monkeypatch.setattr(np, "empty", lambda shape, *rest, **more: shapes.append(shape) or empty(shape, *rest, **more))
+    feed = loader(pairs, repeat=8)
+    steps = sum(1 for _ in feed.epoch(0))
+    assert (steps, 4 <= shapes.count((3, 3, 16, 16)) <= 2 * (pipeline.AHEAD + 2)) == (29, True)
+    held = list(feed.epoch(1))
+    assert len({batch.input.ctypes.data for batch in held} | {batch.target.ctypes.data for batch in held}) == 58
+    same(held, list(loader(pairs, repeat=8, workers=2).epoch(1)))
+
+
 def test_input_and_target_show_the_same_place(pairs):
     for batch in loader(pairs).epoch(3):
         stored = np.round(batch.target * 255).astype(int) // 2 + 100

@@ -93,6 +93,22 @@ def test_a_changed_image_is_decoded_anew_and_its_former_file_goes(pictures, tmp_
     assert len(kept(tmp_path / "kept")) == 1
 
 
+def test_a_file_stays_mapped_as_long_as_it_is_what_it_was(pictures, tmp_path, monkeypatch):
+    mapped = []
+    monkeypatch.setattr(cache, "_mapped", lambda path, own=cache._mapped: mapped.append(path.name) or own(path))
+    read = DiskCache(tmp_path / "kept", 10 * SIZE)
+    for path in (*pictures, *pictures):
+        read(path)
+    assert len(mapped) == len(pictures)
+    os.utime(kept(tmp_path / "kept")[0])  # in use elsewhere
+    for path in pictures:
+        read(path)
+    assert len(mapped) == len(pictures) + 1
+    for file in kept(tmp_path / "kept"):
+        file.unlink()
+    assert [int(read(path)[0, 0, 0]) for path in pictures] == [0, 1, 2, 3, 4]
+
+
 @pytest.mark.parametrize("damage", [b"", b"short", b"x" * SIZE])
 def test_a_damaged_file_is_made_again(pictures, tmp_path, damage):
     read = DiskCache(tmp_path / "kept", 10 * SIZE)

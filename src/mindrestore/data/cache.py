@@ -12,6 +12,7 @@ import os
 import struct
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -30,6 +31,7 @@ _GB = 1 << 30
 _HEADER = struct.Struct("<8s4sIII")  # magic, type, height, width, channels
 _START = 64  # bytes before the pixels, so that they are aligned
 _MAGIC = b"MRimage2"
+_MOST_MAPS = 1 << 15  # Linux allows a process 65,530
 _RESCAN = 256  # images written between two looks at what all processes have written
 
 
@@ -85,6 +87,8 @@ class DiskCache:
     def __init__(self, folder: Path, max_bytes: int, read: Reader = read_image) -> None:
         self.folder, self.max_bytes, self.read = folder, max_bytes, read
         self._names: dict[Path, Path] = {}
+        self._maps: dict[Path, tuple[tuple[int, ...], np.ndarray]] = {}
+        self._most_maps = _descriptors() // 2  # each takes one
         self._began: float | None = None  # by the clock of the folder's file system
         self._used = 0
         self._unseen = _RESCAN  # images written since the folder was looked through
@@ -93,24 +97,39 @@ class DiskCache:
 
     def __call__(self, path: Path) -> np.ndarray:
         kept = self._names.get(path)
-        image = _mapped(kept) if kept is not None else None
+        image = self._again(kept) if kept is not None else None
         if image is not None:
             return image
         try:
             kept = self._name(path)  # once in a process: asking a network file system takes longer than reading
         except OSError:  # absent, which the reader reports
             return self.read(path)
-        image = _mapped(kept)
+        with suppress(OSError):
+            os.utime(kept)  # it is in use
+        image = self._again(kept)
         if image is None:
             image = self.read(path)
             if not self._keep(kept, image):
                 return image
-            image = _mapped(kept)
+            image = self._again(kept)
             if image is None:  # removed by another process a moment ago
                 return self.read(path)
-        else:
-            os.utime(kept)  # it is in use
         self._names[path] = kept
+        return image
+
+    def _again(self, kept: Path) -> np.ndarray | None:
+        """Map a file, unless it still is as when it was mapped: its pages are in place then, and need no fault each."""
+        try:
+            facts = kept.stat()
+        except OSError:  # absent, or removed by another process
+            return None
+        state = facts.st_ino, facts.st_size, facts.st_mtime_ns
+        before, image = self._maps.get(kept, (None, None))
+        if before == state:
+            return image
+        image = _mapped(kept)
+        if image is not None and (before is not None or len(self._maps) < self._most_maps):
+            self._maps[kept] = state, image
         return image
 
     def __getstate__(self) -> dict[str, Any]:
@@ -205,6 +224,16 @@ def _mapped(path: Path) -> np.ndarray | None:
     height, width, channels = shape
     planes = np.frombuffer(content, kind.rstrip(b"\0").decode(), offset=_START).reshape(channels, height, width)
     return _as_pixels(planes)
+
+
+def _descriptors() -> int:
+    """Return how many files this process may have open."""
+    try:
+        import resource
+    except ImportError:  # not a Unix
+        return 0
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return _MOST_MAPS if limit == resource.RLIM_INFINITY else min(limit, _MOST_MAPS)
 
 
 def _in_planes(image: np.ndarray) -> np.ndarray:

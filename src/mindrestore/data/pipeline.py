@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import os
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 MOST_WORKERS = 8
 AHEAD = 3  # batches that are being made or wait
+_MOST_ARRAYS = 2 * (AHEAD + 2)  # of those, of the one in use, and of one that a mixed batch was made of
+_UNUSED = 3  # references to an array that only `_Arrays` knows: list, variable, argument
 # The fifth word of a seed; it keeps these draws apart from those of order, crop and augmentation.
 _MOST_SAMPLES = 5_000_000  # of an epoch, whose order is kept: some 500 MB
 _MIXUP_DRAWS = 5
@@ -43,6 +46,22 @@ class Batch(NamedTuple):
     input: np.ndarray
     target: np.ndarray
     index: np.ndarray
+
+
+class _Arrays:
+    """Memory of batches, used again when nobody holds it any more: fresh pages are a sixth of a sample's time."""
+
+    def __init__(self) -> None:
+        self._made: list[np.ndarray] = []
+
+    def take(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return a float32 array of any content, which belongs to nobody else."""
+        for array in self._made:
+            if array.shape == shape and sys.getrefcount(array) == _UNUSED:
+                return array
+        array = np.empty(shape, np.float32)
+        self._made = [*self._made[-_MOST_ARRAYS + 1 :], array]
+        return array
 
 
 class TrainLoader:
@@ -95,7 +114,8 @@ class TrainLoader:
                 f"most {max(1, _MOST_SAMPLES // len(self.pairs))}"
             )
         source = PatchSource(self.pairs, self._settings, cache or open_cache(config))
-        self._workers = Workers(source, self.workers, config.processes)
+        self._workers, self._arrays = Workers(source, self.workers, config.processes), _Arrays()
+        self._at_once = max(1, batch_size // (2 * self.workers))  # samples of a task: to hand one over takes time, too
         per_rank = -(-samples // world)
         self.steps_per_epoch = max(1, per_rank // batch_size)
         self.earlier_stages: tuple[tuple[int, int], ...] = ()  # one patch size from start to end
@@ -129,10 +149,10 @@ class TrainLoader:
         """Let the workers fill a batch, each sample at its place."""
         shape = (len(slots), 3, self._settings.size, self._settings.size)
         index = np.array([slot.pair for slot in slots], np.int64)
-        batch = Batch(np.empty(shape, np.float32), np.empty(shape, np.float32), index)
+        batch = Batch(self._arrays.take(shape), self._arrays.take(shape), index)
+        parts = [slice(i, i + self._at_once) for i in range(0, len(slots), self._at_once)]
         return batch, [
-            pool.submit(self._workers.fill, epoch, slot, batch.input[i], batch.target[i])
-            for i, slot in enumerate(slots)
+            pool.submit(self._workers.fill, epoch, slots[part], batch.input[part], batch.target[part]) for part in parts
         ]
 
     def names(self, index: np.ndarray) -> list[str]:

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -46,17 +46,22 @@ class Workers:
         finally:
             threads.shutdown(wait=True, cancel_futures=True)
 
-    def fill(self, epoch: int, slot: Slot, image: np.ndarray, target: np.ndarray) -> None:
-        """Make a sample.
+    def fill(self, epoch: int, slots: Sequence[Slot], images: np.ndarray, targets: np.ndarray) -> None:
+        """Make samples.
 
         Args:
             epoch: Number of the epoch.
-            slot: The sample.
-            image, target: (3, P, P) float32, which take the patches in [0, 1].
+            slots: The samples.
+            images, targets: (samples, 3, P, P) float32, which take the patches in [0, 1].
         """
-        made = self._running().submit(_make, epoch, slot).result() if self.processes else self.source(epoch, slot)
-        for patch, out in zip(made, (image, target)):
-            to_float(patch, out)
+        make = self._asked if self.processes else self.source
+        for slot, *places in zip(slots, images, targets):
+            for patch, out in zip(make(epoch, slot), places):
+                to_float(patch, out)
+
+    def _asked(self, epoch: int, slot: Slot) -> tuple[np.ndarray, np.ndarray]:
+        """Let a process make a sample."""
+        return self._running().submit(_make, epoch, slot).result()
 
     def _running(self) -> ProcessPoolExecutor:
         with _STARTING:

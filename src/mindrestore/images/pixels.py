@@ -27,10 +27,11 @@ def to_float(image: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         raise ImageError(f"pixels of type {image.dtype} are not supported; use uint8, uint16 or floating point")
     if out is None:
         out = np.empty_like(image, np.float32)
-    np.copyto(out, image, casting="same_kind" if image.dtype.kind == "f" else "safe")
-    if image.dtype.kind == "u":
-        out /= np.float32(np.iinfo(image.dtype).max)
-    return out
+    if image.dtype.kind == "f":
+        np.copyto(out, image, casting="same_kind")
+        return out
+    largest = np.float32(np.iinfo(image.dtype).max)
+    return np.divide(image, largest, out=out, dtype=np.float32, casting="unsafe")  # both types fit into float32
 
 
 def from_pillow(image: Image.Image) -> np.ndarray:
