@@ -6,6 +6,7 @@ import mindspore as ms
 import pytest
 from mindspore import Tensor, nn
 
+from lite_operators import ASCEND, LITE
 from mindrestore.exporting.exporter import export_cell
 from mindrestore.exporting.form import ExportError, Form
 from mindrestore.exporting.mindir import read_mindir
@@ -23,7 +24,7 @@ from mindrestore.models.registry import model_spec
 from mindrestore.models.wrapper import ImageModel
 
 # Ascend's newer operators, which MindSpore runs itself and MindSpore Lite's converter need not know
-NEWER = {"AvgPool2D", "Conv2DExt", "LeakyReLUExt", "ReflectionPad2D", "UpsampleBilinear2D"}
+NEWER = {"AvgPool2D", "Conv2DExt", "Convolution", "LeakyReLUExt", "ReflectionPad2D", "UpsampleBilinear2D"}
 GATHERED = "its deformable layers sample by gathers: MindSpore's operator for them takes one image size only"
 
 
@@ -65,6 +66,8 @@ def test_deformable_layers_are_the_operator_of_cards_where_the_size_is_fixed(
     assert ("Gather" in operators) == (sampled == 0)
     assert operators.count("Conv2D") >= 3
     assert NEWER.isdisjoint(operators)
+    if form.size:
+        assert set(operators) <= LITE | ASCEND
     assert report.difference < 1e-5
     assert made_for in str(report)
     assert len(report.notes) == (0 if note is None else 1)

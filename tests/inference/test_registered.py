@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lite_operators import ASCEND, LITE
 from mindrestore.exporting.exporter import export_model
 from mindrestore.exporting.form import FORMATS, ExportError, Form
+from mindrestore.exporting.mindir import read_mindir
 from mindrestore.exporting.reload import MindIREngine, OnnxEngine
 from mindrestore.inference.restorer import Restorer
 from mindrestore.weights.convert import save_weights
@@ -58,6 +60,8 @@ def test_every_form_of_export_computes_what_the_network_does(name, form, tmp_pat
     report = export_model(name, weights, path, form=form, hyper=SMALL[name])
     assert len(report.differences) == (1 if form.size else 2)
     assert report.difference < (1.01 / 255 if form.uint8 else 1e-5)
+    if form.format == "MINDIR" and form.size:
+        assert {node.op for node in read_mindir(path.read_bytes()).nodes} <= LITE | ASCEND
     restore = Restorer(name, weights=weights, device="CPU", hyper=SMALL[name], compiled=False)
     height, width = form.size or (67, 75)
     photo = np.random.default_rng(4).integers(0, 256, (height, width, 3), np.uint8)

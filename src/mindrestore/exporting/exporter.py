@@ -13,6 +13,7 @@ import numpy as np
 from mindspore import nn
 
 from mindrestore.errors import first_line
+from mindrestore.exporting.classic import in_classic_operators
 from mindrestore.exporting.form import TARGETS, ExportError, ExportReport, Form, Size, size_text
 from mindrestore.exporting.onnx_file import to_onnx
 from mindrestore.exporting.photo_model import PhotoModel
@@ -161,6 +162,8 @@ def _write(cell: nn.Cell, spec: ModelSpec, form: Form, temporary: Path) -> None:
     except Exception as error:  # the graph compiler raises whatever fits the Python that it cannot compile
         hint = "" if form.size else "; a fixed size may work, as in --size 480x640"
         raise ExportError(f"MindSpore cannot export this network ({first_line(error)}){hint}") from error
+    if form.format == "MINDIR" and form.key is None:
+        write_bytes(graph, in_classic_operators(graph.read_bytes()))
     if form.format == "ONNX":
         temporary.write_bytes(to_onnx(graph.read_bytes(), {"model": spec.name}).content)
 

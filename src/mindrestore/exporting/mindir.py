@@ -121,17 +121,25 @@ def _graph(model: Any) -> Graph:
     values = {parameter.name: _array(parameter) for parameter in graph.parameter}
     nodes = []
     for node in graph.node:
-        given = {attribute.name: attribute for attribute in node.attribute}
         if node.op_type == "Constant":
-            values[node.output[0]] = _value(given["value"])
+            values[node.output[0]] = value_of(node)
             continue
         primitive = primitives[node.op_type.removeprefix("REF::")]
         attributes = {attribute.name: _value(attribute) for attribute in primitive.attribute}
-        kind = _kind(given["shape"]) if "shape" in given else None
-        nodes.append(Node(primitive.op_type, tuple(node.input), node.output[0], attributes, kind))
+        nodes.append(Node(primitive.op_type, tuple(node.input), node.output[0], attributes, kind_of(node)))
     inputs = {entry.name: _tensor_kind(entry.tensor[0]) for entry in graph.input}
     names = {parameter.name: parameter.name.partition(":")[2] for parameter in graph.parameter}
     return Graph(inputs, graph.output[0].name, tuple(nodes), values, names)
+
+
+def value_of(node: Any) -> Any:
+    """Return what a node `Constant` of the file's message stands for: number, text, None, tuple or array."""
+    return _value(next((attribute for attribute in node.attribute if attribute.name == "value"), None))
+
+
+def kind_of(node: Any) -> Kind | tuple | None:
+    """Return what a node of the file's message gives, as far as it says so."""
+    return next((_kind(attribute) for attribute in node.attribute if attribute.name == "shape"), None)
 
 
 def input_kind(data: bytes) -> Kind:
