@@ -100,9 +100,9 @@ class Literal:
 
     def step(self, hazy, clear, lr):
         self.count += 1
-        plan = Tensor([lr, self.count, 1.0], ms.float32)
+        plan = [Tensor(number, ms.float32) for number in (lr, self.count, 1.0)]
         for optimizer, gradients in zip(self.optimizers, self.gradients(hazy, clear)):
-            optimizer(plan, *gradients)
+            optimizer(*plan, *gradients)
 
 
 def test_gradients_equal_those_of_the_two_backward_passes():

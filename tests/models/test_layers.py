@@ -8,7 +8,7 @@ import pytest
 from mindspore import Tensor, ops
 
 from golden import error
-from mindrestore.models.layers import Conv2d, NarrowConv2d, ReflectPad, in_form, max_pool_2x2, upsample_conv
+from mindrestore.models.layers import Conv2d, MaxPool2x2, NarrowConv2d, ReflectPad, UpsampleConv, in_form
 
 RNG = np.random.default_rng(0)
 
@@ -71,7 +71,7 @@ def test_reflection_equals_the_mirror_operator_and_its_gradient(shape, width, gr
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 4), (5, 2)])
 def test_upsampling_equals_a_transposed_convolution(size):
-    layer = upsample_conv(4, 3)
+    layer = UpsampleConv(4, 3)
     x = RNG.standard_normal((2, 4, *size)).astype(np.float32)
     weight, bias = layer.weight.asnumpy().astype(np.float64), layer.bias.asnumpy()
     full = np.zeros((2, 3, 2 * size[0] + 2, 2 * size[1] + 2))  # one row and column of padding all round
@@ -99,7 +99,7 @@ def test_convolution_equals_numpy(kernel, stride, padding, bias):
     [
         (Conv2d(16, 32, 3), 1 / 12),
         (NarrowConv2d(16, 8, 3), 1 / 12),
-        (upsample_conv(32, 16), 1 / 12),  # PyTorch counts the output channels here
+        (UpsampleConv(32, 16), 1 / 12),  # PyTorch counts the output channels here
     ],
 )
 def test_initial_weights_fill_the_range_of_pytorch(layer, bound):
@@ -112,4 +112,4 @@ def test_initial_weights_fill_the_range_of_pytorch(layer, bound):
 def test_pooling_drops_an_odd_border():
     x = RNG.standard_normal((1, 2, 5, 7)).astype(np.float32)
     expected = x[:, :, :4, :6].reshape(1, 2, 2, 2, 3, 2).max((3, 5))
-    np.testing.assert_array_equal(max_pool_2x2()(Tensor(x)).asnumpy(), expected)
+    np.testing.assert_array_equal(MaxPool2x2()(Tensor(x)).asnumpy(), expected)

@@ -18,7 +18,7 @@ from mindrestore.losses.objective import Objective
 from mindrestore.losses.pixel import SmoothL1Loss
 from mindrestore.models import mpilnet_blocks as blocks
 from mindrestore.models.discriminator import discriminator
-from mindrestore.models.layers import batch_norm
+from mindrestore.models.layers import Halves, batch_norm
 from mindrestore.models.registry import create_model, model_spec
 from mindrestore.weights.guess import guess
 
@@ -41,12 +41,15 @@ def random(*shape: int) -> np.ndarray:
     return RNG.standard_normal(shape).astype(np.float32)
 
 
-def test_patches_come_back_as_the_image():
+@pytest.mark.parametrize("form", ["cpu", "ascend"])
+def test_patches_come_back_as_the_image(form):
     x = random(2, 3, 64, 96)
-    quarters = blocks.split_width(blocks.split_height(Tensor(x)))
+    rows, columns = Halves(2), Halves(3)
+    rows.form = columns.form = form
+    quarters = columns.cut(rows.cut(Tensor(x)))
     corners = [x[:, :, :32, :48], x[:, :, 32:, :48], x[:, :, :32, 48:], x[:, :, 32:, 48:]]
     np.testing.assert_array_equal(quarters.asnumpy(), np.concatenate(corners))
-    np.testing.assert_array_equal(blocks.merge_height(blocks.merge_width(quarters)).asnumpy(), x)
+    np.testing.assert_array_equal(rows.join(columns.join(quarters)).asnumpy(), x)
 
 
 @pytest.mark.parametrize(("hyper", "parameters", "tensors"), VARIANTS)

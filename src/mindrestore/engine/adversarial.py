@@ -6,11 +6,12 @@ that this step makes.
 
 from __future__ import annotations
 
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor, nn
 
 from mindrestore.engine.optim import Adam
 from mindrestore.engine.step import Step, buffers_of
 from mindrestore.engine.update import Backward, StepOptions
+from mindrestore.models.layers import together
 
 NAME = "discriminator"  # of its loss in the log, and the beginning of its parameters' names
 
@@ -70,7 +71,7 @@ class _NetworkLoss(nn.Cell):
     ) -> tuple[Tensor, Tensor, Tensor]:
         output = self.net(batch_input)
         values = self.objective(output, batch_input, target, *extra)
-        return values[0] * scale, ops.stack(values), self.objective.image(output, 0)
+        return values[0] * scale, together(values), self.objective.image(output, 0)
 
 
 class _DiscriminatorLoss(nn.Cell):
@@ -82,7 +83,7 @@ class _DiscriminatorLoss(nn.Cell):
 
     def construct(self, scale: Tensor, image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         values = self.loss(image, target)
-        return values[0] * scale, ops.stack(values)
+        return values[0] * scale, together(values)
 
 
 class _BothGradients(nn.Cell):

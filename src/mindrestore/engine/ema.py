@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
-from mindspore import dtype as mstype
 
 from mindrestore.engine.values import read_values, write_values
+from mindrestore.models.layers import assign
 
 
 class Ema(nn.Cell):
@@ -28,7 +28,7 @@ class Ema(nn.Cell):
         super().__init__(auto_prefix=False)
         self.params = ParameterTuple(params)
         self.average = self.params.clone("ema", init="same")
-        self.shares = Tensor([decay, 1.0 - decay], mstype.float32)
+        self.shares = decay, 1.0 - decay
         self.each = ops.HyperMap()
 
     @property
@@ -57,7 +57,7 @@ class Ema(nn.Cell):
 
 
 def _blend(decay: Tensor, rest: Tensor, average: Parameter, param: Parameter) -> Tensor:
-    return ops.assign(average, average * decay + param * rest)
+    return assign(average, average * decay + param * rest)
 
 
 @contextmanager

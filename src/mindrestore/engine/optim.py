@@ -14,6 +14,7 @@ from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 from mindspore import dtype as mstype
 
 from mindrestore.errors import MindRestoreError
+from mindrestore.models.layers import assign
 from mindrestore.recipes.schema import OptimConfig
 
 
@@ -26,7 +27,9 @@ class Adam(nn.Cell):
             parameter names to a multiple of the learning rate; of several that fit, the longest counts.
 
     Inputs:
-        plan: (3,) float32: learning rate, number of this update from 1, and 1 to update or 0 to leave all as it is.
+        lr: () learning rate.
+        number: () of this update, from 1.
+        used: () 1 to update or 0 to leave all as it is.
         *gradients: one per parameter, in the order of `params`; where nothing is updated they need not be finite.
 
     Raises:
@@ -44,9 +47,9 @@ class Adam(nn.Cell):
         self.second = self.params.clone("optim.v", init="zeros")
         # The kernel computes 1 - beta in float32; corrections from the same rounded betas cancel that rounding.
         betas = np.array(config.betas, np.float32)
-        self.betas = Tensor(betas)
+        self.betas = tuple(map(float, betas))
         with np.errstate(divide="ignore"):
-            self.logs = Tensor(np.log(betas.astype(np.float64)).astype(np.float32))
+            self.logs = tuple(map(float, np.log(betas.astype(np.float64)).astype(np.float32)))
         self.none = Tensor(0, mstype.float32)  # beta powers of 0: the corrections are in the rate
         self.epsilon = config.eps
         self.decay = config.weight_decay
@@ -61,12 +64,12 @@ class Adam(nn.Cell):
         """First and second moments, named optim.m.* and optim.v.*."""
         return [*self.first, *self.second]
 
-    def construct(self, plan: Tensor, *gradients: Tensor) -> Tensor:
-        lr, number, used = plan[0], plan[1], plan[2]
-        corrections = -ops.expm1(number * self.logs)  # 1 - beta^t, exact where it is small
-        correction2 = ops.sqrt(corrections[1])
-        rate, epsilon = lr * used * correction2 / corrections[0], self.epsilon * correction2
-        betas = used * self.betas + (1.0 - used)  # with 1, moments stay what they are
+    def construct(self, lr: Tensor, number: Tensor, used: Tensor, *gradients: Tensor) -> Tensor:
+        # 1 - beta^t, exact where it is small
+        correction1, correction2 = -ops.expm1(number * self.logs[0]), ops.sqrt(-ops.expm1(number * self.logs[1]))
+        rate, epsilon = lr * used * correction2 / correction1, self.epsilon * correction2
+        unused = 1.0 - used
+        betas = used * self.betas[0] + unused, used * self.betas[1] + unused  # with 1, moments stay what they are
         if self.decay > 0 and not self.decoupled:
             gradients = self.each(ops.partial(_decayed, self.decay), gradients, self.params)
         gradients = self.each(ops.partial(_or_none, self.masked, used == 0.0, self.none), gradients)
@@ -78,7 +81,7 @@ class Adam(nn.Cell):
                 self.each(ops.partial(_shrink, 1.0 - lr * used * (self.factors[g] * self.decay)), params)
             update = ops.partial(_update, self.kernel, self.none, (own, betas[0], betas[1], epsilon))
             self.each(update, params, self.first[first:last], self.second[first:last], gradients[first:last])
-        return plan
+        return used
 
 
 def _groups(params: Sequence[Parameter], factors: Mapping[str, float]) -> dict[float, list[Parameter]]:
@@ -100,7 +103,7 @@ def _groups(params: Sequence[Parameter], factors: Mapping[str, float]) -> dict[f
 
 
 def _shrink(keep: Tensor, param: Parameter) -> Tensor:
-    return ops.assign(param, param * keep)
+    return assign(param, param * keep)
 
 
 def _or_none(masked: ops.MaskedFill, unused: Tensor, none: Tensor, gradient: Tensor) -> Tensor:

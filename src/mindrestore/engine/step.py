@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from mindspore import Parameter, Tensor, nn, ops
+from mindspore import Parameter, Tensor, nn
 from mindspore import dtype as mstype
 
 from mindrestore.engine.ema import Ema
@@ -21,7 +21,7 @@ from mindrestore.engine.precision import follow_scale, scale_of
 from mindrestore.engine.reduce import SumOverRanks
 from mindrestore.engine.update import Backward, Conclusion, Keeping, StepOptions, Sum, WholeStep, flat
 from mindrestore.engine.values import write_values
-from mindrestore.models.layers import on_cpu
+from mindrestore.models.layers import on_cpu, together
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class _Loss(nn.Cell):
 
     def construct(self, scale: Tensor, batch_input: Tensor, target: Tensor, *extra: Tensor) -> tuple[Tensor, Tensor]:
         values = self.objective(self.net(batch_input), batch_input, target, *extra)
-        return values[0] * scale, ops.stack(values)
+        return values[0] * scale, together(values)
 
 
 class _Gradients(nn.Cell):

@@ -17,6 +17,7 @@ from mindrestore.engine.ema import Ema
 from mindrestore.engine.optim import Adam
 from mindrestore.engine.precision import ScaleManager, scale_of
 from mindrestore.engine.reduce import SumInGraph
+from mindrestore.models.layers import assign, norm, together
 
 _LARGEST = 2.0**127  # loss scale that float32 holds
 
@@ -122,7 +123,7 @@ class Conclusion(nn.Cell):
         self.dynamic = isinstance(options.loss_scale, amp.DynamicLossScaleManager)
         self.manager = options.loss_scale
         self.state = Parameter(Tensor(self.state_of_host()), name="step", requires_grad=False)
-        self.half_squares, self.select = ops.L2Loss(), ops.Select()
+        self.select = ops.Select()
         self.each = ops.HyperMap()
         if self.dynamic:
             self.down, self.up = self.manager.decrease_ratio, float(self.manager.increase_ratio)
@@ -157,18 +158,18 @@ class Conclusion(nn.Cell):
         unscaled = ()
         for gradients in ready:
             own = self.unscaled(scale, gradients)
-            norm = ops.sqrt(2.0 * ops.stack(self.each(self.half_squares, own)).sum())
-            norms, unscaled = (*norms, norm.reshape(1)), (*unscaled, self.clipped(norm, own))
+            length = norm(own)
+            norms, unscaled = (*norms, length.reshape(1)), (*unscaled, self.clipped(length, own))
         measured = ops.concat((measured, *norms))
         used = ((measured * 0.0).sum() == 0.0).astype(mstype.float32)  # 0 times what is not finite is not 0
         for k in range(len(self.spans) - 1, -1, -1):
-            self.optimizers[k](ops.stack((lr * self.factors[k], updates + 1.0, used)), *unscaled[k])
+            self.optimizers[k](lr * self.factors[k], updates + 1.0, used, *unscaled[k])
         if self.ema is not None:
             self.ema(used)
         if self.keeps:  # statistics of a bad batch must not outlive it
             self.each(ops.partial(_put_back, used > 0.0), self.buffers, self.before)
         behind = self.following(updates, scale, steps, used)
-        ops.assign(self.state, behind)
+        assign(self.state, behind)
         return ops.concat((measured, used.reshape(1), behind))
 
     def unscaled(self, scale: Tensor, gradients: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -176,22 +177,22 @@ class Conclusion(nn.Cell):
             gradients = self.each(ops.partial(_divided, scale), gradients)
         return gradients if self.share == 1.0 else self.each(ops.partial(_times, self.share), gradients)
 
-    def clipped(self, norm: Tensor, gradients: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def clipped(self, length: Tensor, gradients: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         if self.clip_norm == 0.0:
             return gradients
-        shrink = ops.minimum(self.clip_norm / (norm + 1e-6), ops.ones((), mstype.float32))
+        shrink = ops.minimum(self.clip_norm / (length + 1e-6), ops.ones((), mstype.float32))
         return self.each(ops.partial(_times, shrink), gradients)
 
     def following(self, updates: Tensor, scale: Tensor, steps: Tensor, used: Tensor) -> Tensor:
         """Return the state behind a step, with the scale that `DynamicLossScaleManager` would have."""
         if not self.dynamic:
-            return ops.stack((updates + used, scale, steps))
+            return together((updates + used, scale, steps))
         one = used * 0.0 + 1.0
         full = steps >= self.window
         grown = self.select(full, ops.minimum(scale * self.up, one * _LARGEST), scale)
         scale = self.select(used > 0.0, grown, ops.maximum(scale * self.down, one))
         steps = self.select(used > 0.0, self.select(full, one, steps + 1.0), one)
-        return ops.stack((updates + used, scale, steps))
+        return together((updates + used, scale, steps))
 
 
 class Keeping(nn.Cell):
@@ -257,11 +258,11 @@ def _as_float32(gradient: Tensor) -> Tensor:
 
 
 def _assign(to: Parameter, value: Parameter) -> Tensor:
-    return ops.assign(to, value)
+    return assign(to, value)
 
 
 def _put_back(used: Tensor, buffer: Parameter, before: Parameter) -> Tensor:
-    return ops.assign(buffer, ops.where(used, buffer, before))
+    return assign(buffer, ops.where(used, buffer, before))
 
 
 def _divided(scale: Tensor, gradient: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mindspore import Tensor, nn, ops
 
 from mindrestore.models.discriminator import discriminator
+from mindrestore.models.layers import mean
 
 
 class AdversarialLoss(nn.Cell):
@@ -31,7 +32,7 @@ class AdversarialLoss(nn.Cell):
         self.weight, self.lr_factor = weight, lr_factor
 
     def construct(self, output: Tensor, batch_input: Tensor, target: Tensor) -> Tensor:
-        return 1.0 - self.discriminator(output).mean()
+        return 1.0 - mean(self.discriminator(output))
 
     def discriminator_loss(self) -> DiscriminatorLoss:
         """Make the objective of the discriminator."""
@@ -65,8 +66,8 @@ class DiscriminatorLoss(nn.Cell):
         self.share = 1.0 - weight
 
     def construct(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        real = self.discriminator(target).mean()
-        fake = self.discriminator(ops.stop_gradient(output)).mean()
+        real = mean(self.discriminator(target))
+        fake = mean(self.discriminator(ops.stop_gradient(output)))
         return 1.0 - real + self.share * fake, real, fake
 
 

@@ -14,6 +14,7 @@ from mindspore import Tensor, nn, ops
 
 from mindrestore.errors import MindRestoreError
 from mindrestore.losses.batch_context import BatchContext
+from mindrestore.models.layers import mean
 
 BLUR_ROWS, BLUR_COLUMNS = 21, 9  # taps down and across; the published kernel is taller than wide
 
@@ -90,7 +91,7 @@ class ConsistencyLoss(nn.Cell):
     ) -> Tensor:
         weak = ops.gather(ops.gather(output, rows, 2), columns, 3).astype(ms.float32)  # (N, 3, size, size)
         strong = ops.matmul(ops.matmul(down, weak), across)
-        return ops.square(weak - strong).mean()
+        return mean(ops.square(weak - strong))
 
 
 def blur_matrix(length: int, taps: int, sigma: float) -> np.ndarray:

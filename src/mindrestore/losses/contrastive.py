@@ -11,6 +11,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from mindrestore.errors import MindRestoreError
+from mindrestore.models.layers import mean, split
 from mindrestore.models.vgg import VGGFeatures
 from mindrestore.weights.convert import load_weights
 from mindrestore.weights.files import read_weights
@@ -74,10 +75,11 @@ class ContrastiveRegularisation(nn.Cell):
         fixed = self.features(ops.concat((target, batch_input), 0))  # one pass for both; no gradient
         total = ops.zeros((), ms.float32)
         for i in range(len(TAP_WEIGHTS)):
-            anchor, reference = anchors[i], ops.stop_gradient(fixed[i])
-            value = ops.abs(anchor - reference[:n]).mean()
+            anchor = anchors[i]
+            clear, hazy = split(ops.stop_gradient(fixed[i]), n, 0)
+            value = mean(ops.abs(anchor - clear))
             if not self.ablation:
-                value = value / (self.distance(anchor, reference[n:]) + EPS)
+                value = value / (self.distance(anchor, hazy) + EPS)
             total = total + TAP_WEIGHTS[i] * value
         return total
 
@@ -90,12 +92,12 @@ class ContrastiveRegularisation(nn.Cell):
     def distance(self, anchor: Tensor, negative: Tensor) -> Tensor:
         """Return the distance of the (N, C, h, w) features of the output to those of the N hazy images."""
         if self.form == "own":
-            return ops.abs(anchor - negative).mean()
+            return mean(ops.abs(anchor - negative))
         n = anchor.shape[0]
         count = min(self.negatives, n)
         total = ops.zeros((), ms.float32)
         for k in range(count):
-            total = total + ops.abs(negative[n - 1 - k : n - k] - anchor).mean()
+            total = total + mean(ops.abs(negative[n - 1 - k : n - k] - anchor))
         return total / count if self.form == "batch_mean" else total
 
 

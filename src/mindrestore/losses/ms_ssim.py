@@ -11,7 +11,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from mindrestore.models.layers import AveragePool2x2
+from mindrestore.models.layers import AveragePool2x2, mean, split
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, the finest first
 SMALLEST_SIDE = 2 ** (len(WEIGHTS) - 1)  # pixels: four halvings leave one
@@ -105,10 +105,10 @@ def similarity(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     down, across = _window_sums(h), _window_sums(w)  # (h, H), (w, W)
     sums = ops.matmul(down, maps.reshape(h, 5 * n * c * w)).reshape(-1, w)
     sums = ops.matmul(sums, ops.transpose(across, (1, 0))).reshape(down.shape[0], 5 * n * c, across.shape[0])
-    mean_x, mean_y, xx, yy, xy = ops.Split(1, 5)(sums)
+    mean_x, mean_y, xx, yy, xy = split(sums, sums.shape[1] // 5, 1)
     contrast = (2.0 * (xy - mean_x * mean_y) + _C2) / (xx - mean_x * mean_x + yy - mean_y * mean_y + _C2)
     luminance = (2.0 * mean_x * mean_y + _C1) / (mean_x * mean_x + mean_y * mean_y + _C1)
-    return (contrast * luminance).mean(), contrast.mean()
+    return mean(contrast * luminance), mean(contrast)
 
 
 def window_matrix(size: int) -> np.ndarray:

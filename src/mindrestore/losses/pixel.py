@@ -6,6 +6,7 @@ from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
 from mindrestore.errors import MindRestoreError
+from mindrestore.models.layers import mean
 
 
 class L1Loss(nn.Cell):
@@ -19,7 +20,7 @@ class L1Loss(nn.Cell):
     """
 
     def construct(self, output: Tensor, batch_input: Tensor, target: Tensor) -> Tensor:
-        return ops.abs(difference(output, target)).mean()
+        return mean(ops.abs(difference(output, target)))
 
 
 class MSELoss(nn.Cell):
@@ -33,7 +34,7 @@ class MSELoss(nn.Cell):
     """
 
     def construct(self, output: Tensor, batch_input: Tensor, target: Tensor) -> Tensor:
-        return ops.square(difference(output, target)).mean()
+        return mean(ops.square(difference(output, target)))
 
 
 class SmoothL1Loss(nn.Cell):
@@ -49,7 +50,7 @@ class SmoothL1Loss(nn.Cell):
     def construct(self, output: Tensor, batch_input: Tensor, target: Tensor) -> Tensor:
         distance = ops.abs(difference(output, target))
         near = ops.clip_by_value(distance, 0.0, 1.0)
-        return (near * (distance - 0.5 * near)).mean()
+        return mean(near * (distance - 0.5 * near))
 
 
 class CharbonnierLoss(nn.Cell):
@@ -106,7 +107,7 @@ class Charbonnier(nn.Cell):
 
     def construct(self, x: Tensor) -> Tensor:
         roots = ops.sqrt(ops.square(x) + self.eps_squared)
-        return roots.mean() if self.mean else roots.sum()
+        return mean(roots) if self.mean else roots.sum()
 
 
 def difference(output: Tensor, target: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import mindspore as ms
 from mindspore import Tensor, nn, ops
 
 from mindrestore.losses.contrastive import EPS, TAP_WEIGHTS, load_features
+from mindrestore.models.layers import mean, split
 from mindrestore.models.vgg import VGGFeatures
 from mindrestore.recipes.terms import POCL_SIDE
 
@@ -126,13 +127,13 @@ class PositiveContrastiveLoss(nn.Cell):
         fixed = self.vgg(ops.concat((target, batch_input), 0).astype(ms.float32))  # one pass for both; no gradient
         found = ()
         for i in range(len(TAP_WEIGHTS)):
-            clean, degraded = ops.split(ops.stop_gradient(fixed[i]), n, 0)
-            parts = ops.split(moving[i], n, 0)
+            clean, degraded = split(ops.stop_gradient(fixed[i]), n, 0)
+            parts = split(moving[i], n, 0)
             anchor = parts[0]
-            row = (ops.abs(anchor - clean).mean(),)
+            row = (mean(ops.abs(anchor - clean)),)
             for s in range(1, len(parts)):
-                row = (*row, ops.abs(anchor - parts[s]).mean())
-            found = (*found, (*row, ops.abs(anchor - degraded).mean()))
+                row = (*row, mean(ops.abs(anchor - parts[s])))
+            found = (*found, (*row, mean(ops.abs(anchor - degraded))))
         return found
 
 
@@ -148,7 +149,7 @@ def minus_psnr(image: Tensor, target: Tensor) -> Tensor:
     difference = image.astype(ms.float32) - target.astype(ms.float32)
     n, c, h, w = difference.shape
     error = ops.square(difference).reshape(n, c * h * w).mean(1)  # (N,)
-    return 10.0 / math.log(10.0) * ops.log(error + 1e-8).mean()
+    return 10.0 / math.log(10.0) * mean(ops.log(error + 1e-8))
 
 
 def uncertainty(image: Tensor, log_scale: Tensor, target: Tensor) -> Tensor:
@@ -163,7 +164,7 @@ def uncertainty(image: Tensor, log_scale: Tensor, target: Tensor) -> Tensor:
     """
     log_scale = log_scale.astype(ms.float32)
     difference = image.astype(ms.float32) - target.astype(ms.float32)
-    return ops.abs(difference * ops.exp(-log_scale)).mean() + 2.0 * log_scale.mean()
+    return mean(ops.abs(difference * ops.exp(-log_scale))) + 2.0 * mean(log_scale)
 
 
 def build_positive_contrastive(

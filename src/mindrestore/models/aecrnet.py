@@ -20,9 +20,9 @@ from mindrestore.models.layers import (
     Layer,
     NarrowConv2d,
     ReflectPad,
+    UpsampleConv,
     new_bias,
     new_kernel,
-    upsample_conv,
 )
 from mindrestore.models.network import RestorationNetwork
 
@@ -185,9 +185,9 @@ class AECRNet(RestorationNetwork):
         self.block = FeatureAttentionBlock(4 * c)
         self.dcn_block = DeformBlock(4 * c)
         self.mix1 = Mixup(-1.0)
-        self.up1 = nn.SequentialCell(upsample_conv(4 * c, 2 * c), nn.ReLU())
+        self.up1 = nn.SequentialCell(UpsampleConv(4 * c, 2 * c), nn.ReLU())
         self.mix2 = Mixup(-0.6)
-        self.up2 = nn.SequentialCell(upsample_conv(2 * c, c), nn.ReLU())
+        self.up2 = nn.SequentialCell(UpsampleConv(2 * c, c), nn.ReLU())
         self.up3 = nn.SequentialCell(ReflectPad(3), NarrowConv2d(c, 3, 7), nn.Tanh())
         if init_gain != 1.0:
             _amplify((p for n, p in self.parameters_and_names() if not n.startswith("deconv.")), init_gain)

@@ -23,6 +23,7 @@ from mindrestore.models.layers import (
     Conv2d,
     MirrorExtend,
     NarrowConv2d,
+    Parts,
     Product1x1,
     ReflectPad,
     Windows,
@@ -127,11 +128,12 @@ class SKFusion(nn.Cell):
             Conv1x1(channels, squeezed, bias=False), nn.ReLU(), Conv1x1(squeezed, 2 * channels, bias=False)
         )
         self.difference = Product1x1(squeezed, channels)
+        self.parts = Parts((channels, channels), axis=0)
         self.scale = ChannelScale()
 
     def construct(self, a: Tensor, b: Tensor) -> Tensor:
         squeezed = ops.relu(self.mlp[0](self.pool(a + b)))  # (N, C/8, 1, 1)
-        for_a, for_b = ops.split(self.mlp[2].weight, a.shape[1], 0)  # the scores; only their difference counts
+        for_a, for_b = self.parts(self.mlp[2].weight)  # the scores; only their difference counts
         return b + self.scale(a - b, ops.sigmoid(self.difference(squeezed, like(for_a - for_b, squeezed))))
 
 
@@ -168,6 +170,7 @@ class DehazeFormer(RestorationNetwork):
         self.patch_embed = PatchEmbed(w1)
         self.patch_merge1, self.patch_merge2 = PatchMerge(w1, w2), PatchMerge(w2, w3)
         self.skip1, self.skip2 = Conv1x1(w1, w1), Conv1x1(w2, w2)
+        self.parts = Parts((1, 3))
         self.patch_split1, self.patch_split2 = PatchSplit(w3, w2), PatchSplit(w2, w1)
         self.fusion1, self.fusion2 = SKFusion(w2), SKFusion(w1)
         self.patch_unembed = PatchUnembed(w1)
@@ -184,7 +187,7 @@ class DehazeFormer(RestorationNetwork):
         u = self.patch_split2(u)  # (N, C1, H, W)
         u = self.layer5(self.fusion2(u, self.skip1(k1)) + u)
         maps = self.patch_unembed(u)  # (N, 4, H, W)
-        k, b = ops.split(maps, (1, 3), 1)
+        k, b = self.parts(maps)
         return ops.slice(ops.concat((k, k, k), 1) * x - b + x, (0, 0, 0, 0), (n, 3, h, w))
 
 

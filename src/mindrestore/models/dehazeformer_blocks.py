@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mindspore as ms
 import numpy as np
-from mindspore import Parameter, Tensor, nn, ops
+from mindspore import Parameter, Tensor, mint, nn, ops
 from mindspore.common.initializer import initializer
 
 from mindrestore.models.layers import (
@@ -18,6 +18,7 @@ from mindrestore.models.layers import (
     Convolve,
     Depthwise5x5,
     Layer,
+    Parts,
     Product1x1,
     ReflectPad,
     WindowAttention,
@@ -137,7 +138,7 @@ class DoubleConv(nn.Cell):
         return second(hidden), second.bias.reshape(1, -1)
 
 
-class RelativeAttention(nn.Cell):
+class RelativeAttention(Layer):
     """Let the pixels of each 8x8 window attend to each other, by content and by relative position (section 3.1).
 
     A small network turns the logarithm of the distance in rows and columns into what is added to the scores. It sees
@@ -170,12 +171,15 @@ class RelativeAttention(nn.Cell):
 
     def position_bias(self) -> Tensor:
         """Return what relative position adds to the scores: (heads, 64, 64) for query and key."""
-        distances = ops.gather(self.relative_positions.reshape(-1, 2), self.first, 0)  # (225, 2)
-        bias = ops.gather(self.meta(distances), self.kind, 0)  # (64 * 64, heads)
+        distances = self.rows(self.relative_positions.reshape(-1, 2), self.first)  # (225, 2)
+        bias = self.rows(self.meta(distances), self.kind)  # (64 * 64, heads)
         return ops.transpose(bias, (1, 0)).reshape(self.heads, WINDOW * WINDOW, WINDOW * WINDOW)
 
+    def rows(self, x: Tensor, places: Tensor) -> Tensor:
+        return mint.index_select(x, 0, places) if chosen(self.form) == "ascend" else ops.gather(x, places, 0)
 
-class Attention(nn.Cell):
+
+class Attention(Layer):
     """Mix neighbours by convolution and, in some blocks, by attention in windows (section 3.3).
 
     Inputs:
@@ -203,6 +207,7 @@ class Attention(nn.Cell):
             self.attn = RelativeAttention(heads)
             self.project = Product1x1(channels, 3 * channels)
             self.windows = Windows(WINDOW, shift)
+            self.parts, self.bias_parts = Parts((channels,) * 3), Parts((channels,) * 2, axis=0)
             self.add = ops.BiasAdd()
 
     def construct(self, x: Tensor, offset: Tensor, scale: Tensor | None, places: tuple | None) -> tuple[Tensor, Tensor]:
@@ -218,12 +223,12 @@ class Attention(nn.Cell):
 
     def attention(self, x: Tensor, offset: Tensor, value: Tensor, scale: Tensor, places: tuple) -> Tensor:
         """Attend within windows. The keys go without their bias, which the softmax does not see."""
-        c = x.shape[1]
         kernel = ops.concat((self.QK.weight * scale * self.softness, value), 0)  # (3C, C, 1, 1)
         windows = self.windows.cut(x, places)  # (B, C, 8, 8)
-        q, k, v = ops.split(self.project(windows, like(kernel, windows)), c, 1)
-        bias, _ = ops.split(self.QK.on_constants(offset).reshape(-1) * self.softness.reshape(-1), c, 0)
-        mixed = self.attn(self.add(q, like(bias, q)), k, v)
+        q, k, v = self.parts(self.project(windows, like(kernel, windows)))
+        bias = like(self.bias_parts(self.QK.on_constants(offset).reshape(-1) * self.softness.reshape(-1))[0], q)
+        q = q + bias.reshape(1, -1, 1, 1) if chosen(self.form) == "ascend" else self.add(q, bias)
+        mixed = self.attn(q, k, v)
         return self.windows.join(mixed, places, x.shape)
 
 

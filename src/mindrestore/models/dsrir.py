@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mindspore import Tensor, nn, ops
 
-from mindrestore.models.layers import BilinearResize, Conv2d, Conv3x3, GridGate, GridMean, LeakyReLU
+from mindrestore.models.layers import BilinearResize, Conv2d, Conv3x3, GridGate, GridMean, LeakyReLU, Parts
 from mindrestore.models.network import RestorationNetwork
 
 _REDUCTION = 8  # channels per channel of every squeezed description
@@ -215,8 +215,9 @@ class DSRIR(RestorationNetwork):
 
     def __init__(self, *, width: int = 16, blocks: int = 2, groups: int = 4) -> None:
         super().__init__()
-        self.widths = c1, c2, c3 = 2 * width, 3 * width, 4 * width
+        c1, c2, c3 = widths = 2 * width, 3 * width, 4 * width
         self.ebd = Conv3x3(3, c1 + c2 + c3, bias=False)
+        self.parts = Parts(widths)
         self.SN1 = SubNet1((c1, 2 * c1, 3 * c1), blocks)
         self.SN2 = SubNet2((c2, 4 * width), blocks)
         self.SN3 = SubNet3(c3, groups)
@@ -226,7 +227,7 @@ class DSRIR(RestorationNetwork):
         self.channel_comp2 = Conv2d(c2 + c3, c3, 1, bias=False)
 
     def construct(self, x: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
-        x1, x2, x3 = ops.split(self.ebd(x), self.widths, 1)
+        x1, x2, x3 = self.parts(self.ebd(x))
         h = self.PRU1(self.SN1(x1))
         h, image1, uncertainty1 = self.usau_1(h, x)
         h = self.PRU2(self.SN2(self.channel_comp1(ops.concat((h, x2), 1))))

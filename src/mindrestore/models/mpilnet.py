@@ -9,17 +9,13 @@ from __future__ import annotations
 from mindspore import Tensor, nn
 
 from mindrestore.errors import MindRestoreError
-from mindrestore.models.layers import is_free
+from mindrestore.models.layers import Halves, is_free
 from mindrestore.models.mpilnet_blocks import (
     TAPS,
     Decoder,
     Encoder,
     Output,
     decoder_channels,
-    merge_height,
-    merge_width,
-    split_height,
-    split_width,
     zero_head,
 )
 from mindrestore.models.network import RestorationNetwork
@@ -60,6 +56,7 @@ class MPILNet(RestorationNetwork):
             if not isinstance(value, bool):
                 raise MindRestoreError(f"mpilnet: {name} {value!r} is neither true nor false")
         self.encoders = nn.CellList([Encoder(vgg_depth, width) for _ in range(1 if share_encoder else 3)])
+        self.rows, self.columns = Halves(2), Halves(3)
         self.places = (0, 0, 0) if share_encoder else (0, 1, 2)  # of each level's encoder
         for parameter in self.encoders.get_parameters():
             parameter.requires_grad = not freeze_encoder
@@ -76,12 +73,12 @@ class MPILNet(RestorationNetwork):
                 "the bottom and right and cut the result, as mindrestore.Restorer does"
             )
         first, second, third = self.places
-        halves = split_height(hazy)  # (2N, 3, H/2, W)
-        decoded = self.decoders[0](self.encoders[first](split_width(halves)), ())  # of quarters: 4N, H/2, W/2
-        halves = halves + merge_width(self.heads[0](decoded[0]))
-        decoded = self.decoders[1](self.encoders[second](halves), _widths_merged(decoded))
-        whole = hazy + merge_height(self.heads[1](decoded[0]))  # (N, 3, H, W)
-        decoded = self.decoders[2](self.encoders[third](whole), _heights_merged(decoded))
+        halves = self.rows.cut(hazy)  # (2N, 3, H/2, W)
+        decoded = self.decoders[0](self.encoders[first](self.columns.cut(halves)), ())  # of quarters: 4N, H/2, W/2
+        halves = halves + self.columns.join(self.heads[0](decoded[0]))
+        decoded = self.decoders[1](self.encoders[second](halves), self.columns.join_each(decoded))
+        whole = hazy + self.rows.join(self.heads[1](decoded[0]))  # (N, 3, H, W)
+        decoded = self.decoders[2](self.encoders[third](whole), self.rows.join_each(decoded))
         return self.output(decoded[0])
 
     def encoder_cells(self) -> tuple[VGGFeatures, ...]:
@@ -91,17 +88,3 @@ class MPILNet(RestorationNetwork):
             One cell when the levels share it, else that of each level.
         """
         return tuple(encoder.vgg for encoder in self.encoders)
-
-
-def _widths_merged(maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    merged = ()
-    for entry in maps:
-        merged = (*merged, merge_width(entry))
-    return merged
-
-
-def _heights_merged(maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    merged = ()
-    for entry in maps:
-        merged = (*merged, merge_height(entry))
-    return merged

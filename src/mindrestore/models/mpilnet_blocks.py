@@ -31,26 +31,6 @@ def decoder_channels(width: int) -> tuple[int, ...]:
     return tuple(channels // 2 for channels in stage_channels(width))
 
 
-def split_height(x: Tensor) -> Tensor:
-    """Stack the top and the bottom half on the batch axis."""
-    return ops.concat(ops.Split(2, 2)(x), 0)
-
-
-def split_width(x: Tensor) -> Tensor:
-    """Stack the left and the right half on the batch axis."""
-    return ops.concat(ops.Split(3, 2)(x), 0)
-
-
-def merge_height(x: Tensor) -> Tensor:
-    """Undo `split_height`."""
-    return ops.concat(ops.Split(0, 2)(x), 2)
-
-
-def merge_width(x: Tensor) -> Tensor:
-    """Undo `split_width`."""
-    return ops.concat(ops.Split(0, 2)(x), 3)
-
-
 class Encoder(nn.Cell):
     """The five stages of VGG. Drawn He-normal (fan-out), until ImageNet's weights are loaded.
 

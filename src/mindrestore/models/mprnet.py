@@ -15,6 +15,7 @@ from mindrestore.models.layers import (
     ChannelScale,
     Conv2d,
     Conv3x3,
+    Halves,
     ScalarPReLU,
     fill_normal,
 )
@@ -224,6 +225,7 @@ class MPRNet(RestorationNetwork):
         n, full = n_feat, n_feat + scale_orsnetfeats
         widths = (n, n + scale_unetfeats, n + 2 * scale_unetfeats)
         act = ScalarPReLU(0.25)  # one slope for the whole network
+        self.rows, self.columns = Halves(2), Halves(3)
         self.shallow_feat1, self.shallow_feat2, self.shallow_feat3 = (
             nn.SequentialCell(Conv3x3(3, n, bias=False), CAB(n, reduction, act)) for _ in range(3)
         )
@@ -241,22 +243,21 @@ class MPRNet(RestorationNetwork):
             fill_normal(self, init_std)
 
     def construct(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        halves = _cut(x, 2)  # (2N, 3, H/2, W): all top halves, then all bottom halves
-        quarters = _cut(halves, 3)  # (4N, 3, H/2, W/2): left quarters, then right quarters
-        e1, e2, e3 = self.stage1_encoder(self.shallow_feat1(quarters))
-        encoded = (_join(e1, 3), _join(e2, 3), _join(e3, 3))  # (2N, C1, H/2, W) and lower levels
+        halves = self.rows.cut(x)  # (2N, 3, H/2, W): all top halves, then all bottom halves
+        quarters = self.columns.cut(halves)  # (4N, 3, H/2, W/2): left quarters, then right quarters
+        encoded = self.stage1_encoder(self.shallow_feat1(quarters))
+        encoded = self.columns.join_each(encoded)  # (2N, C1, H/2, W) and lower levels
         decoded = self.stage1_decoder(*encoded)
         attended, image1 = self.sam12(decoded[0], halves)
 
         y = self.concat12(ops.concat((self.shallow_feat2(ops.depend(halves, attended)), attended), 1))
-        e1, e2, e3 = self.stage2_encoder(y, encoded, decoded)
-        encoded = (_join(e1, 2), _join(e2, 2), _join(e3, 2))  # (N, C1, H, W) and lower levels
+        encoded = self.rows.join_each(self.stage2_encoder(y, encoded, decoded))  # (N, C1, H, W) and lower levels
         decoded = self.stage2_decoder(*encoded)
         attended, image2 = self.sam23(decoded[0], x)
 
         y = self.concat23(ops.concat((self.shallow_feat3(ops.depend(x, attended)), attended), 1))
         y = self.stage3_orsnet(y, encoded, decoded)  # (N, Co, H, W)
-        return self.tail(y) + x, image2, _join(image1, 2)
+        return self.tail(y) + x, image2, self.rows.join(image1)
 
     def tied_names(self) -> dict[str, str]:
         """Return the published names that stand for one parameter: every block lists the shared slope as its own."""
@@ -269,13 +270,3 @@ class MPRNet(RestorationNetwork):
 
 def _blocks(channels: int, count: int, reduction: int, act: ScalarPReLU) -> nn.SequentialCell:
     return nn.SequentialCell(*(CAB(channels, reduction, act) for _ in range(count)))
-
-
-def _cut(x: Tensor, axis: int) -> Tensor:
-    """Cut images in the middle along an axis and stack the parts on the batch axis: first parts first."""
-    return ops.concat(ops.Split(axis, 2)(x), 0)
-
-
-def _join(x: Tensor, axis: int) -> Tensor:
-    """Put first and second parts, stacked on the batch axis, together again along an axis."""
-    return ops.concat(ops.Split(0, 2)(x), axis)  # slices of the batch take ten times as long on CPU

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mindspore import Tensor, nn
 
 from mindrestore.errors import MindRestoreError
-from mindrestore.models.layers import Conv2d, max_pool_2x2
+from mindrestore.models.layers import Conv2d, MaxPool2x2
 from mindrestore.models.specs.vgg import LAYOUTS, STAGES, stage_channels
 
 
@@ -63,6 +63,6 @@ def _layers(layout: str, bias: bool, widths: Sequence[int]) -> tuple[list[nn.Cel
             layers += [Conv2d(channels_in, channels, 3, padding=1, bias=bias), nn.ReLU()]
             names += ["", f"relu{stage}_{number}"]
             channels_in = channels
-        layers.append(max_pool_2x2())
+        layers.append(MaxPool2x2())
         names.append("")
     return layers, names

@@ -1,7 +1,7 @@
 """The layers of all networks: the only place with operators whose form depends on the device."""
 
 from mindrestore.models.layers.activations import LeakyReLU, ScalarPReLU
-from mindrestore.models.layers.basic import AveragePool2x2, batch_norm, linear, max_pool_2x2, upsample_conv
+from mindrestore.models.layers.basic import AveragePool2x2, MaxPool2x2, UpsampleConv, batch_norm, linear
 from mindrestore.models.layers.channels import ChannelAdd, ChannelMean, ChannelScale, channel_sum
 from mindrestore.models.layers.conv1x1 import Conv1x1, Product1x1
 from mindrestore.models.layers.conv3x3 import Conv3x3, conv_3x3
@@ -24,7 +24,9 @@ from mindrestore.models.layers.grid import GridGate, GridMean
 from mindrestore.models.layers.initial import fill_normal, new_bias, new_kernel
 from mindrestore.models.layers.mirror import MirrorExtend, ReflectPad
 from mindrestore.models.layers.narrow import NarrowConv2d
+from mindrestore.models.layers.parts import Halves, Parts
 from mindrestore.models.layers.resize import BilinearResize
+from mindrestore.models.layers.twins import assign, mean, norm, split, together
 from mindrestore.models.layers.windows import WindowAttention, Windows
 
 __all__ = [
@@ -42,15 +44,20 @@ __all__ = [
     "Depthwise5x5",
     "GridGate",
     "GridMean",
+    "Halves",
     "Layer",
     "LeakyReLU",
+    "MaxPool2x2",
     "MirrorExtend",
     "NarrowConv2d",
+    "Parts",
     "Product1x1",
     "ReflectPad",
     "ScalarPReLU",
+    "UpsampleConv",
     "WindowAttention",
     "Windows",
+    "assign",
     "batch_norm",
     "channel_sum",
     "chosen",
@@ -62,10 +69,12 @@ __all__ = [
     "layers_of",
     "like",
     "linear",
-    "max_pool_2x2",
+    "mean",
     "new_bias",
     "new_kernel",
+    "norm",
     "on_cpu",
     "set_form",
-    "upsample_conv",
+    "split",
+    "together",
 ]

@@ -9,8 +9,9 @@ import math
 
 from mindspore import Tensor, mint, nn
 from mindspore.common.initializer import Uniform
+from mindspore.ops import auto_generate
 
-from mindrestore.models.layers.form import Layer, chosen
+from mindrestore.models.layers.form import Layer, chosen, like
 from mindrestore.models.layers.initial import he_uniform
 
 
@@ -28,8 +29,8 @@ def linear(in_features: int, out_features: int) -> nn.Dense:
     return nn.Dense(in_features, out_features, weight_init=he_uniform(), bias_init=bound, has_bias=True)
 
 
-def upsample_conv(in_channels: int, out_channels: int) -> nn.Conv2dTranspose:
-    """Make a transposed 3x3 convolution that doubles height and width exactly.
+class UpsampleConv(nn.Conv2dTranspose, Layer):
+    """Double height and width exactly, by a transposed 3x3 convolution.
 
     Equals PyTorch's `ConvTranspose2d(kernel 3, stride 2, padding 1, output_padding 1)`. MindSpore's own
     `output_padding` appends zeros instead of the computed last row and column; one-sided padding computes them.
@@ -38,28 +39,53 @@ def upsample_conv(in_channels: int, out_channels: int) -> nn.Conv2dTranspose:
         in_channels: channels of the input.
         out_channels: channels of the output.
 
+    Inputs:
+        x: (N, in_channels, H, W).
+
     Returns:
-        The layer; parameters `weight` (in, out, 3, 3) and `bias` (out).
+        (N, out_channels, 2H, 2W); parameters `weight` (in, out, 3, 3) and `bias` (out).
     """
-    return nn.Conv2dTranspose(
-        in_channels,
-        out_channels,
-        kernel_size=3,
-        stride=2,
-        pad_mode="pad",
-        padding=(1, 0, 1, 0),
-        output_padding=0,
-        dilation=1,
-        group=1,
-        has_bias=True,
-        weight_init=Uniform(1 / math.sqrt(out_channels * 9)),
-        bias_init=Uniform(1 / math.sqrt(out_channels * 9)),
-    )
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size=3,
+            stride=2,
+            pad_mode="pad",
+            padding=(1, 0, 1, 0),
+            output_padding=0,
+            dilation=1,
+            group=1,
+            has_bias=True,
+            weight_init=Uniform(1 / math.sqrt(out_channels * 9)),
+            bias_init=Uniform(1 / math.sqrt(out_channels * 9)),
+        )
+        self.through_aclnn = auto_generate.Convolution()
+
+    def construct(self, x: Tensor) -> Tensor:
+        if chosen(self.form) == "ascend":
+            weight, bias = like(self.weight, x), like(self.bias, x)
+            return self.through_aclnn(x, weight, bias, (2, 2), (1, 1), (1, 1), True, (1, 1), 1)
+        return super().construct(x)
 
 
-def max_pool_2x2() -> nn.MaxPool2d:
-    """Make the 2x2 maximum with stride 2; an odd last row or column is left out."""
-    return nn.MaxPool2d(kernel_size=2, stride=2, pad_mode="valid", data_format="NCHW")
+class MaxPool2x2(Layer):
+    """Take the 2x2 maximum with stride 2; an odd last row or column is left out.
+
+    Inputs:
+        x: (N, C, H, W).
+
+    Returns:
+        (N, C, H/2, W/2).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.MaxPool2d(kernel_size=2, stride=2, pad_mode="valid", data_format="NCHW")
+
+    def construct(self, x: Tensor) -> Tensor:
+        return mint.nn.functional.max_pool2d(x, 2, 2) if chosen(self.form) == "ascend" else self.pool(x)
 
 
 class AveragePool2x2(Layer):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import mindspore as ms
 import numpy as np
-from mindspore import Parameter, Tensor, nn, ops
+from mindspore import Parameter, Tensor, mint, nn, ops
 from mindspore.common.initializer import initializer
 from mindspore.ops import auto_generate
 
@@ -167,7 +167,7 @@ class SampledMatMul(nn.Cell):
         return d_table, ops.zeros_like(index), ops.concat(d_weights, 1), ops.concat(d_rows, 0)
 
 
-class DeformConv2d(nn.Cell):
+class DeformConv2d(Layer):
     """Convolve at positions that the input itself displaces: the DCNv2 layer.
 
     A 3x3 convolution predicts, per output pixel, nine (dy, dx) pairs and nine mask values (after a sigmoid). Both it
@@ -196,10 +196,20 @@ class DeformConv2d(nn.Cell):
     def construct(self, x: Tensor) -> Tensor:
         om = self.conv_offset_mask(x)  # (N, 27, H, W)
         n, _, h, w = om.shape
-        pairs = ops.transpose(om[:, :18].reshape(n, 9, 2, -1), (0, 2, 1, 3))  # published order: dy0, dx0, dy1, ...
-        dy, dx = (pairs[:, k].reshape(n, 9, h, w) for k in (0, 1))
-        y = self.sample(x, dy, dx, ops.sigmoid(om[:, 18:]), self.weight)
+        if chosen(self.form) == "ascend":
+            offsets, mask = mint.split(om, (18, 9), 1)
+            dy, dx = mint.split(_by_direction(offsets), 1, 1)
+        else:
+            pairs, mask = _by_direction(om[:, :18]), om[:, 18:]
+            dy, dx = pairs[:, 0], pairs[:, 1]
+        y = self.sample(x, dy.reshape(n, 9, h, w), dx.reshape(n, 9, h, w), ops.sigmoid(mask), self.weight)
         return y + like(self.bias, y).reshape(1, -1, 1, 1)
+
+
+def _by_direction(offsets: Tensor) -> Tensor:
+    """Part the published order dy0, dx0, dy1, ...: (N, 18, H, W) -> (N, 2, 9, H W)."""
+    n = offsets.shape[0]
+    return ops.transpose(offsets.reshape(n, 9, 2, -1), (0, 2, 1, 3))
 
 
 def _taps_last(x: Tensor) -> Tensor:
