@@ -96,7 +96,7 @@ class HostOperators:
 
 
 def compiled(jobs: Mapping[str, Job], folder: Path) -> dict[str, dict[str, Any]]:
-    """Compile each, and return its outcome ("ok", or the error) and how often each operator stands in its graph."""
+    """Compile each; return its outcome ("ok", or the error), how often an operator stands in its graph, and inputs."""
     found = {}
     for phase, (cell, inputs) in jobs.items():
         place = folder / phase
@@ -106,19 +106,21 @@ def compiled(jobs: Mapping[str, Job], folder: Path) -> dict[str, dict[str, Any]]
             outcome = "ok"
         except Exception as error:  # whatever a plug-in refuses is the finding
             outcome = f"{type(error).__name__}: {str(error).strip()[:2000]}"
-        found[phase] = {"outcome": outcome, "operators": operators(place)}
+        found[phase] = {"outcome": outcome, **counted(place)}
     return found
 
 
-def operators(folder: Path) -> dict[str, int]:
-    """Count the operators of the last graph that was written, as it goes to the device."""
-    counts: Counter[str] = Counter()
+def counted(folder: Path) -> dict[str, Any]:
+    """Count the operators of the graph as it goes to the device, and the tensors that go into it at every launch."""
+    operators: Counter[str] = Counter()
+    inputs = 0
     for path in sorted(folder.rglob("graph_build*.ir")):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             found = re.match(r"\s*%\d+\([^)]*\) = (?:PrimFunc_)?([A-Za-z_]\w*)\(", line)
             if found:
-                counts[found.group(1)] += 1
-    return dict(counts)
+                operators[found.group(1)] += 1
+            inputs += line.startswith("%para") and line.endswith("IsWeight: false")
+    return {"operators": dict(operators), "inputs": inputs}
 
 
 def main() -> None:

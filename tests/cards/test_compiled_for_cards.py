@@ -70,7 +70,10 @@ def outcomes(found):
 
 def grown(name, found):
     """Return the graphs that launch more kernels than the table says, of either interface."""
-    counts = {phase: tuple(graph["kernels"].values()) for phase, graph in found.items()}
+    counts = {
+        phase: tuple(sum(operators.values()) for operators in graph["kernels"].values())
+        for phase, graph in found.items()
+    }
     most = {phase: KERNELS.get(name, {}).get(phase, counts[phase]) for phase in counts}
     return {phase: counts[phase] for phase in counts if any(a > b for a, b in zip(counts[phase], most[phase]))}
 
@@ -80,7 +83,7 @@ def test_a_small_network_compiles_in_float16(cards, device):
     found = compile_for("aecrnet", "float16", device, cards[device], "forward")
     assert outcomes(found) == {"forward": "ok"}
     if device == "Ascend":
-        assert sum(found["forward"]["kernels"].values()) > 50
+        assert sum(found["forward"]["kernels"]["aclnn"].values()) > 50
         assert grown("aecrnet", found) == {}
 
 
