@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 import mindspore as ms
 import numpy as np
-from mindspore import Parameter, Tensor, mint, nn, ops
+from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import initializer
 from mindspore.ops import auto_generate
 
 from mindrestore.models.layers.convolve import Conv2d
 from mindrestore.models.layers.form import Layer, chosen, is_free, like
 from mindrestore.models.layers.initial import new_kernel
+from mindrestore.models.layers.parts import Parts
 
 
 @dataclass(frozen=True)
@@ -191,14 +192,15 @@ class DeformConv2d(Layer):
         self.conv_offset_mask = Conv2d(in_channels, 27, 3, padding=1)
         for parameter in self.conv_offset_mask.get_parameters():
             parameter.set_data(initializer("zeros", parameter.shape, parameter.dtype))
+        self.parts, self.directions = Parts((18, 9)), Parts((1, 1))
         self.sample = DeformSample(Window())
 
     def construct(self, x: Tensor) -> Tensor:
         om = self.conv_offset_mask(x)  # (N, 27, H, W)
         n, _, h, w = om.shape
         if chosen(self.form) == "ascend":
-            offsets, mask = mint.split(om, (18, 9), 1)
-            dy, dx = mint.split(_by_direction(offsets), 1, 1)
+            offsets, mask = self.parts(om)
+            dy, dx = self.directions(_by_direction(offsets))
         else:
             pairs, mask = _by_direction(om[:, :18]), om[:, 18:]
             dy, dx = pairs[:, 0], pairs[:, 1]

@@ -1,8 +1,13 @@
-"""Maps cut into parts."""
+"""Maps cut into parts.
+
+On Ascend by operators as objects: the function `mint.split` returns views, and behind each MindSpore copies every
+parameter that a graph reads once more.
+"""
 
 from __future__ import annotations
 
-from mindspore import Tensor, mint, ops
+from mindspore import Tensor, ops
+from mindspore.ops import auto_generate
 
 from mindrestore.models.layers.form import Layer, chosen
 
@@ -25,10 +30,12 @@ class Parts(Layer):
         super().__init__()
         self.lengths = lengths[0] if len(set(lengths)) == 1 else lengths  # equal ones are one operator
         self.axis = axis
+        equal = isinstance(self.lengths, int)
+        self.through_aclnn = auto_generate.SplitTensor() if equal else auto_generate.SplitWithSize()
 
     def construct(self, x: Tensor) -> tuple[Tensor, ...]:
         if chosen(self.form) == "ascend":
-            return mint.split(x, self.lengths, self.axis)
+            return self.through_aclnn(x, self.lengths, self.axis)
         return ops.split(x, self.lengths, self.axis)
 
 
@@ -42,6 +49,7 @@ class Halves(Layer):
     def __init__(self, axis: int) -> None:
         super().__init__()
         self.axis = axis
+        self.through_aclnn = auto_generate.SplitTensor()
 
     def cut(self, x: Tensor) -> Tensor:
         """Cut maps of an even length: (N, C, H, W) -> (2N, C, H/2, W) or (2N, C, H, W/2), all first halves first."""
@@ -60,5 +68,5 @@ class Halves(Layer):
 
     def two(self, x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
         if chosen(self.form) == "ascend":
-            return mint.split(x, x.shape[axis] // 2, axis)
+            return self.through_aclnn(x, x.shape[axis] // 2, axis)
         return ops.Split(axis, 2)(x)  # slices of the batch take ten times as long on CPU

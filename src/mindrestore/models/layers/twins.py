@@ -13,6 +13,7 @@ from mindspore.ops import auto_generate
 from mindrestore.models.layers.form import chosen
 
 _copy_into = auto_generate.InplaceCopy()
+_cut = auto_generate.SplitTensor()
 _vector_norm = auto_generate.LinalgVectorNorm()
 _half_square = ops.L2Loss()
 _each = ops.HyperMap()
@@ -32,7 +33,7 @@ def norm(tensors: Sequence[Tensor]) -> Tensor:
 
 def split(x: Tensor, length: int, axis: int) -> tuple[Tensor, ...]:
     """Cut a tensor into parts of equal length along an axis."""
-    return mint.split(x, length, axis) if chosen("auto") == "ascend" else ops.split(x, length, axis)
+    return _cut(x, length, axis) if chosen("auto") == "ascend" else ops.split(x, length, axis)
 
 
 def together(numbers: Sequence[Tensor]) -> Tensor:
