@@ -80,6 +80,9 @@ def test_rank_and_world_come_from_the_launcher(monkeypatch):
     monkeypatch.setenv("RANK_ID", "3")
     monkeypatch.setenv("RANK_SIZE", "8")
     assert rank_and_world() == (3, 8)
+    monkeypatch.setenv("RANK_ID", "0")
+    monkeypatch.setenv("MS_ROLE", "MS_SCHED")
+    assert rank_and_world() == (-1, 8)
 
 
 def test_rank_and_world_come_from_mpirun(monkeypatch):

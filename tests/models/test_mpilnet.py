@@ -18,7 +18,7 @@ from mindrestore.losses.objective import Objective
 from mindrestore.losses.pixel import SmoothL1Loss
 from mindrestore.models import mpilnet_blocks as blocks
 from mindrestore.models.discriminator import discriminator
-from mindrestore.models.layers import Halves, batch_norm
+from mindrestore.models.layers import Halves, MaxPool2x2, batch_norm
 from mindrestore.models.registry import create_model, model_spec
 from mindrestore.weights.guess import guess
 
@@ -188,7 +188,7 @@ def test_encoder_normalises_and_gives_the_last_relu_of_every_stage():
     value, features, expected = (x - mean) / spread, encoder(Tensor(x)), []
     assert len(encoder.vgg.features) == 30  # nothing behind the last ReLU is computed
     for layer in encoder.vgg.features:
-        if isinstance(layer, nn.MaxPool2d):
+        if isinstance(layer, MaxPool2x2):
             n, c, h, w = value.shape
             expected.append(value)
             value = value.reshape(n, c, h // 2, 2, w // 2, 2).max((3, 5))

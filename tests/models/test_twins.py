@@ -7,7 +7,19 @@ import numpy as np
 import pytest
 from mindspore import Parameter, Tensor, ops
 
-from mindrestore.models.layers import ChannelMean, GridMean, Parts, assign, in_form, mean, norm, split, together, twins
+from mindrestore.models.layers import (
+    ChannelMean,
+    GridMean,
+    Parts,
+    assign,
+    blended,
+    in_form,
+    mean,
+    norm,
+    split,
+    together,
+    twins,
+)
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((2, 3, 4, 6)).astype(np.float32)
@@ -32,6 +44,13 @@ def test_the_norm_of_many_tensors_is_that_of_all_values(device):
     tensors = [Tensor(X), Tensor(X[0]), Tensor(X[1, 2, 3, :1])]
     values = np.concatenate([tensor.asnumpy().ravel() for tensor in tensors])
     assert float(norm(tensors)) == pytest.approx(np.linalg.norm(values.astype(np.float64)), rel=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25])
+def test_blends(device, share):
+    found = blended(Tensor(X), Tensor(2 * X), Tensor(1 - share), Tensor(share)).asnumpy()
+    np.testing.assert_allclose(found, (1 + share) * X, rtol=1e-6)
+    assert share > 0 or np.array_equal(found, X)
 
 
 def test_values_are_written_in_place(device):

@@ -112,11 +112,14 @@ def rank_and_world() -> tuple[int, int]:
     """Return this process's rank and the number of processes, as the launcher (msrun, rank table, mpirun) set them.
 
     Returns:
-        (rank, world); (0, 1) for a single process.
+        (rank, world); (0, 1) for a single process. The scheduler of msrun, which runs the program, too, until the ranks
+        join, has rank -1: msrun calls it 0, and it would own the run folder in place of the first worker.
     """
     rank, world = (os.environ.get(name) for name in ("RANK_ID", "RANK_SIZE"))
     if world is None:
         rank, world = (os.environ.get(f"OMPI_COMM_WORLD_{name}") for name in ("RANK", "SIZE"))
+    if os.environ.get("MS_ROLE") == "MS_SCHED":
+        rank = "-1"
     return int(rank or 0), int(world or 1)
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
 from mindrestore.engine.values import read_values, write_values
-from mindrestore.models.layers import assign
+from mindrestore.models.layers import assign, blended
 
 
 class Ema(nn.Cell):
@@ -57,7 +57,7 @@ class Ema(nn.Cell):
 
 
 def _blend(decay: Tensor, rest: Tensor, average: Parameter, param: Parameter) -> Tensor:
-    return assign(average, average * decay + param * rest)
+    return assign(average, blended(average, param, decay, rest))
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from mindrestore.models.layers.mirror import MirrorExtend, ReflectPad
 from mindrestore.models.layers.narrow import NarrowConv2d
 from mindrestore.models.layers.parts import Halves, Parts
 from mindrestore.models.layers.resize import BilinearResize
-from mindrestore.models.layers.twins import assign, mean, norm, split, together
+from mindrestore.models.layers.twins import assign, blended, mean, norm, split, together
 from mindrestore.models.layers.windows import WindowAttention, Windows
 
 __all__ = [
@@ -59,6 +59,7 @@ __all__ = [
     "Windows",
     "assign",
     "batch_norm",
+    "blended",
     "channel_sum",
     "chosen",
     "conv_3x3",

@@ -13,6 +13,7 @@ from mindspore.ops import auto_generate
 from mindrestore.models.layers.form import chosen
 
 _copy_into = auto_generate.InplaceCopy()
+_lerp = ops.Lerp()
 _cut = auto_generate.SplitTensor()
 _vector_norm = auto_generate.LinalgVectorNorm()
 _half_square = ops.L2Loss()
@@ -39,6 +40,11 @@ def split(x: Tensor, length: int, axis: int) -> tuple[Tensor, ...]:
 def together(numbers: Sequence[Tensor]) -> Tensor:
     """Join tensors of one value each to a vector; unlike `ops.stack` without an operator of the older interface."""
     return ops.concat([number.reshape(1) for number in numbers])
+
+
+def blended(a: Tensor, b: Tensor, share_a: Tensor, share_b: Tensor) -> Tensor:
+    """Return share_a * a + share_b * b, with shares () whose sum is 1."""
+    return _lerp(a, b, share_b) if chosen("auto") == "ascend" else a * share_a + b * share_b
 
 
 def assign(to: Parameter, value: Tensor) -> Tensor:
