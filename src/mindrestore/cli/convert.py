@@ -47,9 +47,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="KEY=VALUE",
         help="hyper-parameter that leaves no trace in the file, such as blocks=1 of aecrnet; repeatable",
     )
-    parser.add_argument(
-        "--to", choices=("mindspore", "torch"), help="for whom the result is (default: as its suffix says)"
-    )
+    parser.add_argument("--to", choices=("mindspore", "torch"), help="format of the result (default: by its suffix)")
     parser.add_argument(
         "--drop-extra", action="store_true", help="leave out tensors that the network has no place for (else an error)"
     )

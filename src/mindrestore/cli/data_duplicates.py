@@ -24,10 +24,14 @@ def add_verb(verbs: Any) -> None:
     parser.add_argument("test_dirs", type=nonempty_path, nargs="+", metavar="TEST_DIR", help="folders of test images")
     parser.add_argument("--out", type=nonempty_path, metavar="FILE", help="write a JSON report")
     parser.add_argument(
-        "--distance", type=int, default=8, metavar="N", help="signs of the hash, of 63, that may differ (default 8)"
+        "--distance",
+        type=int,
+        default=8,
+        metavar="N",
+        help="how many of the hash's 63 bits may differ (default 8)",
     )
     parser.add_argument(
-        "--keypoints", type=positive, default=15, metavar="N", help="keypoints that have to fit (default 15)"
+        "--keypoints", type=positive, default=15, metavar="N", help="how many keypoints have to match (default 15)"
     )
 
 

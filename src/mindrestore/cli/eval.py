@@ -80,7 +80,8 @@ def _add_what_is_measured(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="TASK=DIR",
-        help="with a --recipe that lists test sets: the folder of a task's set, such as denoise=BSD68; repeat it",
+        help="with a --recipe that lists test sets: the folder of a task's set, such as denoise=BSD68; may be given "
+        "several times",
     )
     parser.add_argument(
         "--data",

@@ -30,7 +30,7 @@ def add_parser(subparsers: Any) -> None:
     _add_cluster(parser)
     parser.add_argument("--mpi", action="store_true", help="start by Open MPI's mpirun (GPU, Ascend)")
     parser.add_argument(
-        "--max-restarts", type=_number(0), default=0, metavar="N", help="start again after a crash, at most so often"
+        "--max-restarts", type=_number(0), default=0, metavar="N", help="restart after a crash, at most N times"
     )
     parser.add_argument(
         "--log-dir", type=nonempty_path, default=Path("launch"), metavar="DIR", help="folder for logs (default: launch)"
@@ -77,7 +77,7 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
         type=number(1),
         default=environment("MASTER_PORT"),
         metavar="PORT",
-        help="a free port of node 0 (default: found; 8118 with several nodes)",
+        help="a free port of node 0 (default: one is found; 8118 with several nodes)",
     )
     parser.add_argument(
         "--rank-table", type=nonempty_path, metavar="FILE", help="rank table of an Ascend cluster (JSON)"

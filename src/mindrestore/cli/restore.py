@@ -55,7 +55,7 @@ def add_parser(subparsers: Any) -> None:
     add_passing(parser)
     add_engine(parser)
     parser.add_argument(
-        "--save-images", "--save_images", action="store_true", help="of SIDD and DND, write PNG files beside the .mat"
+        "--save-images", "--save_images", action="store_true", help="for SIDD and DND: write PNG files, too"
     )
     parser.add_argument("--png", action="store_true", help="write every result as NAME.png, 8-bit RGB")
     parser.add_argument(
@@ -64,13 +64,14 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--only",
         metavar="PATTERNS",
-        help="of a folder, only its own files whose names match one of these patterns, such as '*.png,*.jpg'",
+        help="in a folder, restore only its own files (none of sub-folders) that match one of these patterns, such as "
+        "'*.png,*.jpg'",
     )
-    parser.add_argument("--name-suffix", default="", metavar="TEXT", help="put TEXT behind the name of every result")
+    parser.add_argument("--name-suffix", default="", metavar="TEXT", help="append TEXT to the name of every result")
     parser.add_argument(
         "--stages",
         action="store_true",
-        help="write a folder per photograph: the image of every stage (0 is the result) and, of dsrir, maps of its "
+        help="write a folder per photograph: the image of every stage (0 is the result) and, for dsrir, maps of its "
         "uncertainty",
     )
     parser.add_argument(
@@ -98,7 +99,11 @@ def add_passing(parser: argparse.ArgumentParser) -> None:
         help="memory of the network, for --tile auto (default: 1, or half of what is free where that is less)",
     )
     parser.add_argument(
-        "--batch", type=int, metavar="N", default=1, help="images or tiles that go together (default: 1)"
+        "--batch",
+        type=int,
+        metavar="N",
+        default=1,
+        help="images or tiles that are restored together (default: 1)",
     )
     parser.add_argument("--ensemble", action="store_true", help="average over eight flips and turns, 8 times as long")
     parser.add_argument(
