@@ -1,12 +1,15 @@
-"""Write the table of networks into README.md and README_CN.md, from the registry, the cards and model_zoo.yaml.
+"""Write the tables of networks into both READMEs and the first pages of the site.
 
 python benchmarks/model_zoo.py            # rewrites both tables
 python benchmarks/model_zoo.py --check    # leaves with an error when one is out of date
+
+They come from the registry, the cards of the weights, model_zoo.yaml, and the times of model_zoo_times.py.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,55 +21,41 @@ from mindrestore.weights.shipped import Card, list_shipped
 
 ROOT = Path(__file__).resolve().parents[1]
 FACTS = Path(__file__).with_name("model_zoo.yaml")
+TIMES = Path(__file__).with_name("model_zoo_times.json")
 BEGIN, END = "<!-- model zoo: begin -->", "<!-- model zoo: end -->"
-WORDS = {
-    "README.md": {
-        "heads": (
-            "network",
-            "removes",
-            "parameters",
-            "published weights: set, protocol",
-            "PSNR / SSIM",
-            "licence",
-        ),
-        "shipped": ("weights", "network", "removes", "file", "set, protocol", "input", "restored", "licence"),
-        "none": "none published",
-        "tasks": {"dehaze": "haze", "derain": "rain", "denoise": "noise", "deblur": "blur"},
-        "join": ", ",
-    },
-    "README_CN.md": {
-        "heads": ("网络", "去除", "参数量", "官方权重的测试集与协议", "PSNR / SSIM", "许可"),
-        "shipped": ("权重", "网络", "去除", "文件大小", "测试集、协议", "输入", "复原后", "许可"),
-        "none": "未发布",
-        "tasks": {"dehaze": "雾", "derain": "雨", "denoise": "噪声", "deblur": "模糊"},
-        "join": "、",
-    },
-}
 
 
-def tables(words: dict[str, Any], facts: dict[str, Any]) -> str:
-    """Return both tables as Markdown: the networks, and the weights that ship."""
+def tables(words: dict[str, Any], facts: dict[str, Any], times: dict[str, Any], pages: str) -> str:
+    """Return both tables as Markdown: the networks, with a sentence on their times, and the weights that ship.
+
+    `pages` is where the pages of the documentation lie: `docs/`, or nothing on one of them.
+    """
 
     def removes(tasks: tuple[str, ...] | list[str]) -> str:
         return words["join"].join(words["tasks"][task] for task in tasks)
 
+    def said(text: str) -> str:
+        return words["words"].get(text, text)
+
     rows = []
     for entry in facts["networks"]:
         spec = model_spec(entry["name"])
-        measured = f"{entry['set']}, `{entry['protocol']}`" if "set" in entry else words["none"]
+        measured = f"{said(entry['set'])}, `{entry['protocol']}`" if "set" in entry else words["none"]
         rows.append(
             (
-                f"[`{entry['name']}`](docs/{entry['page']})",
+                f"[`{entry['name']}`]({pages}{entry['page']})",
                 removes(spec.tasks),
                 f"{spec.parameters / 1e6:.2f} M",
                 measured,
                 entry.get("published", ""),
-                spec.licence.replace("published weights: ", "") if "set" in entry else "",
+                f"{times['factors'][entry['name']]:g}",
+                said(spec.licence.replace("published weights: ", "")) if "set" in entry else "",
             )
         )
     cards = {card.name: card for card in list_shipped()}
     shipped = [_shipped_row(cards[name], found, removes) for name, found in facts["weights"].items()]
-    return "\n\n".join((_table(words["heads"], rows), _table(words["shipped"], shipped)))
+    sentence = words["times"].format(pages=pages, **times)
+    return "\n\n".join((_table(words["heads"], rows), sentence, _table(words["shipped"], shipped)))
 
 
 def _shipped_row(card: Card, wanted: str, removes: Any) -> tuple[str, ...]:
@@ -93,11 +82,12 @@ def main() -> None:
         sys.exit(
             f"error: {FACTS.name} and the registry differ in {', '.join(listed ^ set(list_models()))}; mend {FACTS}"
         )
-    for name, words in WORDS.items():
-        path = ROOT / name
+    times = json.loads(TIMES.read_text(encoding="utf-8"))
+    for name, words in facts["words"].items():
+        path, pages = ROOT / name, "" if name.startswith("docs/") else "docs/"
         text = path.read_text(encoding="utf-8")
         before, _, rest = text.partition(BEGIN)
-        fresh = f"{before}{BEGIN}\n{tables(words, facts)}\n{END}{rest.partition(END)[2]}"
+        fresh = f"{before}{BEGIN}\n{tables(words, facts, times, pages)}\n{END}{rest.partition(END)[2]}"
         if args.check and fresh != text:
             sys.exit(f"error: the table of networks in {name} is out of date; run python benchmarks/model_zoo.py")
         if not args.check:

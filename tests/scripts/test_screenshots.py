@@ -51,11 +51,11 @@ def test_what_cannot_be_small_is_an_error(screenshots, tmp_path):
         screenshots.for_documentation(tmp_path, tmp_path, "serve", "dark")
 
 
-def test_pictures_of_pages_are_small_and_shown():
+def test_pictures_of_pages_are_small_and_shown(screenshots):
     shown = {
         name for page in (ROOT / "docs").glob("*.md") for name in re.findall(r"images/(\w+\.jpg)", page.read_text())
     }
-    for page in ("serve", "evaluation", "training"):
+    for page in screenshots.PAGES:
         for scheme in ("light", "dark"):
             path = ROOT / "docs" / "images" / f"{page}_{scheme}.jpg"
             assert path.stat().st_size < 150_000
