@@ -236,13 +236,15 @@ def test_the_time_left_comes_from_earlier_images_until_a_share_is_told(make, mon
         seen.append(queue.seconds_left(job))  # the other three quarters
         ticks.now += 1
         seen.append(queue.seconds_left(job))
+        job.report("writing")
+        seen.append(queue.seconds_left(job))
         return {"seconds": 4.8}  # 0.1 s a pixel
 
     queue = make(work)
     first = queue.submit(upload_of(PNG), ["n"])
     assert queue.seconds_left(first) is None
     queue.run_next()
-    assert seen == [None, None, 6, 5]
+    assert seen == [None, None, 6, 5, 0]
     assert queue.seconds_left(first) is None  # it is done
     second, third = (queue.submit(upload_of(PNG), ["n"]) for _ in range(2))
     large = queue.submit(upload_of(encode(picture(12, 8))), ["n"])
@@ -251,7 +253,7 @@ def test_the_time_left_comes_from_earlier_images_until_a_share_is_told(make, mon
     assert queue.seconds_left(other) is None
     seen.clear()
     queue.run_next()
-    assert seen == pytest.approx([4.8, 2.8, 6, 5])
+    assert seen == pytest.approx([4.8, 2.8, 6, 5, 0])
 
 
 def test_a_cancelled_job_waits_again_behind_the_others(make):

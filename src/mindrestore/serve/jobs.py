@@ -92,6 +92,8 @@ class Job:
         Returns:
             Seconds: from the share that is done, else from what is expected; None while nothing is known.
         """
+        if self.phase == "writing":
+            return 0.0
         if self._began is None:
             return expected
         now = time.monotonic()
