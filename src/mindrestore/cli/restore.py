@@ -64,8 +64,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--only",
         metavar="PATTERNS",
-        help="in a folder, restore only its own files (none of sub-folders) that match one of these patterns, such as "
-        "'*.png,*.jpg'",
+        help="in a folder, restore only its own files that match one of these patterns, such as '*.png,*.jpg'",
     )
     parser.add_argument("--name-suffix", default="", metavar="TEXT", help="append TEXT to the name of every result")
     parser.add_argument(
