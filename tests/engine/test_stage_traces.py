@@ -19,7 +19,6 @@ from mindrestore.recipes.load import load_recipe
 SHAPE, EPOCH, SIGMA = (1, 3, 64, 64), 250, 1.3  # of the traces
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["stage1", "stage2"])
 def test_three_steps(stage, golden_dir):
     golden = np.load(golden_dir / "dehazeformer_t.npz")

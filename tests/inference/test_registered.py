@@ -34,10 +34,9 @@ EXPORTS = [
 SHAPES = [(1, 1), (3, 70), (7, 5), (17, 23), (40, 48)]
 
 
-# Compiling takes half a minute. What stays: windows that swing back and forth at borders of any size, the only layer
-# whose graph looks at the size; the others run in these sizes as graphs (tests/exporting/test_graphs.py).
+# MPILNet takes longest to compile, and its layers are those of the others: convolutions, means and 2x2 steps.
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name == "dehazeformer_t" else pytest.mark.slow) for name in NETWORKS]
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "mpilnet" else ()) for name in NETWORKS]
 )
 def test_one_compilation_for_all_sizes_equals_running_operator_by_operator(name):
     restore = Restorer(name, net=small(name), device="CPU")

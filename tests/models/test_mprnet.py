@@ -170,8 +170,7 @@ PLAIN_CASE, DAMPED_CASE = (None, "a", "grad/a/"), (DAMPING, "b", "damped/grad/b/
 @pytest.mark.parametrize(
     ("graph", "cases"),
     [
-        pytest.param(False, [DAMPED_CASE], id="pynative"),
-        pytest.param(False, [PLAIN_CASE], marks=pytest.mark.slow, id="pynative-plain"),
+        pytest.param(False, [PLAIN_CASE, DAMPED_CASE], id="pynative"),
         pytest.param(True, [PLAIN_CASE, DAMPED_CASE], marks=pytest.mark.slow, id="graph"),
     ],
 )
