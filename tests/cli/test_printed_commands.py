@@ -26,7 +26,11 @@ def test_train_prints_what_comes_next(tiny_data, monkeypatch, capsys):
     result = SimpleNamespace(step=3, run_dir=Path(SPACED))
     monkeypatch.setattr("mindrestore.api.train", lambda *_, **__: result)
     assert main(["train", "--recipe", "quickstart", f"data.root={tiny_data}"]) == 0
-    assert commands(capsys.readouterr().out) == [["mindrestore", "eval", SPACED], ["mindrestore", "export", SPACED]]
+    assert commands(capsys.readouterr().out) == [
+        ["mindrestore", "eval", SPACED],
+        ["mindrestore", "restore", "PHOTOS", "--weights", SPACED],
+        ["mindrestore", "export", SPACED],
+    ]
 
 
 def test_downloads_print_how_to_convert_them(monkeypatch, capsys):

@@ -85,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"trained {result.step} steps; everything is in {result.run_dir}")
     folder = shlex.quote(str(result.run_dir))
     print(f"evaluate it:  mindrestore eval {folder}")
+    print(f"use it:       mindrestore restore PHOTOS --weights {folder}")
     print(f"export it:    mindrestore export {folder}")
     return 0
 
