@@ -302,7 +302,7 @@ def test_the_command_copies_and_tells(credentials, folder, tmp_path, capsys):
     assert content_of(tmp_path / "one") == {"1.png": (source / "train/hazy/1.png").read_bytes()}
     capsys.readouterr()
     assert main(["copy", f"{folder}/absent", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == f"error: {folder}/absent: there is nothing; check the address\n"
+    assert capsys.readouterr().err == f"error: {folder}/absent: nothing is there; check the address\n"
     assert main(["copy", "a", "b"]) == 2
     assert "name one obs:// address and one path" in capsys.readouterr().err
 

@@ -258,7 +258,7 @@ def test_a_file_of_another_network_is_compared_in_full(tmp_path):
     assert "mix1.w" in comparison.table(every=True)
     assert " more" not in comparison.table(every=True)
     write_torch_file(source, {"conv.weight": np.zeros((3, 3, 3, 3), np.float32)})
-    with pytest.raises(WeightError, match=r"x\.pth: names and shapes are those of no network known here"):
+    with pytest.raises(WeightError, match=r"x\.pth: names and shapes do not fit any network known here"):
         convert_file(source, out)
     assert not out.exists()
 

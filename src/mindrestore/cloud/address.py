@@ -70,7 +70,7 @@ def parse_address(text: str) -> Address:
     if "@" in bucket or ":" in bucket:
         raise CloudError("an obs:// address holds a bucket and a key, no credentials; those come from the environment")
     if not is_address(text) or not bucket:
-        raise CloudError(f"{text}: no address in object storage; write obs://BUCKET/KEY")
+        raise CloudError(f"{text}: not an address in object storage; write obs://BUCKET/KEY")
     return Address(bucket, key.strip("/"))
 
 

@@ -126,7 +126,7 @@ def fetch_tree(store: Store, address: Address, folder: Path, dry_run: bool = Fal
     """
     remotes = store.list(address)
     if not remotes:
-        raise CloudError(f"{address}: there is nothing; check the address")
+        raise CloudError(f"{address}: nothing is there; check the address")
     digest = hashlib.sha256(json.dumps(sorted([r.name, r.size, r.etag] for r in remotes)).encode()).hexdigest()
     marker = folder / COMPLETE
     if marker.is_file() and marker.read_text(encoding="utf-8") == digest and _have_sizes(folder, remotes):

@@ -113,7 +113,7 @@ def guess(shapes: Shapes, hint: str = "", name: str | None = None) -> Guess:
             found.append((-covered, len(differing), -words, candidate, differing))
     if not found:
         raise WeightError(
-            f"names and shapes are those of {f'no {name}' if name else 'no network known here'} "
+            f"names and shapes do not fit {name or 'any network known here'} "
             f"({', '.join(list(shapes)[:3])}, ...); use --model NAME to see what differs. "
             f"Known: {', '.join(list_networks())}"
         )

@@ -119,7 +119,7 @@ class Machine:
                 return self.pop()
             operation = _OPERATIONS.get(code)
             if operation is None:
-                raise ValueError(f"opcode 0x{code:02x} at byte {self.position - 1} is none of a weight file")
+                raise ValueError(f"opcode 0x{code:02x} at byte {self.position - 1} does not belong in a weight file")
             operation(self)
         raise NotReadError(
             f"has more than {_MOST_OPERATIONS:,} operations, which no network needs; save the weights alone"
