@@ -29,8 +29,10 @@ RUN = {
     r"restore photos/ (--task (dehaze|derain,denoise) )?--weights": Example(*AGAIN, writes=("clean/a.png",)),
     r"restore photos --task derain --weights": Example("--overwrite", writes=("clean/report/index.html",)),
     r"restore photos --model mprnet_deraining --weights model_deraining.pth": Example(*AGAIN, writes=("clean/b.png",)),
-    r"restore photos --model dsrir .* --out clean": Example(*AGAIN, writes=("clean/a.png",)),
-    r"restore photos --model dsrir .* --stages": Example("--overwrite", writes=("stages/a",)),
+    r"restore photos --weights runs/(dsrir_all_in_one|mprnet_deraining) --out clean": Example(
+        *AGAIN, writes=("clean/a.png",)
+    ),
+    r"restore photos --weights runs/dsrir_all_in_one .*--stages": Example("--overwrite", writes=("stages/a",)),
     r"restore drive.mp4": Example(*AGAIN, writes=("clean/drive.mp4",)),
     r"restore photos/ --model aecrnet --weights runs/mine/model.onnx": Example(
         *AGAIN, before=EXPORT, writes=("clean/a.png",)
@@ -79,7 +81,8 @@ ELSEWHERE = {
     r"conv_rate.py": "scripts/test_conv_rate.py",
     r"train.py --(model|config-json) ": "published/test_crossdehaze_programs.py",
     r"eval.py (--model dehazeformer-b --dataset|--mode noise)": "published/test_programs.py",
-    r"train.py|eval.py|restore photos --model (crossdehaze|mpilnet)|export.py runs/mpilnet": "docs/test_commands.py",
+    r"train.py|eval.py|export.py runs/mpilnet": "docs/test_commands.py",
+    r"restore photos --weights runs/(crossdehaze|mpilnet)": "docs/test_commands.py",
 }
 NOT_RUN = {
     r"weights get vgg": "downloads half a gigabyte",
