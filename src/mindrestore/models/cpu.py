@@ -18,7 +18,7 @@ def prepare_cpu() -> None:
 
     MindSpore 2.9 and 2.10 fall back to oneDNN's reference loops on AVX-512 processors, 40 to 60 times slower than
     with AVX2; older releases are faster left alone. Operators outside graphs pass through threads that spin while they
-    wait for each other: on two busy cores 0.15 to 0.2 s for a small training step, and 0.015 s without these threads.
+    wait for each other: on two cores 0.146 s for a small training step, and 0.014 s without these threads.
     Graphs run in a queue of their own while the Python thread spins until they are done: with few cores it takes half
     of one away from the operators, and a training step up to 1.7 times as long. Values that the user has set win.
     """
