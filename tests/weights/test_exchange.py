@@ -107,7 +107,7 @@ def vgg_entries(layout):
     ],
 )
 def test_other_networks_are_not_taken_for_ours(shapes):
-    with pytest.raises(WeightError, match=r"of no network known here .* Known: aecrnet, "):
+    with pytest.raises(WeightError, match=r"fit any network known here .* Known: aecrnet, "):
         guess(shapes)
 
 
