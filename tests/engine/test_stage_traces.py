@@ -19,6 +19,8 @@ from mindrestore.recipes.load import load_recipe
 SHAPE, EPOCH, SIGMA = (1, 3, 64, 64), 250, 1.3  # of the traces
 
 
+# `test_scheduled_terms.py` trains a small network so, and `test_dehazeformer.py` has the golden gradients.
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["stage1", "stage2"])
 def test_three_steps(stage, golden_dir):
     golden = np.load(golden_dir / "dehazeformer_t.npz")

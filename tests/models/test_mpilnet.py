@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import mindspore as ms
 import numpy as np
@@ -21,6 +23,7 @@ from mindrestore.models.discriminator import discriminator
 from mindrestore.models.layers import Halves, MaxPool2x2, batch_norm
 from mindrestore.models.registry import create_model, model_spec
 from mindrestore.weights.guess import guess
+from small import small
 
 RNG = np.random.default_rng(0)
 VARIANTS = [  # generator's trainable parameters and tensors
@@ -54,12 +57,15 @@ def test_patches_come_back_as_the_image(form):
 
 @pytest.mark.parametrize(("hyper", "parameters", "tensors"), VARIANTS)
 def test_counts_shapes_and_recognition_of_every_variant(hyper, parameters, tensors):
-    net = create_model("mpilnet", **hyper)
-    trained = net.trainable_params()
-    assert (sum(p.size for p in trained), len(trained)) == (parameters, tensors)
+    """A narrow network has the names and shapes of the table, and the table counts the wide one."""
+    settings = {"vgg_depth": 16, "share_encoder": True, **hyper}
+    net = small("mpilnet", **hyper)
+    trained = {name for name, p in net.parameters_and_names() if p.requires_grad}
     shapes = {name: tuple(p.shape) for name, p in net.parameters_and_names()}
-    assert shapes == mpilnet_shapes(**{"vgg_depth": 16, "share_encoder": True, **hyper})
-    found = guess(shapes)
+    assert shapes == mpilnet_shapes(**settings, width=8)
+    wide = mpilnet_shapes(**settings)
+    assert (sum(math.prod(wide[name]) for name in trained), len(trained)) == (parameters, tensors)
+    found = guess(wide)
     assert (found.network.name, dict(found.hyper), found.alternatives) == ("mpilnet", hyper, ())
 
 
