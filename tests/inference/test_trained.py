@@ -190,7 +190,7 @@ def test_a_working_size_of_eval_is_in_the_name_of_the_protocol(tmp_path, capsys)
     assert main([*words, "--protocol", "rgb", "--out", str(tmp_path / "r"), "--working-size"]) == 0
     out = capsys.readouterr().out
     assert "protocol rgb+working-size: RGB" in out
-    assert "images above 0.25 megapixels restored at that size" in out
+    assert "images seen at 0.25 megapixels at most, and the change carried to them" in out
     assert '"name": "rgb+working-size"' in (tmp_path / "r" / "scores.json").read_text()
     assert main([*words, "--protocol", "rgb", "--out", str(tmp_path / "p")]) == 0
     assert "protocol rgb: RGB" in capsys.readouterr().out

@@ -36,8 +36,18 @@ def scene():
 
 def test_small_images_are_seen_as_they_are(scene):
     seen = []
-    restored = at_working_size(lambda image: seen.append(image) or image, lambda *size: size)(scene)
-    assert seen[0] is restored is scene
+    small = scene[:204]  # 204 x 320 pixels: a row more is above 256 x 256
+    restored = at_working_size(lambda image: seen.append(image) or image, lambda *size: size)(small)
+    assert seen[0] is restored is small
+    assert at_working_size(brighten, lambda *size: size)(scene[:205]) is not scene
+
+
+def test_the_grid_of_windows_is_smoothed_at_the_working_size_too(scene):
+    """Steps of 0.02 every 8 pixels, as attention windows leave them, come back ten times smaller."""
+    steps = 0.02 * (np.arange(320) // 8 % 2)[None, :, None].astype(np.float32)
+    restored = at_working_size(lambda image: image + steps, lambda *size: size)(scene)
+    borders = np.abs(np.diff(restored - scene, axis=1))[:, 7::8]
+    assert borders.mean() < 0.002
 
 
 def test_an_affine_change_is_carried_over_exactly_but_for_flat_windows(scene):

@@ -18,7 +18,7 @@ from mindrestore.inference.options import Options
 from mindrestore.inference.pixels import RestoreError, as_given, check_photo, pad_to, to_float, to_type
 from mindrestore.inference.progress import ImageProgress
 from mindrestore.inference.trained import Trained, resolve
-from mindrestore.inference.working_size import at_working_size
+from mindrestore.inference.working_size import at_working_size, restored_whole
 from mindrestore.models.registry import model_spec
 from mindrestore.models.spec import ModelSpec
 
@@ -205,8 +205,8 @@ class Restorer:
         if len(shape) != 3 or shape[2] != 3 or any(photo.shape != shape for photo in photos) or self.options.ensemble:
             return False
         size = shape[:2]
-        seen_as_it_is = not self.at_working_size or self.layout.working(*size) == size
-        return seen_as_it_is and self.layout.goes_together(*self.layout.padded(*size))
+        whole = not self.at_working_size or restored_whole(size, self.layout.working(*size))
+        return whole and self.layout.goes_together(*self.layout.padded(*size))
 
 
 class InTurn:

@@ -17,8 +17,9 @@ import numpy as np
 from mindrestore.inference.pixels import Restore, to_float, to_type
 
 WORKING_PIXELS = 250_000  # of the image that the network sees; docs/working_size.md compares others
+_AS_IT_IS = 256**2  # pixels; windows of the fit would be a large part of a smaller image
 # What the name of a protocol gets, and its description: scores of networks that see images at their working size
-MARK = ("working-size", f"images above {WORKING_PIXELS / 1e6:g} megapixels restored at that size, the change enlarged")
+MARK = ("working-size", f"images seen at {WORKING_PIXELS / 1e6:g} megapixels at most, and the change carried to them")
 _RADIUS = 8  # of the windows, in pixels of the small image
 _FLAT = 1e-4  # variance below which a window counts as flat: there the slope is 1, and fine grain stays as it is
 _STRIP = 16  # rows of the large image that are floating point at a time: few enough for the cache of a core
@@ -64,10 +65,12 @@ def at_working_size(
 ) -> Restore:
     """Let a function see a small form of each large image, and carry what it changes to full size.
 
+    What it changes in an image that has the working size already is fitted, too: the fit smooths the grid that
+    attention windows leave. Only small images come back as the function restores them.
+
     Args:
         restore: Maps (h, w, 3) float32 in [0,1] to the same.
-        size_for: Returns, for height and width of an image, those that `restore` should see; the same: it sees the
-            image itself.
+        size_for: Returns, for height and width of an image, those that `restore` should see.
         radius: Of the windows in which the change is a straight line, in pixels of the small image.
         flat: Variance below which a window counts as flat.
 
@@ -76,14 +79,19 @@ def at_working_size(
     """
 
     def restored(image: np.ndarray) -> np.ndarray:
-        height, width = image.shape[:2]
-        small_height, small_width = size_for(height, width)
-        if (small_height, small_width) == (height, width):
+        size = image.shape[:2]
+        seen = size_for(*size)
+        if restored_whole(size, seen):
             return restore(image)
-        small = shrunken(image, small_height, small_width)
+        small = shrunken(image, *seen)
         return fitted_change(small, restore(small), radius, flat).applied_to(image)
 
     return restored
+
+
+def restored_whole(size: Shape, seen: Shape) -> bool:
+    """Return whether an image, as small as the size at which it is seen, comes back without a fit."""
+    return seen == size and size[0] * size[1] <= _AS_IT_IS
 
 
 def fitted_change(before: np.ndarray, after: np.ndarray, radius: int = _RADIUS, flat: float = _FLAT) -> Change:
