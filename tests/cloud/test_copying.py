@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import KEY, READER, READER_SECRET, SECRET, client
 from mindrestore.cli.main import main
 from mindrestore.cloud import files, trees
 from mindrestore.cloud.address import Address, CloudError, Remote, checked_name, parse_address
 from mindrestore.cloud.checksum import MIB, etag_of, matches, part_size_for
 from mindrestore.cloud.obs import ObsStore
 from mindrestore.cloud.trees import CheckedStore, Mirror, fetch_tree
+from object_store import KEY, READER, READER_SECRET, SECRET, client
 
 PART = 5 * MIB
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from conftest import KEY, SECRET, client, set_environment
 from mindrestore.cli.main import build_parser, main, parse
 from mindrestore.cli.train import choose_recipe
 from mindrestore.cloud import job, trees
@@ -23,6 +22,7 @@ from mindrestore.cloud.obs import ObsStore
 from mindrestore.cloud.trees import CheckedStore, Mirror
 from mindrestore.errors import MindRestoreError
 from mindrestore.recipes.load import load_recipe
+from object_store import KEY, SECRET, client, set_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 300  # seconds for a training that shares its cores
