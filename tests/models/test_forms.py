@@ -15,7 +15,6 @@ from mindrestore.models.registry import builder_name, list_models, model_spec
 from mindrestore.models.wrapper import ImageModel
 from small import NETWORKS, small
 
-RNG = np.random.default_rng(3)
 # The form that a card computes: aecrnet samples by one operator there. The mixer of dehazeformer_m is of another kind.
 CARD_FORMS = {**dict.fromkeys((*NETWORKS, "dehazeformer_m"), "plain"), "aecrnet": "gpu"}
 
@@ -46,7 +45,9 @@ def test_the_form_of_cards_computes_what_the_form_of_the_cpu_does(name):
     net = prepared(name)
     net.registered = name
     side = max(32, -(-model_spec(name).min_size // 32) * 32)
-    x, probe = (Tensor(RNG.random((2, 3, side, side), np.float32)) for _ in range(2))
+    # The same images whatever ran before: one ReLU on the other side of zero moves gradients by 1e-3
+    rng = np.random.default_rng(0)
+    x, probe = (Tensor(rng.random((2, 3, side, side), np.float32)) for _ in range(2))
     found = {}
     for form in ("cpu", CARD_FORMS[name]):
         with in_form(net, form):
