@@ -12,6 +12,7 @@ import os
 import platform
 import shutil
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,11 @@ pytestmark = [
     ),
     pytest.mark.skipif(not (PLUGINS / "libmindspore_gpu.so.11.6").exists(), reason="this MindSpore has no GPU plug-in"),
 ]
+
+carried = pytest.mark.skipif(
+    version("mindspore").startswith("2.10."),
+    reason="the stand-ins for CANN carry the Ascend plug-ins of MindSpore 2.8 and 2.9; that of 2.10 ends with a fault",
+)
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +90,7 @@ def grown(name, found):
     return {phase: counts[phase] for phase in counts if any(a > b for a, b in zip(counts[phase], most[phase]))}
 
 
-@pytest.mark.parametrize("device", ["GPU", "Ascend"])
+@pytest.mark.parametrize("device", ["GPU", pytest.param("Ascend", marks=carried)])
 def test_a_small_network_compiles_in_float16(cards, device):
     found = compile_for("aecrnet", "float16", device, cards[device], "forward")
     assert outcomes(found) == {"forward": "ok"}
@@ -100,6 +106,7 @@ def test_every_network_compiles_for_gpu(cards, name, amp):
     assert outcomes(compile_for(name, amp, "GPU", cards["GPU"])) == COMPILED
 
 
+@carried
 @pytest.mark.slow
 @pytest.mark.parametrize("amp", ["O0", "float16", "bfloat16"])
 @pytest.mark.parametrize("name", RECIPES)
