@@ -149,7 +149,7 @@ def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
     if not argv:
         parser.print_help(sys.stderr)
         parser.exit(USAGE_ERROR)
-    command = parser.commands.get(argv[0]) if argv else None
+    command = parser.commands.get(argv[0])
     if command:
         made = translate(argv, own_flags(command))
         for note in made.notes:

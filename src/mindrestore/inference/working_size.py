@@ -90,7 +90,12 @@ def at_working_size(
 
 
 def restored_whole(size: Shape, seen: Shape) -> bool:
-    """Return whether an image, as small as the size at which it is seen, comes back without a fit."""
+    """Return whether an image comes back as the function restores it, without a fit.
+
+    Args:
+        size: Height and width of the image (pixels).
+        seen: Those at which it is seen; where they differ, its change has to be enlarged.
+    """
     return seen == size and size[0] * size[1] <= _AS_IT_IS
 
 

@@ -43,7 +43,7 @@ class Layer(nn.Cell):
 @constexpr(reuse_result=False)
 def chosen(form: str) -> str:
     """Return `plain`, `cpu`, `gpu` or `ascend`: the form itself, or for `auto` that of the device in use."""
-    return _OF_DEVICE[ms.get_context("device_target")] if form == "auto" else form
+    return _OF_DEVICE[current_device()] if form == "auto" else form
 
 
 def current_device() -> str:
