@@ -129,6 +129,14 @@ def test_one_that_fails_ends_all(plan):
     assert str(error).endswith("worker_1.log:\n  | it is the disk")
 
 
+def test_a_late_look_names_the_first_too(plan, monkeypatch):
+    """On a busy machine the manager has taken notice, and ended the others, before anybody looks here."""
+    monkeypatch.setattr("mindrestore.launch.job._POLL", 1.5)  # looks at 1.5 and 3 s
+    error = failure_of(plan(SLEEP, "import sys, time; time.sleep(2); sys.exit(7)"))
+    assert error.exit_code == 7
+    assert str(error).startswith("worker 1 failed with exit code 7, ")
+
+
 def test_the_first_that_fails_is_named_not_its_victims(plan):
     victim = "import sys, time; time.sleep(0.5); sys.exit(1)"  # the others notice that their peer is gone
     error = failure_of(plan(victim, "import os, time; time.sleep(0.3); os.kill(os.getpid(), 9)", victim))

@@ -117,11 +117,13 @@ class _Family:
         return any(process.poll() is None for process in self.processes)
 
     def look(self) -> _End | None:
-        """Take in new processes, and give the first that failed."""
+        """Take in new processes, and return the first that failed."""
         if self.of_msrun:
             if len(self.ranks) < len(self.plan.logs):
                 self._find_workers()
-            failed = next(filter(None, map(self._failed_worker, self.ranks)), None) or self._reported()
+            failed = next(filter(None, map(self._failed_worker, self.ranks)), None)
+            if failed is None or failed.code == -signal.SIGKILL:  # perhaps by msrun, which had seen another fail
+                failed = self._reported() or failed
             if failed:
                 return failed
         for process, start in zip(self.processes, self.plan.starts):
