@@ -71,11 +71,83 @@ def test_a_flag_nobody_knows_is_named_and_the_rest_is_translated(capsys):
     assert main(["explain", line]) == 1
     first, *rest = capsys.readouterr().out.splitlines()
     assert first == (
-        "mindrestore train --recipe crossdehaze/nid_stage1 'data.mix=[]' model.name=dehazeformer_t data.root=./data/ "
-        "output.root=./saved_models/ --num_worker optim.lr=2e-4 4"
+        "CUDA_VISIBLE_DEVICES=0 mindrestore train --recipe crossdehaze/nid_stage1 'data.mix=[]' "
+        "model.name=dehazeformer_t data.root=./data/ output.root=./saved_models/ optim.lr=2e-4"
     )
     assert "#   --model dehazeformer-t  model.name=dehazeformer_t" in rest
-    assert "# unknown: --num_worker; did you mean '--num_workers'?" in rest
+    assert "# unknown, left out: --num_worker 4; did you mean '--num_workers'?" in rest
+
+
+CT = "train --recipe crossdehaze/nid_stage1 'data.mix=[]' model.name=crossdehaze data.root=./data/ "
+CT += "output.root=./saved_models/"
+
+
+@pytest.mark.parametrize(
+    ("line", "ours", "notes"),
+    [
+        ("python3 -u train_ct.py \\\n  --exp nid", CT, []),
+        ("python train_ct.py ^\n  --exp nid", CT, []),
+        ("nohup python train_ct.py > log.txt 2>&1 &", CT, ["left to your shell: > log.txt 2>&1"]),
+        ("python train_ct.py  # the first stage", CT, []),
+        (
+            "cd code && python train_ct.py",
+            CT,
+            ["relative paths start at code, where the line goes; run the command there"],
+        ),
+        (
+            "python train_ct.py; python test.py",
+            CT,
+            ["1 more command(s) in this line; explain them one by one"],
+        ),
+        ("torchrun --nproc_per_node 4 train_ct.py", f"launch --device GPU --device-num 4 -- {CT}", []),
+        (
+            "python -m torch.distributed.launch --nproc_per_node=4 --nnodes 2 train_ct.py",
+            f"launch --device GPU --device-num 4 -- {CT}",
+            ["for several machines add --node-num, --node-rank and --master-addr"],
+        ),
+        ("mpirun -n 2 python train_ct.py", f"launch --device GPU --device-num 2 --mpi -- {CT}", []),
+        (
+            "python -m paddle.distributed.launch --gpus '0,1' tools/main.py -c configs/mprnet_deraining.yaml",
+            "launch --device GPU --device-num 2 -- train --recipe mprnet/deraining_paddlegan "
+            "data.root=data/Synthetic_Rain_Datasets",
+            [],
+        ),
+        (
+            "bash scripts/run_distribute_train_ascend.sh 8 ./dataset first",
+            "launch --device Ascend --log-dir runs/first/launch --device-num 8 -- train --recipe aecrnet/zoo_its "
+            "--device Ascend data.root=./dataset output.name=first",
+            [],
+        ),
+        (
+            "python train_ct.py --gpu 0,1",
+            CT.replace("model.name", "--device 0,1 model.name"),
+            [
+                "this trains on card 0 alone; on all of them: mindrestore launch --device GPU --visible-devices 0,1 -- "
+                "train ..., without this --device"
+            ],
+        ),
+        ("cd Deraining\npython train.py", "train --recipe mprnet/deraining", None),
+        ("python DSRIR/train.py", "train --recipe dsrir/all_in_one", []),
+    ],
+)
+def test_a_line_as_people_paste_it(line, ours, notes):
+    found = explain(line, OWN)
+    assert found.argv == shlex.split(ours)
+    assert notes is None or list(found.notes) == notes
+
+
+def test_backslashes_of_windows_stay_in_paths():
+    argv = explain(r"python train_ct.py --data_dir C:\sets", OWN).argv
+    assert r'data.root="C:\\sets"' in argv
+
+
+def test_a_name_that_several_programs_have_is_said():
+    assert "train.py of dsrir, train.py of crossdehaze" in "".join(explain("python train.py", OWN).notes)
+
+
+def test_the_betas_of_the_model_zoo():
+    found = explain("python train.py --dir_data /data --betas 0.9 0.99", OWN)
+    assert "optim.betas=[0.9, 0.99]" in found.argv
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from mindrestore.recipes.schema import RecipeError
 PUBLISHED = shlex.split("""
     --rgb_range --patch_size --batch_size --epochs --dir_data --data_test --filename --ckpt_path --ckpt_save_path --lr
     --loss_scale --contra_lambda --neg_num --modelArts_mode --data_url --train_url --device_target --data_train
-    --n_colors --epsilon --weight_decay --no_augment --seed --vgg_ckpt_path
+    --n_colors --betas --epsilon --weight_decay --no_augment --seed --vgg_ckpt_path
     --vgg_ckpt --ext --test_every --decay --init_loss_scale
     --ckpt_save_interval --ckpt_save_max
 """)

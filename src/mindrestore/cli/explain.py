@@ -10,8 +10,9 @@ _EXAMPLES = """examples:
   mindrestore explain "python tools/main.py -c configs/mprnet_deraining.yaml --evaluate-only --load rain.pdparams"
   mindrestore explain "bash scripts/run_eval_gpu.sh ./dataset ckpt"
 
-The first line that is printed is the command; each flag and what became of it stand below. Exit code 1: some flags
-are not known. docs/published.md has a table of all programs.
+The first line that is printed is the command; each flag and what became of it stand below. A line may be pasted as it
+is, with `CUDA_VISIBLE_DEVICES=0`, torchrun, continuations and redirections. Exit code 1: unknown flags were left out.
+docs/published.md has a table of all programs.
 """
 
 

@@ -32,9 +32,9 @@ class Flag:
         name: The flag with its dashes.
         words: Command of ours -> templates of its words there. `{}` stands for the value, as YAML in an override of a
             recipe key; `{save_dir}` for the text of the flag `--save_dir`.
-        type: How its text is read: `str`, `int`, `ints` (several), `float`, `bool` (true or false), `switch` (no
-            value), `local` (a path on this machine), `name` (a path, of which the last part counts) or `settings` (a
-            settings file of the DehazeFormer programs).
+        type: How its text is read: `str`, `int`, `float`, `ints` and `floats` (several), `bool` (true or false),
+            `switch` (no value), `local` (a path on this machine), `name` (a path, of which the last part counts) or
+            `settings` (a settings file of the DehazeFormer programs).
         remote: Commands of ours that take an address such as obs://BUCKET/FOLDER for a `local` flag.
         choices: The values that are accepted; all when empty.
         map: Published value -> value here.
@@ -64,6 +64,11 @@ class Flag:
     refused: str = ""
 
     @property
+    def several(self) -> bool:
+        """Whether several values follow the flag."""
+        return self.type in ("ints", "floats")
+
+    @property
     def key(self) -> str:
         """Name of the flag in templates: `--save-dir` is `save_dir`."""
         return self.name.lstrip("-").replace("-", "_")
@@ -83,7 +88,7 @@ class Flag:
                 f"{shlex.quote(text)} FOLDER`"
             )
         if isinstance(text, list):
-            return [replace(self, type="int").value(word, command) for word in text]
+            return [replace(self, type=self.type.rstrip("s")).value(word, command) for word in text]
         try:
             value = _READERS.get(self.type, str)(text)
         except ValueError:

@@ -10,7 +10,7 @@ from typing import Any
 from mindrestore.published.flags import Flag, PublishedError, Text, fill
 from mindrestore.published.settings_json import read_settings
 from mindrestore.published.tables import Lookup, Script, System, Use, systems
-from mindrestore.published.words import RUN, Words, is_value, take_apart
+from mindrestore.published.words import RUN, Words, take_apart
 
 _COMMANDS = ("train", "eval", "restore", "export")  # of ours, that take published flags
 _WEIGHTS = (".pth", ".ckpt", ".safetensors", ".npz")
@@ -27,7 +27,8 @@ class Translation:
             flag that others take into account.
         notes: What there is to say.
         kept: Flags of ours, which stay, with their values.
-        unknown: Flags that are neither the program's nor ours; they are left for the parser to refuse.
+        unknown: Flags that are neither the program's nor ours, with their values; they stay in `argv`, for the parser
+            to refuse, unless the translation is lenient.
     """
 
     argv: list[str]
@@ -53,7 +54,8 @@ def translate(
         own: Our flags of that command -> number of their values, as argparse has it.
         system: The program that is meant; None finds it by its flags.
         script: Its file, where it is known.
-        lenient: Name the first place where a file is looked for when there is none, in place of an error.
+        lenient: Name the first place where a file is looked for when there is none, in place of an error, and leave out
+            unknown flags.
 
     Returns:
         The command line of ours; the same one where no published flag is in it.
@@ -64,18 +66,26 @@ def translate(
     """
     argv = list(argv)
     if system is None and not _may_be_published(argv, own):
-        return Translation(argv)
+        return _ours(argv, own) if lenient else Translation(argv)
     command, *words = argv
     if system is None:
         system = _find(command, words, own)
     if system is None:
-        return Translation(argv)
+        return _ours(argv, own) if lenient else Translation(argv)
     taken = take_apart(words, system.flags, own)
     made = _Builder(command, system, script, taken, lenient).build()
     made.kept = [(flag, value) for flag, value in taken.said.items() if flag != RUN]
-    foreign = (word for word in taken.own if not is_value(word))
-    made.unknown = [word for word in foreign if word.partition("=")[0] not in own]
+    made.unknown = [" ".join(words) for words in taken.foreign]
     return made
+
+
+def _ours(argv: Sequence[str], own: Mapping[str, Any]) -> Translation:
+    """Return a command line of ours without the flags that it does not know."""
+    if own.keys() <= {"-h", "--help"}:  # its verbs have flags of their own
+        return Translation(list(argv))
+    taken = take_apart(argv[1:], {}, own)
+    known = [*argv[:1], *taken.own, *taken.positionals, *taken.after] if taken.foreign else argv
+    return Translation(list(known), unknown=[" ".join(words) for words in taken.foreign])
 
 
 def published_flags(command: str) -> set[str]:
@@ -152,7 +162,8 @@ class _Builder:
         tail = [word for template in self.use.tail for word in fill(template, "", self.fields)]
         positionals = [] if self.script and self.script.positional else words.positionals
         after = words.after[1:] if tail else words.after
-        self.made.argv = [self.command, *made, *words.own, *positionals, *tail, *after]
+        foreign = [] if self.lenient else [word for words in words.foreign for word in words]
+        self.made.argv = [self.command, *made, *words.own, *foreign, *positionals, *tail, *after]
         return self.made
 
     def _silent(self, defaults: Mapping[str, str]) -> dict[str, str]:
@@ -230,6 +241,8 @@ class _Builder:
 
     def _spelt(self, flag: str) -> str:
         text = self.texts[flag]
+        if self.system.flags[flag].type == "switch":
+            return flag
         return f"{flag} {' '.join(text) if isinstance(text, list) else text}"
 
     def _add_own(self, name: str, words: list[str]) -> None:

@@ -23,6 +23,7 @@ class Words:
         said: Our flags with their value, and RUN where there is a positional argument.
         positionals: Positional arguments.
         after: `--` and what follows it.
+        foreign: Flags that are neither published nor ours, each with the word behind it that may be its value.
     """
 
     given: Mapping[str, Text]
@@ -30,6 +31,7 @@ class Words:
     said: Mapping[str, str]
     positionals: Sequence[str]
     after: Sequence[str]
+    foreign: Sequence[Sequence[str]] = ()
 
 
 def take_apart(words: Sequence[str], flags: Mapping[str, Flag], own: Mapping[str, Any]) -> Words:
@@ -47,6 +49,7 @@ def take_apart(words: Sequence[str], flags: Mapping[str, Flag], own: Mapping[str
     kept: list[str] = []
     said: dict[str, str] = {}
     positionals: list[str] = []
+    foreign: list[list[str]] = []
     end = words.index("--") if "--" in words else len(words)
     left = list(words[:end])
     while left:
@@ -54,17 +57,20 @@ def take_apart(words: Sequence[str], flags: Mapping[str, Flag], own: Mapping[str
         name, equals, value = word.partition("=")
         if name in flags:
             text = value if equals else _values_of(flags[name], left)
-            given[name] = [text] if flags[name].type == "ints" and isinstance(text, str) else text
+            given[name] = [text] if flags[name].several and isinstance(text, str) else text
         elif name in own:
             values = [value] if equals else _own_values(own[name], left)
             kept += [word] if equals else [word, *values]
             said[name] = " ".join(values)
+        elif not is_value(word):
+            has_value = not equals and left and is_value(left[0]) and "=" not in left[0]
+            foreign.append([word, left.pop(0)] if has_value else [word])
         else:
-            (kept if word.startswith("-") or equals else positionals).append(word)
+            (kept if equals else positionals).append(word)
     if positionals:
         said[RUN] = positionals[0]
     given = {flag: text for flag, text in given.items() if text}  # '' is how published programs say "none"
-    return Words(given, kept, said, positionals, words[end:])
+    return Words(given, kept, said, positionals, words[end:], foreign)
 
 
 def is_value(word: str) -> bool:
@@ -78,7 +84,7 @@ def _values_of(flag: Flag, left: list[str]) -> Text:
         return "true"
     if flag.type == "bool":
         return left.pop(0) if left and left[0].lower() in ("true", "false", "yes", "no", "1", "0") else "true"
-    if flag.type == "ints":
+    if flag.several:
         texts = []
         while left and is_value(left[0]) and "=" not in left[0]:
             texts.append(left.pop(0))
