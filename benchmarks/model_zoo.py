@@ -26,7 +26,7 @@ BEGIN, END = "<!-- model zoo: begin -->", "<!-- model zoo: end -->"
 
 
 def tables(words: dict[str, Any], facts: dict[str, Any], times: dict[str, Any], pages: str) -> str:
-    """Return both tables as Markdown: the networks, with a sentence on their times, and the weights that ship.
+    """Return both tables as Markdown: the networks, with a sentence on their times, and the included weights.
 
     `pages` is where the pages of the documentation lie: `docs/`, or nothing on one of them.
     """

@@ -1,4 +1,4 @@
-"""Measure the weights that ship, or given ones, beside the degraded images and small published networks.
+"""Measure the included weights, or given ones, beside the degraded images and small published networks.
 
     python benchmarks/quality.py --data DATA --peers PEER_WEIGHTS --out quality --update-docs docs/weights.md
     python benchmarks/quality.py --data DATA --out q --task dehaze --weights dehaze=runs/haze --limit 4

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from quality_sets import TestSet
 
-BEGIN, END = "<!-- scores of the weights that ship: begin -->", "<!-- scores of the weights that ship: end -->"
+BEGIN, END = "<!-- scores of the included weights: begin -->", "<!-- scores of the included weights: end -->"
 LARGEST_SHEET = 400_000  # bytes
 _TITLES = {"dehaze": "Haze", "derain": "Rain", "denoise": "Noise", "deblur": "Blur"}
 _WIDTH, _LINE = 300, 18  # pixels

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Do data for academic use help the weights that ship? Let each of the three go on twice for the same steps, once with such
+# Do data for academic use help the included weights? Let each of the three go on twice for the same steps, once with such
 # data among the pairs and once without, and measure both on the real test sets.
 #   bash benchmarks/research_real.sh DATA RELEASE OUT [KEY=VALUE ...]
 # RELEASE is made by scripts/release_data.py and, for RELEASE/plain, haze_data.py synth (docs/weights.md has both commands).
@@ -25,7 +25,7 @@ if [ ! -f "$out/pairs.done" ]; then
   touch "$out/pairs.done"
 fi
 
-# train TASK KIND KEY=VALUE ...: go on from the weights that ship.
+# train TASK KIND KEY=VALUE ...: go on from the included weights.
 train() {
   local task=$1 kind=$2
   shift 2

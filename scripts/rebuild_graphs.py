@@ -1,10 +1,10 @@
-"""Make all graphs without weights that ship, compare them with those in the package, and replace what differs.
+"""Make all graphs without included weights, compare them with those in the package, and replace what differs.
 
     python scripts/rebuild_graphs.py            # compares; exit code 1 when one is stale, missing or left over
     python scripts/rebuild_graphs.py --write    # replaces
     python scripts/rebuild_graphs.py dsrir      # of this network only
 
-This belongs to every change of a network, of an operator's ONNX form, or of the weights that ship. It begins with the
+This belongs to every change of a network, of an operator's ONNX form, or of the included weights. It begins with the
 samples: the graph of a small form of every network, a new one's from tests/small.py, whose digests are kept in
 samples.json and are part of the names of all graphs of that network, in the package and in caches. The files depend on
 the MindSpore release that makes them; the one of requirements.txt counts.

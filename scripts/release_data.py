@@ -1,4 +1,4 @@
-"""Build the training data of the weights that ship: photographs that package registries carry, and rendered scenes.
+"""Build the training data of the included weights: photographs that package registries carry, and rendered scenes.
 
     python scripts/release_data.py OUT [--packages DIR] [--scenes 300] [--seed 0]
 

@@ -3,7 +3,7 @@
     python scripts/screenshots.py OUT [--run RUN_FOLDER] [--docs docs/images]
 
 Needs Chromium with chromedriver and `pip install '.[test]'`. Everything that is shown is made here: scenes are
-rendered, the weights that ship restore and are evaluated, and the recipe quickstart is trained for 200 steps unless
+rendered, the included weights restore and are evaluated, and the recipe quickstart is trained for 200 steps unless
 --run names a run folder; both networks are compared. OUT/PAGE_{1400,390}_{light,dark,zh}.png are pages to look at; zh
 is Chinese, and the page of the training begins at its curves. With --docs, the upper parts of both widths go there side
 by side as PAGE_{light,dark}.jpg, each below 150 kB.

@@ -189,7 +189,7 @@ def export(
     if not isinstance(form, Form):
         form = Form(form.upper() if form else format_of(out), size=size)
     suffix = FORMATS[form.format]
-    # Not into the package: weights that ship lie there.
+    # Not into the package: included weights lie there.
     beside = Path(f"{trained.card.name}{suffix}") if trained.card else Path(trained.weights).with_suffix(suffix)
     target = Path(out) if out else (trained.folder / f"model{suffix}" if trained.folder else beside)
     context.setup(device)

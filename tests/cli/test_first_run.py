@@ -38,7 +38,7 @@ def test_simple_errors_load_nothing_that_takes_time(words, heavy):
 def test_models_name_tasks_of_weights_that_ship(capsys):
     assert main(["models"]) == 0
     row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("dehazeformer_t"))
-    assert "dehaze, denoise (weights that ship), derain (weights that ship)" in row
+    assert "dehaze, denoise (included weights), derain (included weights)" in row
     assert "  any; at least 25  " in row
     assert all(f"{card.name} ({card.size})" in row for card in list_shipped() if card.network == "dehazeformer_t")
 

@@ -1,4 +1,4 @@
-"""`mindrestore restore` with the weights that ship: no file, no network has to be named."""
+"""`mindrestore restore` with the included weights: no file, no network has to be named."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ def test_a_network_can_be_named_instead(ship, photo, capsys):
 
 
 def test_published_words_and_places_come_first(ship, photo, capsys):
-    """A published word takes the weights that its program keeps, else those that ship; `derain` takes those only."""
+    """A published word takes the weights that its program keeps, else the included ones; `derain` takes those only."""
     card = ship("derain_free", "mprnet_deraining")
     assert run("photo.png --task Deraining") == 0
-    said = "no weights of the published program are here; --task Deraining takes those that ship"
+    said = "no weights of the published program are here; --task Deraining takes the included ones"
     assert capsys.readouterr().out.splitlines()[:2] == [said, card.note]
     Path("Deraining/pretrained_models").mkdir(parents=True)
     Path("Deraining/pretrained_models/model_deraining.npz").write_bytes(b"")

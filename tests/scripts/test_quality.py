@@ -1,4 +1,4 @@
-"""The program that measures the weights that ship, on small images and networks; and the peers on real images."""
+"""The program that measures the included weights, on small images and networks; and the peers on real images."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def run(quality, data, aodnet, ship, tmp_path, monkeypatch):
 def test_one_command_measures_ours_and_peers(run, ship, tmp_path, monkeypatch, capsys):
     card = ship("dehaze_free", "dehazeformer_t", tasks=("dehaze",))
     page = tmp_path / "weights.md"
-    begin, end = (f"<!-- scores of the weights that ship: {word} -->" for word in ("begin", "end"))
+    begin, end = (f"<!-- scores of the included weights: {word} -->" for word in ("begin", "end"))
     page.write_text(f"# Weights\n{begin}old{end}\n")
     result = run("--task", "dehaze", "--update-docs", str(page), "--update-cards")
     rows = {(row["set"], row["method"]): row for row in result["rows"]}

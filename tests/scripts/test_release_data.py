@@ -1,4 +1,4 @@
-"""The data of the weights that ship: built from packages whose files and licences are checked."""
+"""The data of the included weights: built from packages whose files and licences are checked."""
 
 import csv
 import hashlib

@@ -1,4 +1,4 @@
-"""Weights that ship: their cards, which of them is the default, and building networks with them."""
+"""Included weights: their cards, which of them is the default, and building networks with them."""
 
 from __future__ import annotations
 

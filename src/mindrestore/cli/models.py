@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
         "name",
         "tasks",
         "parameters",
-        "weights that ship",
+        "included weights",
         "sizes",
         "tiling",
         "licence of others' weights",
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     for name in list_models():
         spec, cards = model_spec(name), [card for card in shipped if card.network == name]
         extra = dict.fromkeys(task for card in cards for task in card.tasks if task not in spec.tasks)
-        tasks = ", ".join([*spec.tasks, *(f"{task} (weights that ship)" for task in extra)])
+        tasks = ", ".join([*spec.tasks, *(f"{task} (included weights)" for task in extra)])
         own = ", ".join(f"{card.name} ({card.size})" for card in cards) or "-"
         padded = f"padded to multiples of {spec.size_multiple}, " if spec.size_multiple > 1 else ""
         size = f"any; {padded}at least {spec.min_size}"

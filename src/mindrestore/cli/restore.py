@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mindrestore.inference.trained import Trained
 
 _EXAMPLES = """examples:
-  mindrestore restore photo.jpg --task dehaze                         into restored/, with the weights that ship
+  mindrestore restore photo.jpg --task dehaze                         into restored/, with the included weights
   mindrestore restore photos/ --weights runs/mine --out clean/        with a network that you trained
   mindrestore restore photos/ --task derain --weights rain.ckpt --out clean/
   mindrestore restore photos/ --model aecrnet --weights x.ckpt --out clean/
@@ -217,13 +217,13 @@ def _may_report(photos: Path, folder: Path) -> bool:
 
 
 def _trained(args: argparse.Namespace) -> list[Trained]:
-    """Choose networks and weights, and say which when they are those that ship."""
+    """Choose networks and weights, and say which when they are the included ones."""
     from mindrestore.inference.tasks import is_published_word
 
     chosen = _chosen(args)
     for trained in chosen:
         if trained.card and args.task and not args.weights and is_published_word(args.task):
-            print(f"no weights of the published program are here; --task {args.task} takes those that ship")
+            print(f"no weights of the published program are here; --task {args.task} takes the included ones")
         if trained.card:
             print(trained.card.note)
     return chosen

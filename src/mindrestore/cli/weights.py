@@ -1,4 +1,4 @@
-"""`mindrestore weights`: list the weights that ship and published files, get one of these, pack those of a run."""
+"""`mindrestore weights`: list the included weights and published files, get one of these, pack those of a run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
         "weights", help="list, get and pack weight files", description=__doc__, epilog=_EXAMPLES
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="list the weights that ship and the published files")
+    listing = actions.add_parser("list", help="list the included weights and the published files")
     listing.set_defaults(run=_list, parser=listing)
     getting = actions.add_parser("get", help="get and check a published weight file")
     getting.add_argument("name", help="name of the list")

@@ -29,7 +29,7 @@ Tell = Callable[[str], None]
 
 
 class Sample(NamedTuple):
-    """A small form of a network, and what its graph was when the graphs that ship were made.
+    """A small form of a network, and what its graph was when the included graphs were made.
 
     Attributes:
         network: Registered name.
@@ -100,7 +100,7 @@ def _digests(name: str) -> list[str]:
 
 
 def shipped_settings() -> dict[str, tuple[str, Mapping[str, Any]]]:
-    """List the graphs that belong into the package: of every registered network, and of all weights that ship.
+    """List the graphs that belong into the package: of every registered network, and of all included weights.
 
     Returns:
         Name of the file -> registered name and hyper-parameters.

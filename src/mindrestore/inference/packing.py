@@ -1,4 +1,4 @@
-"""Make weights that ship of a run folder: one small file, and the card that says where it comes from."""
+"""Make included weights of a run folder: one small file, and the card that says where it comes from."""
 
 from __future__ import annotations
 

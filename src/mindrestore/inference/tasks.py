@@ -108,7 +108,7 @@ def split_tasks(words: str, weights: str | None) -> list[tuple[str, str | None]]
 
 
 def require_task(model: str, word: str) -> None:
-    """Refuse a network that does not do a task, neither by its paper nor with weights that ship.
+    """Refuse a network that does not do a task, neither by its paper nor with included weights.
 
     Args:
         model: Registered name.
@@ -145,7 +145,7 @@ def is_published_word(word: str) -> bool:
 
 
 class Source(NamedTuple):
-    """What does a task: registered name, weights, the card of weights that ship, and the task in the specs' word."""
+    """What does a task: registered name, weights, the card of included weights, and the task in the specs' word."""
 
     model: str
     weights: PathLike
@@ -163,16 +163,16 @@ def source_for(
 
     Args:
         word: A task in either spelling.
-        weights: Weight file, `default`, or the name of weights that ship.
+        weights: Weight file, `default`, or the name of included weights.
         model: Registered name; by default that of the shipped weights, else the network that specialises in the task.
         made_for: The task that the weights were trained for, whatever the network was published for.
 
     Returns:
-        Network, weight file or name of weights that ship, and their card.
+        Network, weight file or name of included weights, and their card.
 
     Raises:
         TaskError: The task is unknown, the model does another one, or no weights were found.
-        WeightError: Weights that ship were asked for, and there are none.
+        WeightError: Included weights were asked for, and there are none.
     """
     known = known_tasks()
     task = _task_among(word, known)

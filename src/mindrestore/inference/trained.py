@@ -1,4 +1,4 @@
-"""Name a trained network: the one of a run folder, of a weight file, of weights that ship, or of a task."""
+"""Name a trained network: the one of a run folder, of a weight file, of included weights, or of a task."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Trained:
         Args:
             model: Registered name.
             weights: Weight file, or a folder that stands for one (`weights/folder.py`); or `default`, or a name of
-                `mindrestore weights list`, for weights that ship.
+                `mindrestore weights list`, for included weights.
             hyper: Hyper-parameters to lay over these.
 
         Raises:
@@ -112,7 +112,7 @@ class Trained:
 
         Args:
             task: `derain` or `Deraining`, `deblur` or `Deblurring`, `denoise` or `Denoising`, `dehaze`, in any case.
-            weights: Weight file, or a name of weights that ship; by default those that come with MindRestore, but after
+            weights: Weight file, or a name of included weights; by default those that come with MindRestore, but after
                 a published word such as `Deraining` the file where its program keeps it, if it is there.
             model: Registered name; by default that of the shipped weights or the one recorded beside a file, else the
                 network that specialises in the task.

@@ -129,7 +129,7 @@ def write_card(card: Card) -> Path:
 
 
 def list_shipped(folder: Path | None = None) -> list[Card]:
-    """List the cards of the weights that ship, by name.
+    """List the cards of the included weights, by name.
 
     Args:
         folder: Where they lie; None: in the package.
