@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
@@ -63,6 +64,7 @@ class SumInGraph(nn.Cell):
 
     def __init__(self, sizes: Sequence[int]) -> None:
         super().__init__(auto_prefix=False)
+        ms.set_auto_parallel_context(comm_fusion={"allreduce": {"mode": "auto", "config": None}})  # else it joins none
         self.each = ops.HyperMap()
         self.of_values = _all_reduce(1)
         self.of_gradients = tuple(
