@@ -136,7 +136,7 @@ def _explain_write(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full; free some space or choose another folder"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "no permission to write there; choose another folder or change its rights"
+        return "no permission to write there; choose another folder or change its permissions"
     if error.errno == errno.ENAMETOOLONG:
         return "the name is too long for this file system; use a shorter one for the input"
     return f"cannot be written ({error.strerror or error}); check the path"

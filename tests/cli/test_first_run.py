@@ -37,10 +37,13 @@ def test_simple_errors_load_nothing_that_takes_time(words, heavy):
 
 def test_models_name_tasks_of_weights_that_ship(capsys):
     assert main(["models"]) == 0
-    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("dehazeformer_t"))
+    out = capsys.readouterr().out
+    row = next(line for line in out.splitlines() if line.startswith("dehazeformer_t"))
     assert "dehaze, denoise (included weights), derain (included weights)" in row
     assert "  any; at least 25  " in row
-    assert all(f"{card.name} ({card.size})" in row for card in list_shipped() if card.network == "dehazeformer_t")
+    last = out.splitlines()[-1]
+    assert last.startswith("included weights of dehazeformer_t: dehaze_free (")
+    assert all(f"{card.name} ({card.size})" in last for card in list_shipped())
 
 
 def test_recipes_show_the_sizes_that_are_trained(capsys):
@@ -65,7 +68,7 @@ def test_recipes_show_the_sizes_that_are_trained(capsys):
             "data.patch_size: aecrnet takes patches whose side is a multiple of 4, not 50",
         ),
         ("loss.terms.psnr={}", "loss.terms.psnr: aecrnet does not return three images and three uncertainty maps, as"),
-        ("validation.protocol=aecrr", "no protocol is called 'aecrr'; did you mean 'aecr'? known: "),
+        ("validation.protocol=aecrr", "unknown protocol 'aecrr'; did you mean 'aecr'? known: "),
         ("validation.best_metric=lpips", "validation.best_metric=lpips: protocol aecr has no such score, only psnr"),
         ("optim.lr=", "optim.lr: nothing, expected a number"),
         ("quite.another=1", "unknown recipe key 'quite.another'; see `mindrestore recipes --keys`"),

@@ -186,7 +186,7 @@ def test_published_words_fall_back_to_weights_that_ship_and_plain_ones_take_noth
     words = ["restore", "samples/input/2.png", "--no-report", "--overwrite", "--out", "o", "--task"]
     assert main([*words, "Deraining"]) == 0
     out = capsys.readouterr().out
-    assert "no weights of the published program are here; --task Deraining takes the included ones" in out
+    assert "no weights of the published program found; --task Deraining uses the included ones" in out
     assert "weights: rain (dehazeformer_t" in out
     weights = published_weights_file("Deraining")
     for word, model in (("Deraining", "mprnet_deraining"), ("derain", "dehazeformer_t")):

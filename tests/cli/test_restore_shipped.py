@@ -70,7 +70,7 @@ def test_published_words_and_places_come_first(ship, photo, capsys):
     """A published word takes the weights that its program keeps, else the included ones; `derain` takes those only."""
     card = ship("derain_free", "mprnet_deraining")
     assert run("photo.png --task Deraining") == 0
-    said = "no weights of the published program are here; --task Deraining takes the included ones"
+    said = "no weights of the published program found; --task Deraining uses the included ones"
     assert capsys.readouterr().out.splitlines()[:2] == [said, card.note]
     Path("Deraining/pretrained_models").mkdir(parents=True)
     Path("Deraining/pretrained_models/model_deraining.npz").write_bytes(b"")

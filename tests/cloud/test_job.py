@@ -80,7 +80,7 @@ def test_a_job_is_stopped_and_goes_on_on_another_machine(
     set_environment(monkeypatch, weed.server, tmp_path / "another")
     assert main([*words, f"train.max_steps={stopped + 2}"]) == 0
     said = capsys.readouterr()
-    assert "going on from obs://data/out/job/last.ckpt" in said.err
+    assert "continuing from obs://data/out/job/last.ckpt" in said.err
     there, run = names_in(store, "out/job"), tmp_path / "another/output/data/out/job"
     assert {"last.ckpt", "metrics.jsonl", "log.txt", "recipe.yaml", "env.json"} <= set(there)
     assert all(store.same(remote, run / name) for name, remote in there.items())

@@ -77,7 +77,7 @@ def test_a_damaged_state_falls_back_with_a_warning(tmp_path, how):
     assert state.facts["step"] == 1
     assert len(warned) == 1
     assert "last.ckpt" in warned[0]
-    assert "going on from last.prev.ckpt of step 1" in warned[0]
+    assert "continuing from last.prev.ckpt of step 1" in warned[0]
 
 
 def test_a_kill_between_the_two_renames_costs_one_interval(tmp_path):

@@ -226,7 +226,7 @@ def test_heic_stands_upright(tmp_path):
         (
             "a.ico",
             b"\0\0\1\0" + b"\0" * 40,
-            r"not an image of a kind that is read \(44 bytes .*; save it as PNG",
+            r"not an image format that can be read \(44 bytes .*; save it as PNG",
         ),
         (
             "a.png",

@@ -121,7 +121,7 @@ def test_a_folder_without_permission(photos, monkeypatch):
         return listed(place)
 
     monkeypatch.setattr(planning.os, "listdir", guarded)
-    restore_beside(photos, "secret: the folder cannot be read (Permission denied); change its rights")
+    restore_beside(photos, "secret: the folder cannot be read (Permission denied); change its permissions")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="rights do not stop the superuser")

@@ -221,7 +221,7 @@ def test_options_that_cannot_be_are_named(spec_of):
         ({"batch": 0}, "batch 0: use the number of images"),
         ({"tile": "auto", "memory": 0}, "memory 0: use gigabytes"),
         ({"tile": "large"}, "tile 'large': use a side in pixels, such as 512, or auto"),
-        ({"tiel": 512}, "no option is called 'tiel'; did you mean 'tile'"),
+        ({"tiel": 512}, "unknown option 'tiel'; did you mean 'tile'"),
         ({"weights": "x.ckpt"}, "a net is used with the weights it has"),
     ):
         with pytest.raises(RestoreError, match=message):

@@ -248,9 +248,9 @@ def test_what_fails_says_why_and_the_others_go_on(page, tmp_path, photos):
     page.at("start").click()
     page.wait_for("failed", "failed", "failed", "done")
     told = page.texts(".told")
-    assert told[0].startswith("failed: no readable image of a kind that is taken; send PNG")
+    assert told[0].startswith("failed: not an image that can be read; send PNG")
     assert told[1] == "failed: too small; send a larger one"
-    assert told[2].startswith("failed: 100x101 is 10,100 pixels, more than the 10,000 that are taken")
+    assert told[2].startswith("failed: 100x101 is 10,100 pixels, more than the limit of 10,000")
     assert page.at("summary").text == "1 of 4 done; 3 failed"
     messages = [entry["message"] for entry in page.browser.get_log("browser")]
     assert len(messages) == 2  # the browser's own notes about 415 and 413

@@ -217,7 +217,7 @@ def test_closing_ends_the_work_and_removes_everything(make, tmp_path):
     assert work.aborted == 1
     assert not (tmp_path / "jobs").exists()
     assert [job.state for job in jobs[1:]] == ["waiting", "waiting"]
-    with pytest.raises(BusyError, match="the server is ending"):
+    with pytest.raises(BusyError, match="the server is shutting down"):
         queue.submit(upload_of(PNG), ["n"])
 
 

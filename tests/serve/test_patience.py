@@ -178,7 +178,7 @@ def test_more_requests_than_are_answered_at_a_time(server, connect):
         wait_until(lambda number=number: sum(server.queue.counts().values()) == number)
     refused = server.ask("GET", "/api/status")
     assert (refused.status, refused.headers["Retry-After"]) == (503, "10")
-    error = "4 requests are being answered, which is the most; try again soon"
+    error = "4 requests are in progress, the maximum; try again soon"
     assert refused.told == {"error": error, "kind": "busy"}
     server.work.gate.set()
     for thread in threads:
@@ -192,7 +192,7 @@ def test_more_images_than_are_received_at_a_time(server, connect):
     wait_until(lambda: server.queue._arriving == 2)
     refused = server.send("/api/jobs", PNG)
     assert (refused.status, refused.headers["Retry-After"]) == (503, "10")
-    assert refused.told["error"] == "2 images are being sent, which is the most; try again in a while"
+    assert refused.told["error"] == "2 images are being uploaded, the maximum; try again later"
     assert [answered(client)[0] for client in slow] == [408, 408]
     assert server.send("/api/jobs", PNG).status == 202
 

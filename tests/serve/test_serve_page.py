@@ -138,7 +138,7 @@ def test_a_file_that_is_too_long_is_not_sent(served, tmp_path, browser):
     browser.get(f"http://127.0.0.1:{served.port}/")
     wait_until(lambda: browser.find_elements(By.CLASS_NAME, "network"))
     browser.find_element(By.ID, "image").send_keys(str(long))
-    assert browser.find_element(By.ID, "problem").text == "long.png: 3.0 MB is more than the 3.0 MB that are taken."
+    assert browser.find_element(By.ID, "problem").text == "long.png: 3.0 MB is more than the limit of 3.0 MB."
     assert not browser.find_element(By.ID, "start").is_enabled()
 
 

@@ -96,7 +96,7 @@ def test_the_queue_shows_places_and_refuses_what_is_too_much(server):
         assert refused.status == 503
         assert refused.headers["Retry-After"] == "10"
         assert refused.told == {
-            "error": "2 images wait already, which is the most; try again in a while",
+            "error": "2 images are already waiting, the maximum; try again later",
             "kind": "busy",
         }
     early = server.ask("GET", f"/api/jobs/{tokens[2]}/result")

@@ -79,8 +79,8 @@ def test_a_folder_that_cannot_be_made_is_503_until_it_can(server):
     refused = server.send("/api/jobs", PNG)
     assert refused.status == 503
     assert refused.told == {
-        "error": "the temporary folder of the server cannot be used (File exists); make it again or change its rights, "
-        "then try again",
+        "error": "the temporary folder of the server cannot be used (File exists); create it again or change "
+        "its permissions, then try again",
         "kind": "no_storage",
     }
     assert str(server.folder) not in refused.body.decode()

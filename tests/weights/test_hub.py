@@ -81,7 +81,7 @@ def test_a_download_is_kept_and_checked(server, tmp_path):
 
 def test_a_broken_download_goes_on_where_it_stopped(server, tmp_path):
     server.breaks_after = 100_000
-    with pytest.raises(WeightError, match=r"w\.pth: broke off.*the same command goes on from there"):
+    with pytest.raises(WeightError, match=r"w\.pth: stopped .*repeat the command to continue"):
         fetch(server.address(), tmp_path, DIGEST)
     assert not (tmp_path / "w.pth").exists()
     assert (tmp_path / "w.pth.part").read_bytes() == CONTENT[:100_000]
@@ -215,5 +215,5 @@ def test_without_an_address_the_page_is_named(monkeypatch):
         WeightError, match=r"NH_train\.pk has no direct address: get it from https://github\.com/Glassy"
     ):
         hub.get_published("aecrnet-nh-haze")
-    with pytest.raises(WeightError, match=r"no published weights are called 'vgg91'; did you mean 'vgg19'\?"):
+    with pytest.raises(WeightError, match=r"unknown published weights 'vgg91'; did you mean 'vgg19'\?"):
         hub.get_published("vgg91")

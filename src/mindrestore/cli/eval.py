@@ -42,7 +42,7 @@ def add_parser(subparsers: Any) -> None:
     _add_what_is_measured(parser)
     parser.add_argument("--split", metavar="NAME", help="part of the data set (default: test)")
     parser.add_argument(
-        "--protocol", metavar="NAME", help="how scores are measured (default: that of the run, else of the paper)"
+        "--protocol", metavar="NAME", help="how scores are measured (default: that of the run, else that of the paper)"
     )
     parser.add_argument(
         "--out",
@@ -51,11 +51,12 @@ def add_parser(subparsers: Any) -> None:
         help="folder of the report (default: RUN_FOLDER/report, else report)",
     )
     parser.add_argument("--max-images", type=int, metavar="N", help="stop after N pairs of every set")
-    parser.add_argument("--tile", type=int, metavar="N", help="restore in tiles of N pixels, for large images")
+    parser.add_argument("--tile", type=int, metavar="N", help="restore in tiles of NxN pixels, for large images")
     parser.add_argument(
         "--working-size",
         action="store_true",
-        help="let a network against haze see large images made smaller, as `restore` does; the protocol's name says so",
+        help="dehazing: downscale large images for the network, as `restore` does; +working-size is added to the "
+        "name of the protocol",
     )
     add_engine(parser)
     parser.add_argument(
@@ -64,7 +65,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--reference-ssim",
         action="store_true",
-        help="with --root: measure rain with the SSIM of the published table, which runs along image columns only",
+        help="with --root: measure rain with the SSIM of DSRIR's published table, which runs along image columns only",
     )
     parser.set_defaults(run=run)
 
@@ -73,24 +74,23 @@ def _add_what_is_measured(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe",
         metavar="NAME",
-        help="recipe whose network, test sets and protocol are taken where nothing else says them",
+        help="recipe that supplies network, test sets and protocol unless other options do",
     )
     parser.add_argument(
         "--root",
         action="append",
         default=[],
         metavar="TASK=DIR",
-        help="with a --recipe that lists test sets: the folder of a task's set, such as denoise=BSD68; may be given "
-        "several times",
+        help="with a --recipe that lists test sets: the folder of a task's set, such as denoise=BSD68; repeatable",
     )
     parser.add_argument(
         "--data",
         type=nonempty_path,
         metavar="DIR",
-        help="folder of the test pairs, or of several test sets (default: of the run)",
+        help="folder of the test pairs, or of several test sets (default: that of the run)",
     )
     parser.add_argument(
-        "--dataset", metavar="NAME", help="name of the catalog (default: that of the run, else detected)"
+        "--dataset", metavar="NAME", help="data set, see docs/datasets.md (default: that of the run, else detected)"
     )
 
 

@@ -26,7 +26,13 @@ NODE_RANK, MASTER_ADDR, MASTER_PORT.
 
 def add_parser(subparsers: Any) -> None:
     """Add the sub-command."""
-    parser = subparsers.add_parser("launch", help="train on many devices", description=__doc__, epilog=_EXAMPLES)
+    parser = subparsers.add_parser(
+        "launch",
+        help="train on many devices",
+        usage="mindrestore launch --device {Ascend,GPU,CPU} [OPTION ...] -- COMMAND ...",
+        description=__doc__,
+        epilog=_EXAMPLES,
+    )
     _add_cluster(parser)
     parser.add_argument("--mpi", action="store_true", help="start by Open MPI's mpirun (GPU, Ascend)")
     parser.add_argument(
@@ -135,7 +141,7 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True)
     except OSError as error:
-        raise MindRestoreError(f"{folder}: cannot be made ({error.strerror}); choose another --log-dir") from error
+        raise MindRestoreError(f"{folder}: cannot be created ({error.strerror}); choose another --log-dir") from error
 
 
 def _number(least: int) -> Any:

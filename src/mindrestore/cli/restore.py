@@ -23,17 +23,16 @@ _EXAMPLES = """examples:
   mindrestore restore photos/ --weights runs/mine --out clean/        with a network that you trained
   mindrestore restore photos/ --task derain --weights rain.ckpt --out clean/
   mindrestore restore photos/ --model aecrnet --weights x.ckpt --out clean/
-  mindrestore restore photos/ --task derain,denoise --weights rain.ckpt,noise.ckpt --out clean/     one by one
+  mindrestore restore photos/ --task derain,denoise --weights rain.ckpt,noise.ckpt --out clean/     in turn
   mindrestore restore drive.mp4 --task dehaze --weights haze.ckpt --out clean/      with sound: mindrestore[video]
-  mindrestore restore DND --task denoise --weights noise.ckpt --out results/           the submission's .mat files
+  mindrestore restore DND --task denoise --weights noise.ckpt --out results/           .mat files for the server of DND
 
---task chooses the network, in either spelling and any case: derain or Deraining, deblur or Deblurring, denoise or
-Denoising, dehaze. Without --weights, derain, denoise and dehaze use those that come with MindRestore (`mindrestore
-weights list`), and say so. The words of the published programs, Deraining, Deblurring and Denoising, look first for
-Deraining/pretrained_models/model_deraining.ckpt (or .safetensors, .npz, .pth) and the like below the working directory.
---weights takes default and the names of that list, too.
+Without --weights, derain, denoise and dehaze use the weights included in MindRestore (`mindrestore weights list`) and
+print which. --weights takes a file, a run folder, default, or a name of that list.
 
-The flags of MPRNet's demo and test programs and of PaddleGAN's work, too: docs/published.md, `mindrestore explain`.
+The flags of MPRNet's demo and test programs and of PaddleGAN work, too: docs/published.md, `mindrestore explain`. With
+the words of MPRNet's programs (--task Deraining, Deblurring or Denoising), weights are first looked for where those
+programs keep them: Deraining/pretrained_models/model_deraining.pth (or .ckpt, .safetensors, .npz) and so on.
 """
 _OUTPUT = Path("restored")
 
@@ -48,10 +47,12 @@ def add_parser(subparsers: Any) -> None:
         metavar="FILE_OR_FOLDER",
         help="a photograph, video, folder with its sub-folders, SIDD's ValidationNoisyBlocksSrgb.mat, or DND's folder",
     )
-    parser.add_argument("--task", metavar="TASK", help="what to remove: derain, deblur, denoise or dehaze; or several")
+    parser.add_argument(
+        "--task", metavar="TASK", help="what to do: dehaze, derain, denoise or deblur; or several: derain,denoise"
+    )
     add_source(parser, run_folder=False)
     parser.add_argument("--out", type=nonempty_path, metavar="DIR", help="folder for results (default: restored)")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there; by default they stay")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing results; by default they are kept")
     add_passing(parser)
     add_engine(parser)
     parser.add_argument(
@@ -59,7 +60,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--png", action="store_true", help="write every result as NAME.png, 8-bit RGB")
     parser.add_argument(
-        "--max-megapixels", type=positive_number, metavar="N", help="largest picture that is read (default: 250)"
+        "--max-megapixels", type=positive_number, metavar="N", help="largest picture that is accepted (default: 250)"
     )
     parser.add_argument(
         "--only",
@@ -76,8 +77,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--report",
         action=argparse.BooleanOptionalAction,
-        help="write a page that shows every photograph before and after, OUT/report/index.html (default: yes, but not "
-        "with --stages, SIDD and DND)",
+        help="write OUT/report/index.html, a page with every photograph before and after (default: yes, but not with "
+        "--stages, SIDD and DND)",
     )
     parser.set_defaults(run=run)
 
@@ -89,13 +90,13 @@ def add_passing(parser: argparse.ArgumentParser) -> None:
         type=tile_side,
         metavar="N",
         default="auto",
-        help="restore in tiles of N pixels; auto: only images too large for the memory; none: never (default: auto)",
+        help="restore in tiles of NxN pixels; auto: only images too large for --memory; none: never (default: auto)",
     )
     parser.add_argument(
         "--memory",
         type=float,
         metavar="GB",
-        help="memory of the network, for --tile auto (default: 1, or half of what is free where that is less)",
+        help="memory limit of the network, for --tile auto (default: 1, or half of the free memory if that is less)",
     )
     parser.add_argument(
         "--batch",
@@ -104,12 +105,14 @@ def add_passing(parser: argparse.ArgumentParser) -> None:
         default=1,
         help="images or tiles that are restored together (default: 1)",
     )
-    parser.add_argument("--ensemble", action="store_true", help="average over eight flips and turns, 8 times as long")
+    parser.add_argument(
+        "--ensemble", action="store_true", help="average over eight flips and rotations; takes 8 times as long"
+    )
     parser.add_argument(
         "--full-size",
         action="store_true",
-        help="against haze, run the network on large images as they are; by default it sees them made smaller, and "
-        "what it changes is carried to full size: seconds in place of minutes, and no seams",
+        help="dehazing: run the network at full resolution; by default large images are downscaled for it and the "
+        "change is applied at full resolution, which takes seconds instead of minutes and leaves no seams",
     )
 
 
@@ -118,8 +121,8 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine",
         choices=("onnx", "mindspore", "mindir"),
-        help="what runs the network: onnx (onnxruntime), mindspore, or mindir, which takes a file of `mindrestore "
-        "export` as --weights (default: mindspore on Ascend and GPU, onnx on CPU)",
+        help="what runs the network: onnx (onnxruntime), mindspore, or mindir for a file written by `mindrestore "
+        "export` (default: mindspore on Ascend and GPU, onnx on CPU)",
     )
     parser.add_argument(
         "--key-file", type=nonempty_path, metavar="FILE", help="key of an encrypted MINDIR (default: MINDRESTORE_KEY)"
@@ -223,7 +226,7 @@ def _trained(args: argparse.Namespace) -> list[Trained]:
     chosen = _chosen(args)
     for trained in chosen:
         if trained.card and args.task and not args.weights and is_published_word(args.task):
-            print(f"no weights of the published program are here; --task {args.task} takes the included ones")
+            print(f"no weights of the published program found; --task {args.task} uses the included ones")
         if trained.card:
             print(trained.card.note)
     return chosen

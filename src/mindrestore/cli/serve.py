@@ -1,4 +1,4 @@
-"""`mindrestore serve`: restore photographs on a local page, or over HTTP."""
+"""`mindrestore serve`: restore photographs on a page in the browser, or over HTTP."""
 
 from __future__ import annotations
 
@@ -26,31 +26,32 @@ _NEEDED = {"starlette": "starlette", "uvicorn": "uvicorn", "python_multipart": "
 
 def add_parser(subparsers: Any) -> None:
     """Add the sub-command."""
-    parser = subparsers.add_parser("serve", help="restore on a local page", description=__doc__, epilog=_EXAMPLES)
+    parser = subparsers.add_parser(
+        "serve", help="restore photographs in the browser", description=__doc__, epilog=_EXAMPLES
+    )
     parser.add_argument(
         "--weights",
         action="append",
         default=[],
         metavar="WEIGHTS",
         help="run folder of `train`; or TASK=FILE, a weight file for a task (dehaze, derain, deblur, denoise); or "
-        "NETWORK=FILE, for all tasks of a network; may be given several times. For other tasks weights are looked for "
-        "as `restore` does",
+        "NETWORK=FILE, for all tasks of a network; repeatable. Other tasks use the included weights, if there are any",
     )
     add_device(parser)
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="listen here (default: 127.0.0.1)")
-    parser.add_argument("--allow-network", action="store_true", help="let other machines in, for such a --host")
+    parser.add_argument("--allow-network", action="store_true", help="allow a --host that other machines can reach")
     parser.add_argument(
         "--allow-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="a further name of this server, as of a proxy",
+        help="a further host name of this server, such as that of a proxy",
     )
     parser.add_argument(
-        "--root-path", type=_path, default="", metavar="/PATH", help="path below which a proxy shows this server"
+        "--root-path", type=_path, default="", metavar="/PATH", help="path under which a proxy serves this page"
     )
     parser.add_argument(
-        "--port", type=seed, metavar="N", help="port; 0: any free one (default: 8765, or a free one when it is taken)"
+        "--port", type=seed, metavar="N", help="port; 0: any free one (default: 8765, or a free one if it is in use)"
     )
     parser.add_argument(
         "--max-bytes", type=positive, default=50_000_000, metavar="N", help="largest file (default: 50000000)"
@@ -60,7 +61,11 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--max-waiting", type=positive, default=20, metavar="N", help="longest queue (default: 20)")
     parser.add_argument(
-        "--keep", type=positive_number, default=30, metavar="MINUTES", help="remove results after this (default: 30)"
+        "--keep",
+        type=positive_number,
+        default=30,
+        metavar="MINUTES",
+        help="delete results after so long (default: 30)",
     )
     add_passing(parser)
     parser.set_defaults(run=run)

@@ -23,16 +23,16 @@ def add_source(parser: argparse.ArgumentParser, *, run_folder: bool = True) -> N
         "--weights",
         type=nonempty_path,
         metavar="FILE",
-        help="weight file, ours or an official one; a run folder, or a folder whose newest file is taken; or default, "
-        "or a name of `mindrestore weights list`, for weights that come with MindRestore",
+        help="weight file, ours or an official one; a run folder; a folder of weight files, of which the newest is "
+        "used; default, or a name of `mindrestore weights list`, for the included weights",
     )
     parser.add_argument(
         "--hyper",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="hyper-parameter that the weights were trained with, such as n_feat=40; may be given several times "
-        "(default: those of the run folder in which the weights lie, else the published ones)",
+        help="hyper-parameter that the weights were trained with, such as n_feat=40; repeatable (default: those of the "
+        "run folder that contains the weights, else the published ones)",
     )
     add_device(parser)
 

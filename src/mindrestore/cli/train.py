@@ -14,7 +14,7 @@ from mindrestore.recipes.values import is_address
 _EXAMPLES = """examples:
   train.py --recipe quickstart data.root=data/quickstart
   train.py --recipe aecrnet/its data.root=/data/RESIDE train.batch_size=8 loss.terms.contrastive.vgg_weights=vgg19.npz
-  train.py --run-dir runs/quickstart                    go on where that run stopped
+  train.py --run-dir runs/quickstart                    continue where that run stopped
   train.py --recipe aecrnet/its --data_url obs://bucket/RESIDE --train_url obs://bucket/out    docs/cloud.md
 
 The flags of the published programs work, too (docs/published.md), as in

@@ -66,7 +66,7 @@ def _list(_: argparse.Namespace) -> int:
     from mindrestore.weights.hub import cached, list_published
     from mindrestore.weights.shipped import list_shipped
 
-    head = ("with MindRestore", "task", "network", "size", "variant", "licence", "score")
+    head = ("included", "task", "network", "size", "variant", "licence", "score")
     rows = [
         (card.name, ", ".join(card.tasks), card.network, card.size, card.variant, card.licence, card.score)
         for card in list_shipped()

@@ -78,7 +78,9 @@ def fetch_file(store: ObsStore, remote: Remote, path: Path, report: Report = not
                 time.sleep(wait)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise CloudError(f"{path}: the disk is full; free some space, then the same command goes on") from error
+            raise CloudError(
+                f"{path}: the disk is full; free some space, then repeat the command to continue"
+            ) from error
         raise CloudError(f"{path}: cannot be written ({error.strerror or error}); choose another folder") from error
     raise CloudError(f"{remote.address}: did not arrive whole in {len(store.patience) + 1} attempts; try again")
 

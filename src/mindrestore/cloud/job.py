@@ -79,7 +79,7 @@ def _bring_run(store: Store, address: Address, folder: Path) -> None:
             return
         for remote in sorted(remotes, key=lambda remote: remote.name == LAST):  # last, so that the rest is there, too
             store.fetch(remote, folder / remote.name)
-        _say(f"going on from {address}/{LAST}, fetched to {folder}")
+        _say(f"continuing from {address}/{LAST}, fetched to {folder}")
 
 
 def _is_ahead(store: Store, last: Remote, folder: Path) -> bool:
@@ -116,7 +116,7 @@ def _one_per_machine(folder: Path) -> Iterator[None]:
         file = folder.with_name(f"{folder.name}.lock").open("w")
     except OSError as error:
         raise CloudError(
-            f"{folder}: cannot be made ({error.strerror}); set MINDRESTORE_CLOUD_CACHE to another folder"
+            f"{folder}: cannot be created ({error.strerror}); set MINDRESTORE_CLOUD_CACHE to another folder"
         ) from error
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -155,7 +155,7 @@ class _Sync:
             try:
                 self._push()
             except (MindRestoreError, OSError) as error:
-                _say(f"warning: {error}; training goes on, and the next copy tries again")
+                _say(f"warning: {error}; training continues, and the next copy tries again")
 
     def _push(self) -> None:
         for mirror in self.mirrors:

@@ -218,7 +218,7 @@ def _make_room(folder: Path, size: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        raise CloudError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from error
+        raise CloudError(f"{folder}: cannot be created ({error.strerror}); choose another folder") from error
     if size + min(_RESERVE, size) > free:
         raise CloudError(
             f"{folder}: {size / 1e6:,.1f} MB are to be copied, the disk has {free / 1e6:,.1f} MB free; "

@@ -162,7 +162,7 @@ def _write_line(file: IO[str], line: str) -> None:
     except OSError as error:
         raise CheckpointError(
             f"{file.name} cannot be written ({error.strerror}); the last checkpoint is intact, free some space and "
-            "run the same command to go on"
+            "run the same command to continue"
         ) from error
 
 

@@ -105,7 +105,7 @@ def save_state(folder: Path, params: Mapping[str, Parameter], facts: Mapping[str
         remains = f"{kept[0]} of an earlier step is intact" if kept else "there is no earlier state"
         raise CheckpointError(
             f"{last}: the training state cannot be saved ({_one_line(error)}); {remains}. "
-            "Free some space or choose another output.root, then run the same command to go on"
+            "Free some space or choose another output.root, then run the same command to continue"
         ) from error
     return last
 
@@ -134,11 +134,11 @@ def load_state(folder: Path, warn: Callable[[str], None]) -> State:
             problems.append(str(error))
             continue
         for problem in problems:
-            warn(f"{problem}; going on from {name} of step {state.facts.get('step')}")
+            warn(f"{problem}; continuing from {name} of step {state.facts.get('step')}")
         return state
     if problems:
         raise CheckpointError(
-            f"no usable training state: {'; '.join(problems)}. Start anew with --no-resume or another output.name"
+            f"no usable training state: {'; '.join(problems)}. Start again with --no-resume or another output.name"
         )
     raise CheckpointError(f"{folder} holds no training state ({LAST}); start without --resume to train from scratch")
 
@@ -179,7 +179,7 @@ def check_network(state: State, name: str) -> None:
     if saved != name:
         raise CheckpointError(
             f"{state.path} is a training state of network {saved!r}, but the recipe trains {name!r}; "
-            "choose another output.name, or start anew with --no-resume"
+            "choose another output.name, or start again with --no-resume"
         )
 
 

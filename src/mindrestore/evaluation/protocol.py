@@ -293,7 +293,7 @@ def get_protocol(name: str | Protocol) -> Protocol:
     if isinstance(name, Protocol):
         return name
     if name not in _PROTOCOLS:
-        raise ProtocolError(f"no protocol is called {name!r}; {did_you_mean(name, _PROTOCOLS)}")
+        raise ProtocolError(f"unknown protocol {name!r}; {did_you_mean(name, _PROTOCOLS)}")
     return _PROTOCOLS[name]
 
 

@@ -82,7 +82,7 @@ class Form:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ExportError(f"{path.parent}: cannot be made ({error.strerror}); choose another folder") from error
+            raise ExportError(f"{path.parent}: cannot be created ({error.strerror}); choose another folder") from error
         return path
 
     def check_size(self, spec: ModelSpec) -> None:

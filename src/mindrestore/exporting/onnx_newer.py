@@ -29,7 +29,7 @@ def _scaled(op: str) -> Form:
 
 def _div_mod(graph: OnnxGraph, node: Node, a: Value, b: Value, rounding: Any = None) -> Value:
     if rounding is not None:
-        raise OnnxError("divisions that round have no form here")
+        raise OnnxError("divisions that round are not supported here")
     return OPERATORS["Div"](graph, node, a, b)
 
 

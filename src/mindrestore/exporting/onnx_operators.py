@@ -94,7 +94,7 @@ def _strided_slice(
 ) -> Value:
     begins, ends, ellipsis, new_axis, shrink = masks
     if ellipsis or new_axis:
-        raise OnnxError("slices with an ellipsis or a new axis have no form here")
+        raise OnnxError("slices with an ellipsis or a new axis are not supported here")
     starts = [0 if begins >> axis & 1 else begin[axis] for axis in range(len(strides))]
     stops = [_TO_THE_END if ends >> axis & 1 else end[axis] for axis in range(len(strides))]
     axes = np.arange(len(strides))
@@ -154,7 +154,7 @@ def _window(node: Node) -> dict[str, Any]:
     given = node.attributes
     mode = given["pad_mode"].lower()
     if mode not in ("pad", "valid"):
-        raise OnnxError(f"convolutions with pad_mode {mode} have no form here")
+        raise OnnxError(f"convolutions with pad_mode {mode} are not supported here")
     pads = given["pad"] if mode == "pad" else 0
     top, bottom, left, right = (pads,) * 4 if isinstance(pads, int) else pads
     return {
@@ -167,7 +167,7 @@ def _window(node: Node) -> dict[str, Any]:
 
 def _average_pool(graph: OnnxGraph, node: Node, x: Value, kernel: tuple, strides: tuple, mode: int, *_: int) -> Var:
     if mode != _VALID:
-        raise OnnxError("pools with padding have no form here")
+        raise OnnxError("pools with padding are not supported here")
     window = {"kernel_shape": list(kernel[-2:]), "strides": list(strides[-2:])}
     return graph.add("AveragePool", [x], node.kind.dtype, 4, **window)
 
@@ -175,7 +175,7 @@ def _average_pool(graph: OnnxGraph, node: Node, x: Value, kernel: tuple, strides
 def _max_pool(graph: OnnxGraph, node: Node, x: Value) -> Var:
     given = node.attributes
     if str(given["pad_mode"]).lower() not in ("valid", str(_VALID)):
-        raise OnnxError("pools with padding have no form here")
+        raise OnnxError("pools with padding are not supported here")
     window = {"kernel_shape": list(given["kernel_size"][-2:]), "strides": list(given["strides"][-2:])}
     return graph.add("MaxPool", [x], node.kind.dtype, 4, **window)
 

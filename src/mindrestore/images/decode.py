@@ -104,7 +104,7 @@ def decode(path: Path, data: bytes) -> Decoded:
         if begins_as_read(data):
             raise ImageError(f"{path}: damaged image (its header cannot be read); copy or download it again") from error
         raise ImageError(
-            f"{path}: not an image of a kind that is read ({len(data)} bytes that begin with {data[:12]!r}); save it "
+            f"{path}: not an image format that can be read ({len(data)} bytes that begin with {data[:12]!r}); save it "
             "as PNG, JPEG or TIFF, or remove the file"
         ) from error
     except _DECODE_ERRORS as error:

@@ -116,7 +116,7 @@ def read_bytes(path: Path) -> bytes:
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file; check the path") from error
     except OSError as error:
-        raise ImageError(f"{path}: cannot be read ({error.strerror or error}); check its rights") from error
+        raise ImageError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from error
     if not data:
         raise ImageError(f"{path}: the file is empty (0 bytes); copy or download it again")
     return data

@@ -63,7 +63,7 @@ class Options:
         known = [field.name for field in fields(self)]
         for name in changes:
             if name not in known:
-                raise RestoreError(f"no option is called {name!r}; {did_you_mean(name, known)}")
+                raise RestoreError(f"unknown option {name!r}; {did_you_mean(name, known)}")
         return replace(self, **changes)
 
     def shown(self) -> dict[str, Any]:

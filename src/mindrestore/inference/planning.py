@@ -127,7 +127,8 @@ def require_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise RestoreError(
-            f"{folder}: results cannot be written there ({error.strerror}); choose another folder or change its rights"
+            f"{folder}: results cannot be written there ({error.strerror}); choose another folder or change "
+            "its permissions"
         ) from error
 
 
@@ -144,7 +145,7 @@ def _find(folder: Path, results: str) -> tuple[list[Path], list[str], Counter[st
         try:
             names = sorted(os.listdir(place), key=natural_key)
         except OSError as error:
-            problems.append(f"{place}: the folder cannot be read ({error.strerror}); change its rights")
+            problems.append(f"{place}: the folder cannot be read ({error.strerror}); change its permissions")
             return
         if REPORT_MARKER in names and place != folder:
             return

@@ -73,7 +73,7 @@ def run_job(plan: LaunchPlan) -> None:
             failure = family.look()
         if stopped:
             family.stop(stopped, follower.show)
-            raise JobError("stopped; run the same command to go on from the last checkpoint", INTERRUPTED)
+            raise JobError("stopped; run the same command to continue from the last checkpoint", INTERRUPTED)
         failure = failure or family.look()
         if failure:
             time.sleep(_PARTING)

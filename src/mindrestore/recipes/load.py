@@ -171,7 +171,7 @@ def _read(path: Path) -> dict[str, Any]:
         with path.open("rb") as stream:
             values = read_yaml(stream.read(LONGEST + 1))
     except OSError as error:
-        raise RecipeError(f"recipe {path} cannot be read: {error.strerror or error}; check its rights") from error
+        raise RecipeError(f"recipe {path} cannot be read: {error.strerror or error}; check its permissions") from error
     except YamlTextError as error:
         raise RecipeError(f"recipe {path} cannot be read: {error}") from error
     if not isinstance(values, dict):

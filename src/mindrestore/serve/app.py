@@ -46,7 +46,7 @@ class Service:
     Args:
         queue: The queue of jobs.
         tasks: For every task its name and its networks, as `NetworkProcess.start` gives them.
-        stopping: Tells whether the server is ending.
+        stopping: Tells whether the server is shutting down.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class Service:
         try:
             while not job.over:
                 if self.stopping():
-                    raise BusyError("the server is ending; try again later")
+                    raise BusyError("the server is shutting down; try again later")
                 if await request.is_disconnected():
                     raise ClientDisconnect
                 await asyncio.sleep(_GLANCE)
@@ -254,7 +254,7 @@ def create_app(
         queue: A queue that is not started.
         tasks: For every task its name and its networks.
         hosts: Names under which the server may be asked for.
-        stopping: Tells whether the server is ending.
+        stopping: Tells whether the server is shutting down.
         root_path: Path below which a proxy shows it, such as `/photos`.
 
     Returns:

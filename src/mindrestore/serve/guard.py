@@ -208,6 +208,4 @@ class Guard:
         if int(length) > self.limits.max_bytes + _FORM_MARGIN:
             raise too_many_bytes("the request", self.limits)
         if self._answering > self.limits.max_requests:
-            raise BusyError(
-                f"{self.limits.max_requests} requests are being answered, which is the most; try again soon"
-            )
+            raise BusyError(f"{self.limits.max_requests} requests are in progress, the maximum; try again soon")

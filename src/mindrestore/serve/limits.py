@@ -139,5 +139,5 @@ def storage_error(error: OSError) -> StorageError:
         )
     return StorageError(
         f"the temporary folder of the server cannot be used ({error.strerror or type(error).__name__}); make it again "
-        "or change its rights, then try again"
+        "or change its permissions, then try again"
     )

@@ -82,13 +82,13 @@ class JobQueue:
         """Count an image that is being sent, and see that there is a folder for it.
 
         Raises:
-            BusyError: Too many are being sent or wait, or the server is ending.
+            BusyError: Too many are being sent or wait, or the server is shutting down.
             OSError: The folder cannot be made.
         """
         with self._changed:
             self._refuse_when_full()
             if self._arriving >= self.limits.max_arriving:
-                raise BusyError(f"{self._arriving} images are being sent, which is the most; try again in a while")
+                raise BusyError(f"{self._arriving} images are being uploaded, the maximum; try again later")
             self._arriving += 1
         try:
             _make_private(self._folder)  # it may have been removed
@@ -110,7 +110,7 @@ class JobQueue:
             The job.
 
         Raises:
-            BusyError: Too many jobs wait, or the server is ending.
+            BusyError: Too many jobs wait, or the server is shutting down.
             OSError: The folder or the disk does not allow it.
         """
         token = secrets.token_urlsafe(18)
@@ -131,7 +131,7 @@ class JobQueue:
         Raises:
             UnknownJobError: There is no such job.
             UnfinishedError: It has neither failed nor been cancelled, or its image is gone.
-            BusyError: Too many jobs wait, or the server is ending.
+            BusyError: Too many jobs wait, or the server is shutting down.
         """
         with self._changed:
             job = self.find(token)
@@ -153,9 +153,9 @@ class JobQueue:
 
     def _refuse_when_full(self) -> None:
         if self._closed:
-            raise BusyError("the server is ending; try again later")
+            raise BusyError("the server is shutting down; try again later")
         if len(self._waiting) >= self.limits.max_waiting:
-            raise BusyError(f"{len(self._waiting)} images wait already, which is the most; try again in a while")
+            raise BusyError(f"{len(self._waiting)} images are already waiting, the maximum; try again later")
 
     def find(self, token: str) -> Job:
         """Find a job by its random name.

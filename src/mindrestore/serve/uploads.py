@@ -127,8 +127,8 @@ def inspect_upload(stream: BinaryIO, name: str | None, limits: Limits) -> Upload
         raise UnrestoredError(f"{name}: damaged image ({error}); copy or export it again", "damaged") from error
     if width * height > limits.max_pixels:
         raise TooLargeError(
-            f"{name}: {width}x{height} is {width * height:,} pixels, more than the {limits.max_pixels:,} that are "
-            "taken; make it smaller, or start the server with a larger --max-pixels"
+            f"{name}: {width}x{height} is {width * height:,} pixels, more than the limit of "
+            f"{limits.max_pixels:,}; make it smaller, or start the server with a larger --max-pixels"
         )
     try:
         check_size(Path(name), width, height)
@@ -153,12 +153,12 @@ def _unsupported(name: str, beginning: bytes) -> UnsupportedTypeError:
     said = advice(beginning)
     if said:
         return UnsupportedTypeError(f"{name}: {said}")
-    return UnsupportedTypeError(f"{name}: no readable image of a kind that is taken; send {TAKEN}")
+    return UnsupportedTypeError(f"{name}: not an image that can be read; send {TAKEN}")
 
 
 def too_many_bytes(name: str, limits: Limits) -> TooLargeError:
     """Make the error for a file that is too long."""
     return TooLargeError(
-        f"{name}: more than the {limits.max_bytes:,} bytes that are taken; make it smaller, or start the server with a "
+        f"{name}: larger than the limit of {limits.max_bytes:,} bytes; make it smaller, or start the server with a "
         "larger --max-bytes"
     )

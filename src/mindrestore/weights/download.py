@@ -101,10 +101,12 @@ def _download(source: str, target: Path, sha256: str | None) -> None:
             try:
                 shutil.copyfileobj(incoming.stream, stream, _BLOCK)
             except (http.client.HTTPException, TimeoutError, ConnectionError) as error:
-                raise WeightError(f"{source}: broke off ({error}); the same command goes on from there") from error
+                raise WeightError(f"{source}: stopped ({error}); repeat the command to continue from there") from error
         size, total = part.stat().st_size, incoming.total
     if total is not None and size < total:
-        raise WeightError(f"{source}: broke off after {size:,} of {total:,} bytes; the same command goes on from there")
+        raise WeightError(
+            f"{source}: stopped after {size:,} of {total:,} bytes; repeat the command to continue from there"
+        )
     try:
         if total is not None and size > total:
             raise WeightError(f"{source}: {size:,} bytes instead of {total:,}; get it again")

@@ -86,7 +86,7 @@ def each_weight(path: PathLike) -> Iterator[tuple[str, Any]]:
             raise WeightFileError(f"{path}: the file is empty (0 bytes), an interrupted copy or save; get it again")
         yield from _reader(path)(path)
     except OSError as error:
-        raise WeightFileError(f"{path}: cannot be read ({error.strerror or error}); check its rights") from error
+        raise WeightFileError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from error
     except NotReadError as error:
         raise WeightFileError(f"{path}: {error}") from error
     except _DAMAGE as error:

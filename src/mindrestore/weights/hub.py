@@ -89,7 +89,7 @@ def find_published(name: str) -> Published:
         WeightError: there is none; the message names the closest one.
     """
     if name not in _TABLE:
-        raise WeightError(f"no published weights are called {name!r}; {did_you_mean(name, _TABLE)}")
+        raise WeightError(f"unknown published weights {name!r}; {did_you_mean(name, _TABLE)}")
     return _TABLE[name]
 
 
