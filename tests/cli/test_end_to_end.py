@@ -279,7 +279,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(sent, workers, tiny_data, tiny_overr
         err = training.communicate(timeout=120)[1]
     assert training.returncode == 130
     assert "Traceback" not in err
-    assert err.splitlines()[-1].endswith(f"everything is saved; go on with: mindrestore train --run-dir {run}")
+    assert err.splitlines()[-1].endswith(f"everything is saved; continue with: mindrestore train --run-dir {run}")
     assert (run / "last.ckpt").is_file()
     stopped = len((run / "metrics.jsonl").read_text().splitlines())
     assert main(["train", "--run-dir", str(run), f"train.max_steps={stopped + 2}"]) == 0

@@ -167,7 +167,7 @@ def test_a_store_that_fails_does_not_stop_the_training_but_its_end(store, tmp_pa
 
     with pytest.raises(CloudError, match="no permission"):
         train()
-    assert "no permission; training goes on" in capsys.readouterr().err
+    assert "no permission; training continues" in capsys.readouterr().err
 
     def fail():
         with in_the_cloud(cloud_recipe("output.name=failing")):

@@ -174,7 +174,7 @@ time.sleep(60)
     error = failure_of(plan(save))
     timer.join()
     assert (error.exit_code, error.curable) == (INTERRUPTED, False)
-    assert "go on from the last checkpoint" in str(error)
+    assert "continue from the last checkpoint" in str(error)
     assert len(list(tmp_path.glob("saved-*"))) == 1
 
 

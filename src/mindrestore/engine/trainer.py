@@ -117,7 +117,7 @@ class Trainer:
             if stop.requested:
                 raise Interrupted(
                     f"stopped at step {self.progress.step} of {self.plan.total_steps}, everything is saved; "
-                    f"go on with: mindrestore train --run-dir {shlex.quote(str(self.run_dir))}"
+                    f"continue with: mindrestore train --run-dir {shlex.quote(str(self.run_dir))}"
                 )
             best = describe_best(self.recipe, self.progress)
             self.log.message(f"finished {self.progress.step} steps{best}; results in {self.run_dir}")
