@@ -107,7 +107,7 @@ def test_other_inputs_under_one_name_are_pointed_out(runs, tmp_path):
     path.write_text(json.dumps(document))
     assert main(["compare", str(runs["weak"]), str(tmp_path / "weak"), "--out", str(tmp_path / "page")]) == 0
     page = Page.read(tmp_path / "page" / "index.html")
-    assert "The inputs differ for 1 images (the scores of the input do), such as 2.png." in page.text
+    assert "The inputs differ for 1 images (their input scores do), such as 2.png." in page.text
     assert "Comparison of weak, weak (2)" in page.text  # two runs of one name
 
 

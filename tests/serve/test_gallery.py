@@ -244,7 +244,7 @@ def test_what_fails_says_why_and_the_others_go_on(page, tmp_path, photos):
     note.write_text("x")
     long.write_bytes(encode(picture(101, 100)))
     page.choose(broken, dot, note, long, photos[1])
-    assert page.at("problem").text == "Left out, as they are not pictures: 1."
+    assert page.at("problem").text == "Files left out because they are not pictures: 1."
     page.at("start").click()
     page.wait_for("failed", "failed", "failed", "done")
     told = page.texts(".told")
@@ -269,7 +269,7 @@ def test_results_expire_and_the_page_says_so(browser, tmp_path, photos):
         page.browser.get("about:blank")
         wait_until(lambda: list(server.folder.iterdir()) == [])
         page.open()
-        wait_until(lambda: page.at("summary").text == "Results that have expired since the last visit: 1.")
+        wait_until(lambda: page.at("summary").text == "Results expired since your last visit: 1.")
 
 
 DROPPED = """
@@ -299,7 +299,7 @@ def test_dropped_pasted_and_a_folder(page, photos, tmp_path):
     page.browser.execute_script("document.getElementById('files').hidden = false")
     page.at("files").send_keys(str(folder))
     wait_until(lambda: page.at("chosen").text.startswith("2 chosen"))
-    assert page.at("problem").text == "Left out, as they are not pictures: 1."
+    assert page.at("problem").text == "Files left out because they are not pictures: 1."
 
 
 def test_chinese_with_the_switch_and_it_stays(page, photos):

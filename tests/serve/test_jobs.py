@@ -63,7 +63,7 @@ def test_only_so_many_wait(make):
     queue = make(max_waiting=2)
     queue.submit(upload_of(PNG), ["n"])
     queue.submit(upload_of(PNG), ["n"])
-    with pytest.raises(BusyError, match="2 images wait already") as refused:
+    with pytest.raises(BusyError, match="2 images are already waiting") as refused:
         queue.submit(upload_of(PNG), ["n"])
     assert refused.value.status == 503
     queue.run_next()
@@ -272,6 +272,6 @@ def test_another_try_waits_for_room(make):
     one = queue.submit(upload_of(PNG), ["n"])
     queue.cancel(one.token)
     queue.submit(upload_of(PNG), ["n"])
-    with pytest.raises(BusyError, match="1 images wait already"):
+    with pytest.raises(BusyError, match="1 images are already waiting"):
         queue.retry(one.token)
     assert one.state == "cancelled"

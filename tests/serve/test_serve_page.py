@@ -103,7 +103,7 @@ def test_upload_slide_download_remove(served, hazy, restore, browser, tmp_path):
     wait_until(lambda: browser.find_elements(By.CLASS_NAME, "network"))
     network = browser.find_element(By.CLASS_NAME, "network")
     assert network.text == "AECR-Net, your weights"
-    assert element("missing").text.startswith("Not offered here: blur. MindRestore comes without a trained network")
+    assert element("missing").text.startswith("Not offered here: blur. MindRestore includes no weights for it")
     element("image").send_keys(str(hazy))
     assert element("chosen").text.startswith("1 chosen (")
     element("start").send_keys(Keys.ENTER)

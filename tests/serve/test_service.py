@@ -259,10 +259,10 @@ def test_a_client_that_goes_away_takes_its_job_along(server):
     ("data", "name", "fields", "status", "error"),
     [
         (b"", "a.png", {}, 422, "a.png: the file is empty"),
-        (b"nonsense", "a.png", {}, 415, "a.png: no readable image of a kind that is taken"),
+        (b"nonsense", "a.png", {}, 415, "a.png: not an image that can be read"),
         (PNG[:20], "a.png", {}, 422, "a.png: damaged image ("),
         (encode(picture(101, 100)), "big.png", {}, 413, "big.png: 100x101 is 10,100 pixels"),
-        (bytes(200_001), "long.bmp", {}, 413, "long.bmp: more than the 200,000 bytes"),
+        (bytes(200_001), "long.bmp", {}, 413, "long.bmp: larger than the limit of 200,000 bytes"),
         (PNG, "a.png", {"task": "derain"}, 422, "no weights for derain here; start the server with --weights derain="),
         (
             PNG,
