@@ -47,9 +47,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="FILE_OR_FOLDER",
         help="a photograph, video, folder with its sub-folders, SIDD's ValidationNoisyBlocksSrgb.mat, or DND's folder",
     )
-    parser.add_argument(
-        "--task", metavar="TASK", help="what to do: dehaze, derain, denoise or deblur; or several: derain,denoise"
-    )
+    parser.add_argument("--task", metavar="TASK", help="dehaze, derain, denoise or deblur; or several: derain,denoise")
     add_source(parser, run_folder=False)
     parser.add_argument("--out", type=nonempty_path, metavar="DIR", help="folder for results (default: restored)")
     parser.add_argument("--overwrite", action="store_true", help="replace existing results; by default they are kept")
@@ -60,7 +58,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--png", action="store_true", help="write every result as NAME.png, 8-bit RGB")
     parser.add_argument(
-        "--max-megapixels", type=positive_number, metavar="N", help="largest picture that is accepted (default: 250)"
+        "--max-megapixels", type=positive_number, metavar="N", help="accept pictures up to this size (default: 250)"
     )
     parser.add_argument(
         "--only",
@@ -106,7 +104,7 @@ def add_passing(parser: argparse.ArgumentParser) -> None:
         help="images or tiles that are restored together (default: 1)",
     )
     parser.add_argument(
-        "--ensemble", action="store_true", help="average over eight flips and rotations; takes 8 times as long"
+        "--ensemble", action="store_true", help="average over eight flips and rotations; 8 times as slow"
     )
     parser.add_argument(
         "--full-size",

@@ -26,9 +26,7 @@ _NEEDED = {"starlette": "starlette", "uvicorn": "uvicorn", "python_multipart": "
 
 def add_parser(subparsers: Any) -> None:
     """Add the sub-command."""
-    parser = subparsers.add_parser(
-        "serve", help="restore photographs in the browser", description=__doc__, epilog=_EXAMPLES
-    )
+    parser = subparsers.add_parser("serve", help="restore in the browser", description=__doc__, epilog=_EXAMPLES)
     parser.add_argument(
         "--weights",
         action="append",
@@ -61,11 +59,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--max-waiting", type=positive, default=20, metavar="N", help="longest queue (default: 20)")
     parser.add_argument(
-        "--keep",
-        type=positive_number,
-        default=30,
-        metavar="MINUTES",
-        help="delete results after so long (default: 30)",
+        "--keep", type=positive_number, default=30, metavar="MINUTES", help="delete results after this (default: 30)"
     )
     add_passing(parser)
     parser.set_defaults(run=run)
