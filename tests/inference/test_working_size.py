@@ -66,6 +66,7 @@ def test_flat_windows_keep_their_grain():
 
 def test_edges_and_grain_of_the_large_image_stay(scene):
     """A change that depends on the place only, as haze does: what is carried over equals the change at full size."""
+    scene = np.tile(scene, (2, 2, 1))  # (480, 640, 3)
     height, width = scene.shape[:2]
 
     def clear(image):

@@ -20,7 +20,7 @@ WORKING_PIXELS = 250_000  # of the image that the network sees; docs/working_siz
 _AS_IT_IS = 256**2  # pixels; windows of the fit would be a large part of a smaller image
 # What the name of a protocol gets, and its description: scores of networks that see images at their working size
 MARK = ("working-size", f"images seen at {WORKING_PIXELS / 1e6:g} megapixels at most, and the change carried to them")
-_RADIUS = 8  # of the windows, in pixels of the small image
+_RADIUS = 16  # of the windows, in pixels of the small image: as wide as attention windows at the coarsest scale
 _FLAT = 1e-4  # variance below which a window counts as flat: there the slope is 1, and fine grain stays as it is
 _STRIP = 16  # rows of the large image that are floating point at a time: few enough for the cache of a core
 
