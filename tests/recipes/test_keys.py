@@ -25,7 +25,7 @@ def test_the_page_is_what_the_command_prints(capsys):
 
 
 def test_rows_say_what_the_schema_says():
-    assert KEYS["optim.lr"] == ("optim.lr", "number", "`0.0001`", "> 0 and ≤ 10", "")
+    assert KEYS["optim.lr"] == ("optim.lr", "number", "`0.0001`", "> 0 and ≤ 10", "learning rate")
     assert KEYS["train.seed"].allowed == "≥ 0 and ≤ 4,294,967,295"
     assert KEYS["data.workers"][2:] == (
         "`null`",
@@ -35,6 +35,10 @@ def test_rows_say_what_the_schema_says():
     assert KEYS["optim.name"].allowed == "`adam`, `adamw`"
     assert KEYS["data.mix[].gamma"].kind == "list of numbers"
     assert KEYS["loss.terms.contrastive.negatives"].allowed == "≥ 1 and ≤ 64"
+
+
+def test_every_key_has_a_meaning():
+    assert [name for name, key in KEYS.items() if not key.meaning] == []
 
 
 @pytest.mark.parametrize("key", [key for key in KEYS if "number" in KEYS[key].kind and "[]" not in key])

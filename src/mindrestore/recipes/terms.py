@@ -20,35 +20,35 @@ POCL_SIDE = 16  # least side of a patch (pixels): four 2x2 poolings lie before t
 class PixelTerm:
     """A loss on pixels: `l1`, `mse` or its alias `l2`, `smooth_l1`."""
 
-    weight: float = _value(1.0, minimum=0, maximum=WEIGHT)
+    weight: float = _value(1.0, minimum=0, maximum=WEIGHT)  # of the mean loss over pixels
 
 
 @dataclass(frozen=True)
 class CharbonnierTerm:
     """sqrt(difference^2 + eps^2), mean or sum over the pixels."""
 
-    weight: float = _value(1.0, minimum=0, maximum=WEIGHT)
-    eps: float = _value(1e-3, above=0, maximum=1)
+    weight: float = _value(1.0, minimum=0, maximum=WEIGHT)  # of the Charbonnier loss
+    eps: float = _value(1e-3, above=0, maximum=1)  # smooths the loss at 0
     clamp: bool = False  # True: the output is limited to [0, 1] first
-    reduction: str = _value("mean", choices=("mean", "sum"))
+    reduction: str = _value("mean", choices=("mean", "sum"))  # over the pixels
 
 
 @dataclass(frozen=True)
 class EdgeTerm:
     """Charbonnier distance of edge maps (MPRNet, equation 3)."""
 
-    weight: float = _value(0.05, minimum=0, maximum=WEIGHT)
-    eps: float = _value(1e-3, above=0, maximum=1)
-    reduction: str = _value("mean", choices=("mean", "sum"))
+    weight: float = _value(0.05, minimum=0, maximum=WEIGHT)  # of the Charbonnier loss between edge maps
+    eps: float = _value(1e-3, above=0, maximum=1)  # smooths the loss at 0
+    reduction: str = _value("mean", choices=("mean", "sum"))  # over the pixels
 
 
 @dataclass(frozen=True)
 class PositiveContrastiveTerm:
     """Positive contrastive loss in VGG feature space, on the three images of DSRIR."""
 
-    weight: float = _value(0.2, minimum=0, maximum=WEIGHT)
-    vgg: str = _value("vgg19", choices=("vgg16", "vgg19"))
-    vgg_weights: Optional[str] = None
+    weight: float = _value(0.2, minimum=0, maximum=WEIGHT)  # of the loss on VGG features
+    vgg: str = _value("vgg19", choices=("vgg16", "vgg19"))  # network of the features
+    vgg_weights: Optional[str] = None  # file of its ImageNet weights; needed
     vgg_bias: bool = True  # False: for a file without biases, such as the model zoo's
 
 
@@ -56,18 +56,18 @@ class PositiveContrastiveTerm:
 class ContrastiveTerm(PositiveContrastiveTerm):
     """Contrastive regularisation in VGG feature space, with negatives (AECR-Net, section 3.2 of the paper)."""
 
-    weight: float = _value(0.1, minimum=0, maximum=WEIGHT)
+    weight: float = _value(0.1, minimum=0, maximum=WEIGHT)  # of the contrastive loss on VGG features
     normalise: bool = False  # True: ImageNet mean and spread before VGG, which the published code leaves out
-    negatives: int = _value(1, minimum=1, maximum=64)
-    form: str = _value("own", choices=("own", "batch_mean", "batch_sum"))
-    ablation: bool = False
+    negatives: int = _value(1, minimum=1, maximum=64)  # hazy images that each result is compared with
+    form: str = _value("own", choices=("own", "batch_mean", "batch_sum"))  # own hazy input; mean or sum over the batch
+    ablation: bool = False  # True: only the distance to the clear image
 
 
 @dataclass(frozen=True)
 class StagesTerm:
     """`psnr` or `uncertainty`: a loss on the three images and uncertainty maps of DSRIR."""
 
-    weight: float = _value(1.0, minimum=0, maximum=WEIGHT)
+    weight: float = _value(1.0, minimum=0, maximum=WEIGHT)  # of the loss on DSRIR's three images
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class ConsistencyTerm:
 
     weight: float = _value(0.4, minimum=0, maximum=WEIGHT)  # for images in [0, 1]
     size: int = _value(16, minimum=11, maximum=SIDE)  # of the crop in pixels
-    crop: str = _value("centre", choices=("centre", "random"))
+    crop: str = _value("centre", choices=("centre", "random"))  # where the crop is taken
     sigma: tuple[float, ...] = _value((0.1, 5.0), above=0, maximum=100)  # least and greatest blur
     horizon: Optional[int] = _value(None, minimum=1, maximum=EPOCHS)  # epoch, from 0, with weight 0; None: the last one
 
@@ -85,14 +85,14 @@ class ConsistencyTerm:
 class MSSSIMTerm:
     """One minus the similarity of structures over five scales, in the form that MPILNet is trained with."""
 
-    weight: float = _value(0.5, minimum=0, maximum=WEIGHT)
+    weight: float = _value(0.5, minimum=0, maximum=WEIGHT)  # of 1 - MS-SSIM
 
 
 @dataclass(frozen=True)
 class AdversarialTerm:
     """A discriminator trained beside the network, and what the network pays for images that it recognises."""
 
-    weight: float = _value(0.0005, minimum=0, below=1)
+    weight: float = _value(0.0005, minimum=0, below=1)  # of 1 - D(output)
     # the discriminator's learning rate, as a multiple of optim.lr
     lr_factor: float = _value(1.0, above=0, maximum=1000)
 

@@ -138,6 +138,6 @@ def storage_error(error: OSError) -> StorageError:
             "the disk with the temporary folder of the server is full; free some space there, then try again"
         )
     return StorageError(
-        f"the temporary folder of the server cannot be used ({error.strerror or type(error).__name__}); create it again "
-        "or change its permissions, then try again"
+        f"the temporary folder of the server cannot be used ({error.strerror or type(error).__name__}); create it "
+        "again or change its permissions, then try again"
     )
