@@ -1,6 +1,6 @@
 """The four verbs: train, evaluate, export, restore.
 
-What a verb alone needs is imported inside it: a photograph is to be restored within a second.
+What only one verb needs is imported inside it, so that restoring a photograph takes a second.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class EvalReport:
 
 
 def train(recipe: Recipe | PathLike, *, resume: bool | str = "auto", run_dir: PathLike | None = None) -> TrainResult:
-    """Train a recipe; where it says `then`, train the second stage from the best weights of the first.
+    """Train a recipe, and its second stage if it has one (key `then`), from the best weights of the first.
 
     Args:
         recipe: A recipe, its packaged name, a YAML file or a run folder.
-        resume: "auto" goes on where the run folder has a state, True insists on one, False starts anew.
+        resume: "auto" resumes if the run folder has a saved state, True requires one, False starts from scratch.
         run_dir: Run folder; by default the one that is given as the recipe, wherever it was moved to, else
             output.root/output.name, named after the recipe when it has no output.name. A second stage has a folder of
             its own beside it, whose name ends in `_stage2`.
@@ -98,11 +98,11 @@ def evaluate(
         test_set: Folder, `TestSet`, or sets by name; by default the test pairs of the run's recipe.
         protocol: How scores are measured; by default that of each named set, of the run, else of the network's
             packaged recipes.
-        out: Folder of the report; by default RUN_FOLDER/report, else `report`. A former report there is replaced.
+        out: Folder of the report; by default RUN_FOLDER/report, else `report`. An existing report there is replaced.
         limit: Number of pairs of every set, all when `None`.
-        options: How images go through the network; by default whole and at their size, as papers measure.
-        **changes: Fields of `Options` by name, such as `tile=512`. With `full_size=False` a network against haze sees
-            large images at its working size, as in `restore`, and the protocol's name says so.
+        options: How images are processed; by default whole and at full resolution, as in papers.
+        **changes: Fields of `Options` by name, such as `tile=512`. With `full_size=False` large images
+            are downscaled for a dehazing network, as in `restore`, and the name of the protocol says so.
 
     Returns:
         The scores of every image, input beside restored, and where they were written.
@@ -210,10 +210,10 @@ def restore(
     """Restore photographs and videos; or SIDD's validation blocks or DND into the files of their programs.
 
     Args:
-        source: A run folder, or `Trained(model, weights)`; several of these work one after the other.
+        source: A run folder, or `Trained(model, weights)`; several are applied in turn.
         photos: File, folder of files, or several of them; `ValidationNoisyBlocksSrgb.mat`; the folder of DND.
         out: Folder for the results, under the names of the inputs.
-        overwrite: Replace results that are there; otherwise they stay.
+        overwrite: Replace existing results; by default they are kept.
         png: Write every result as NAME.png, 8-bit RGB; of SIDD and DND, write PNG files beside the MATLAB files.
         report: Write OUT/report/index.html too: before and after, sizes and times. Not for SIDD and DND.
         options: How images go through the network.

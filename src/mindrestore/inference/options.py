@@ -13,23 +13,23 @@ Tile = Union[int, str, None]
 
 @dataclass(frozen=True)
 class Options:
-    """Options of how images go through a network.
+    """How images are processed: device, engine, tiles, memory.
 
     Attributes:
-        device: "auto", "CPU", "GPU" or "Ascend"; a network that the caller made stays where it is.
+        device: "auto", "CPU", "GPU" or "Ascend"; a network passed as `net` stays where it is.
         engine: "onnx" runs on onnxruntime, "mindspore" and "mindir" (a file of `export`) with MindSpore. None: by the
             suffix of an exported file; else MindSpore where there is a card, and onnxruntime elsewhere.
-        key: Of an encrypted MINDIR.
-        compiled: Whether MindSpore compiles a network that the caller made (seconds at the first image, faster after
-            it) or runs it operator by operator; None: it compiles on CPU.
-        tile: "auto" takes images whole that fit into `memory` and cuts others into overlapping tiles; a number is the
-            side of the tiles in pixels; None takes every image whole.
-        memory: Gigabytes that the network may take for an image or a batch of tiles; None: 1, or half of what is free
-            where that is less. The same number makes the same tiles on every machine.
-        batch: Images of one size, or tiles, that go through the network together.
-        ensemble: Restore the eight flips and turns of an image and average them: eight times as long.
-        full_size: Against haze, run the network on large images as they are. Otherwise it sees them at a working size,
-            and what it changes is carried to full size (`working_size.py`).
+        key: The key of an encrypted MINDIR.
+        compiled: Whether MindSpore compiles a network passed as `net` (seconds for the first image, faster afterwards)
+            or runs it operator by operator; None: it is compiled on CPU.
+        tile: "auto" restores images whole if they fit into `memory`, otherwise in overlapping tiles; a number is the
+            side of the tiles in pixels; None restores every image whole.
+        memory: Memory limit of the network in GB, for an image or a batch of tiles; None: 1, or half of the free memory
+            if that is less. The same limit gives the same tiles on every machine.
+        batch: Images of one size, or tiles, that are processed together.
+        ensemble: Average over the eight flips and rotations of an image; takes eight times as long.
+        full_size: Dehazing: run the network at full resolution. By default large images are downscaled for it, and the
+            change is applied at full resolution (`working_size.py`).
 
     Example:
         >>> Options(tile=512).with_(memory=2).tile

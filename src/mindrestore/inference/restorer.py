@@ -36,7 +36,7 @@ class Restorer:
         weights: Weight file or dict; "default" or a name of `mindrestore weights list` for those that come with
             MindRestore; None keeps the initial weights, and with `task` means the default ones. Or a file of `export`.
         hyper: Hyper-parameters that differ from the defaults.
-        net: A network to use as it is, with the weights it has; nothing about it is changed.
+        net: Your own network, with its weights; it is not changed.
         options: How images go through the network.
         **changes: Fields of `Options` by name, such as `tile=512` or `ensemble=True`.
 
