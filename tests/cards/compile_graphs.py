@@ -2,10 +2,12 @@
 
     python tests/cards/compile_graphs.py NETWORK AMP DEVICE [PHASE ...]
 
-Needs the environment of `standins.build`. With MS_SIMULATION_LEVEL=1, RANK_SIZE and RANK_ID MindSpore plays the other
-ranks (Ascend only), and gradients are summed in small buffers, so that a small network has several. Nothing is computed: the forward pass and the whole training step, update and
+Needs the environment of `standins.build`. Nothing is computed: the forward pass and the whole training step, update and
 discriminator included, are compiled with MindSpore's own passes and kernel selection for the device. On Ascend the log
 on standard error says which operators have a kernel of aclnn, and which go to the older aclop interface: `kernels.py`.
+
+With MS_SIMULATION_LEVEL=1, RANK_SIZE and RANK_ID MindSpore plays the other ranks (Ascend only), and gradients are
+summed in small buffers, so that a small network has several.
 """
 
 from __future__ import annotations
@@ -99,7 +101,7 @@ class HostOperators:
 
 
 def compiled(jobs: Mapping[str, Job], folder: Path) -> dict[str, dict[str, Any]]:
-    """Compile each; return its outcome ("ok", or the error), how often an operator stands in its graph, and inputs."""
+    """Compile each; return its outcome ("ok", or the error), what `counted` finds, and `behind_all_reduces`."""
     found = {}
     for phase, (cell, inputs) in jobs.items():
         place = folder / phase
@@ -109,7 +111,7 @@ def compiled(jobs: Mapping[str, Job], folder: Path) -> dict[str, dict[str, Any]]
             outcome = "ok"
         except Exception as error:  # whatever a plug-in refuses is the finding
             outcome = f"{type(error).__name__}: {str(error).strip()[:2000]}"
-        found[phase] = {"outcome": outcome, **counted(place)}
+        found[phase] = {"outcome": outcome, **counted(place), "behind_all_reduces": behind_all_reduces(place)}
     return found
 
 
@@ -133,6 +135,13 @@ def counted(folder: Path) -> dict[str, Any]:
                 operators[found.group(1)] += 1
             inputs += line.startswith("%para") and line.endswith("IsWeight: false")
     return {"operators": dict(operators), "inputs": inputs}
+
+
+def behind_all_reduces(folder: Path) -> list[int]:
+    """Say for every all-reduce, as the graph launches them, how many gradients of convolutions are launched later."""
+    text = "".join(path.read_text(encoding="utf-8", errors="replace") for path in folder.rglob("final_actor_set*.ir"))
+    launched = re.findall(r"^%\d+ = \w+:(\w+)-op\d+\(", text, re.MULTILINE)
+    return [launched[k:].count("ConvolutionGrad") for k, name in enumerate(launched) if name == "AllReduce"]
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from mindrestore.models.layers import (
     in_form,
     mean,
     norm,
+    shrink,
     split,
     together,
     twins,
@@ -59,6 +60,21 @@ def test_values_are_written_in_place(device):
     assign(parameter, Tensor(2 * X))
     np.testing.assert_array_equal(parameter.asnumpy(), 2 * X)
     np.testing.assert_array_equal(other.asnumpy(), X)
+
+
+def test_parameters_are_multiplied_in_place_in_the_order_of_the_program(device):
+    param = Parameter(Tensor(X), name="x")
+
+    @ms.jit  # by itself the operator of Ascend has no CPU kernel
+    def read_between(factor):
+        before = param * 1.0
+        shrink(param, factor)
+        return before, param * 1.0
+
+    before, behind = read_between(Tensor(0.75))
+    np.testing.assert_array_equal(before.asnumpy(), X)
+    np.testing.assert_array_equal(behind.asnumpy(), np.float32(0.75) * X)
+    np.testing.assert_array_equal(param.asnumpy(), np.float32(0.75) * X)
 
 
 def test_parts_of_equal_length(device):

@@ -14,7 +14,7 @@ from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 from mindspore import dtype as mstype
 
 from mindrestore.errors import MindRestoreError
-from mindrestore.models.layers import assign
+from mindrestore.models.layers import shrink
 from mindrestore.recipes.schema import OptimConfig
 
 
@@ -103,7 +103,7 @@ def _groups(params: Sequence[Parameter], factors: Mapping[str, float]) -> dict[f
 
 
 def _shrink(keep: Tensor, param: Parameter) -> Tensor:
-    return assign(param, param * keep)
+    return shrink(param, keep)
 
 
 def _or_none(masked: ops.MaskedFill, unused: Tensor, none: Tensor, gradient: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from mindrestore.models.layers.mirror import MirrorExtend, ReflectPad
 from mindrestore.models.layers.narrow import NarrowConv2d
 from mindrestore.models.layers.parts import Halves, Parts
 from mindrestore.models.layers.resize import BilinearResize
-from mindrestore.models.layers.twins import assign, blended, mean, norm, split, together
+from mindrestore.models.layers.twins import assign, blended, mean, norm, shrink, split, together
 from mindrestore.models.layers.windows import WindowAttention, Windows
 
 __all__ = [
@@ -76,6 +76,7 @@ __all__ = [
     "norm",
     "on_cpu",
     "set_form",
+    "shrink",
     "split",
     "together",
 ]

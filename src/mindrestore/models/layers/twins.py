@@ -13,6 +13,7 @@ from mindspore.ops import auto_generate
 from mindrestore.models.layers.form import chosen
 
 _copy_into = auto_generate.InplaceCopy()
+_multiply_into = auto_generate.InplaceMul()
 _lerp = ops.Lerp()
 _cut = auto_generate.SplitTensor()
 _vector_norm = auto_generate.LinalgVectorNorm()
@@ -50,6 +51,11 @@ def blended(a: Tensor, b: Tensor, share_a: Tensor, share_b: Tensor) -> Tensor:
 def assign(to: Parameter, value: Tensor) -> Tensor:
     """Write a value into a parameter."""
     return _copy_into(to, value) if chosen("auto") == "ascend" else ops.assign(to, value)
+
+
+def shrink(param: Parameter, factor: Tensor) -> Tensor:
+    """Multiply a parameter by a number (). On Ascend nothing reads it for that, so that no graph copies it first."""
+    return _multiply_into(param, factor) if chosen("auto") == "ascend" else ops.assign(param, param * factor)
 
 
 def _norm_of(x: Tensor) -> Tensor:
