@@ -35,8 +35,8 @@ def test_every_command_explains_itself(command, capsys):
         (["dehaze"], "invalid choice: 'dehaze'"),
         (["restroe", "a.png"], "did you mean 'restore'?"),
         (["restore", "a.png", "--engine", "onxx"], "did you mean 'onnx'?"),
-        (["eval"], "error: nothing says which network to use; name a run folder"),
-        (["export"], "error: nothing says which network to use; name a run folder"),
+        (["eval"], "error: no network given; name a run folder"),
+        (["export"], "error: no network given; name a run folder"),
     ],
 )
 def test_what_is_not_understood_is_an_error(words, message, capsys):

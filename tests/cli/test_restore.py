@@ -214,7 +214,7 @@ def test_what_is_missing_or_wrong_is_named(here, negative, weights_folder, capsy
     )
     assert_refused([*derain, "samples/input", "--out", "o"], "put one at Deraining/pretrained_models/model_der", capsys)
     assert_refused(["restore", "empty", "--task", "dehaze", "--out", "o"], "no weights for dehaze: none come", capsys)
-    assert_refused(["restore", "empty", "--out", "o"], "nothing says what to remove; add --task dehaze, derain", capsys)
+    assert_refused(["restore", "empty", "--out", "o"], "no task given; add --task dehaze, derain", capsys)
     assert_refused(["restore"], "nothing to restore; name a photograph, a video or a folder", capsys)
     assert_refused(["restore", "absent.jpg"], "absent.jpg: no such file or folder; check the path", capsys)
     assert_refused([*weighted, "empty", "--model", "aecrnet"], "model aecrnet does dehaze, not derain", capsys)

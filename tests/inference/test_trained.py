@@ -88,7 +88,7 @@ def test_weights_that_say_nothing(tmp_path, monkeypatch, capsys):
     for word, reason in (
         ("absent.ckpt", "absent.ckpt: no such file or folder, and not a name of `mindrestore weights list`; check"),
         ("x.ckpt", "x.ckpt: nothing beside it says which network it is for; name the network, or a task"),
-        ("default", "nothing says which network to use; name one, or a task"),
+        ("default", "no network given; name one, or a task"),
     ):
         for command in (["restore", "."], ["eval"], ["export"]):
             assert main([*command, "--weights", word]) == 2
@@ -104,7 +104,7 @@ def test_only_networks_for_haze_have_a_working_size():
 
 
 def test_nothing_to_go_by_is_said():
-    with pytest.raises(RestoreError, match="nothing says which network to use; name one, or a task"):
+    with pytest.raises(RestoreError, match="no network given; name one, or a task"):
         Restorer()
 
 

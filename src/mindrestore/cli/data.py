@@ -39,11 +39,11 @@ def _add_check(verbs: Any) -> None:
     parser = verbs.add_parser(
         "check",
         help="list missing partners, unreadable, unequal and too small images",
-        description="Check a folder of image pairs. Exit code 0: nothing wrong; 1: something is; 2: no such data.",
+        description="Check a folder of image pairs. Exit code 0: no problem; 1: problems; 2: no such data.",
     )
     parser.add_argument("folder", type=nonempty_path, metavar="DIR", help="folder of the data set")
     parser.add_argument(
-        "--dataset", default="auto", metavar="NAME", help="name in the catalogue (default: recognise it)"
+        "--dataset", default="auto", metavar="NAME", help="data set, see docs/datasets.md (default: recognised)"
     )
     parser.add_argument("--min-size", type=positive, default=8, metavar="P", help="smallest side in pixels (default 8)")
 
@@ -59,12 +59,12 @@ def _add_synth(verbs: Any) -> None:
     )
     parser.add_argument("clear_dir", type=nonempty_path, metavar="CLEAR_DIR", help="folder of clear images")
     parser.add_argument("out", type=nonempty_path, metavar="OUT", help="destination folder")
-    parser.add_argument("--kind", choices=("haze", "rain"), default="haze", help="what to put over them (default haze)")
+    parser.add_argument("--kind", choices=("haze", "rain"), default="haze", help="what to add (default haze)")
     parser.add_argument(
         "--per-image", type=positive, default=1, metavar="K", help="degraded versions per image (default 1)"
     )
     parser.add_argument("--seed", type=seed, default=0, help="default 0")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     _add_haze(parser.add_argument_group("haze"))
     _add_rain(parser.add_argument_group("rain"))
 
@@ -129,7 +129,7 @@ def _add_scenes(verbs: Any) -> None:
     parser.add_argument(
         "--seed", type=seed, default=0, help="scene n of a seed is the same whatever the count (default 0)"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
 
 
 def _add_sidd_patches(verbs: Any) -> None:
@@ -144,7 +144,7 @@ def _add_sidd_patches(verbs: Any) -> None:
     parser.add_argument("--patch", type=positive, default=256, metavar="P", help="side in pixels (default 256)")
     parser.add_argument("--per-image", type=positive, default=300, metavar="K", help="patches per pair (default 300)")
     parser.add_argument("--seed", type=seed, default=0, help="default 0")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
 
 
 def _add_transfer(verbs: Any) -> None:

@@ -77,7 +77,11 @@ class Parser(argparse.ArgumentParser):
 
 def build_parser() -> Parser:
     """Build the parser of all sub-commands; MindSpore is not imported for it."""
-    parser = Parser(prog="mindrestore", description="Take haze, rain, blur and noise out of photographs.")
+    parser = Parser(
+        prog="mindrestore",
+        description="Remove haze, rain, blur and noise from photographs.",
+        epilog="first: mindrestore restore photo.jpg --task dehaze     every command has --help",
+    )
     parser.add_argument("--version", action="version", version=f"mindrestore {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS:

@@ -243,7 +243,7 @@ def _chosen(args: argparse.Namespace) -> list[Trained]:
         return [Trained.of_task(task, weights, **options) for task, weights in chosen]
     if not args.weights:
         raise MindRestoreError(
-            "nothing says what to remove; add --task dehaze, derain or denoise, or name a network: "
+            "no task given; add --task dehaze, derain or denoise, or name a network: "
             "--weights RUN_FOLDER, or --model NAME --weights FILE"
         )
     return [read_source(args)]

@@ -101,7 +101,7 @@ def read_source(args: argparse.Namespace) -> Any:
             print(f"weights: {trained.weights}, the newest below {args.weights}")
         return trained
     run_folder_or = "a run folder, or " if hasattr(args, "run_folder") else ""
-    raise MindRestoreError(f"nothing says which network to use; name {run_folder_or}--model NAME and --weights FILE")
+    raise MindRestoreError(f"no network given; name {run_folder_or}--model NAME and --weights FILE")
 
 
 def read_hyper(args: argparse.Namespace) -> dict[str, Any]:

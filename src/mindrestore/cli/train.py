@@ -108,4 +108,4 @@ def choose_recipe(args: argparse.Namespace) -> tuple[str, list[str]]:
         return args.recipe, overrides
     if args.run_dir and (args.run_dir / "recipe.yaml").is_file():
         return str(args.run_dir), overrides
-    raise MindRestoreError("nothing says what to train; use --recipe NAME (`mindrestore recipes` lists the names)")
+    raise MindRestoreError("no recipe given; use --recipe NAME (`mindrestore recipes` lists the names)")

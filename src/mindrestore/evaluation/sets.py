@@ -93,7 +93,7 @@ class TestSet:
         if self.root is not None:
             return self.dataset or "auto", self.root, self.split or "test"
         if recipe is None:
-            raise DatasetError("nothing says which images to measure; name the folder of the test pairs with --data")
+            raise DatasetError("no test images given; name the folder of the test pairs with --data")
         data = recipe.data
         root = data.val_root or data.root
         if root is None:

@@ -195,4 +195,4 @@ def _unsaid(weights: PathLike | Mapping[str, Any] | None) -> str:
         if not Path(weights).exists():
             return f"{weights}: no such file or folder, and not a name of `mindrestore weights list`; check the path"
         return f"{weights}: nothing beside it says which network it is for; name the network, or a task"
-    return 'nothing says which network to use; name one, or a task such as task="dehaze"'
+    return 'no network given; name one, or a task such as task="dehaze"'
