@@ -6,12 +6,12 @@ What only one verb needs is imported inside it, so that restoring a photograph t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
-from mindrestore.errors import MindRestoreError
+from mindrestore.errors import MindRestoreError, first_line, shown
 from mindrestore.exporting.form import FORMATS, ExportReport, Form, format_of
 from mindrestore.inference.benchmarks import is_benchmark, restore_benchmark
 from mindrestore.inference.files import RestoreSummary, restore_files
@@ -193,7 +193,8 @@ def export(
     beside = Path(f"{trained.card.name}{suffix}") if trained.card else Path(trained.weights).with_suffix(suffix)
     target = Path(out) if out else (trained.folder / f"model{suffix}" if trained.folder else beside)
     context.setup(device)
-    return export_model(trained.model, trained.weights, target, form=form, hyper=dict(trained.hyper))
+    task = trained.made_for[0] if len(trained.made_for) == 1 else None
+    return export_model(trained.model, trained.weights, target, form=form, hyper=dict(trained.hyper), task=task)
 
 
 def restore(
@@ -242,12 +243,24 @@ def restore(
     restore_all = restore_benchmark if whole else restore_files
     summary = restore_all(restorer, photos, out, png=png, overwrite=overwrite, **naming)
     if report:
-        from mindrestore.pages.restored import write_restored_page
-
         described = {
             "model": [trained.model for trained in networks],
             "weights": [trained.weights for trained in networks],
         }
         settings = {name: ", then ".join(map(str, values)) for name, values in described.items()}
-        write_restored_page(summary, Path(out) / "report", {**settings, **options.shown()})
+        return _with_page(summary, Path(out) / "report", {**settings, **options.shown()})
+    return summary
+
+
+def _with_page(summary: RestoreSummary, folder: Path, settings: dict[str, Any]) -> RestoreSummary:
+    """Write the page of a restoration; where that fails, the results count all the same, and a note says so."""
+    from mindrestore.pages.restored import write_restored_page
+
+    try:
+        write_restored_page(summary, folder, settings)
+    except (MindRestoreError, OSError) as error:
+        with suppress(OSError):
+            (folder / "index.html").unlink()  # a former one would show other pictures
+        note = f"{shown(folder)}: the page with all pictures is not written ({first_line(error)})"
+        return summary._replace(notes=(*summary.notes, note))
     return summary

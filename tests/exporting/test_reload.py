@@ -7,9 +7,11 @@ import pytest
 
 from mindrestore.exporting.onnx_graph import OnnxGraph, Var
 from mindrestore.exporting.onnx_proto import model_bytes
-from mindrestore.exporting.reload import OnnxEngine
+from mindrestore.exporting.reload import OnnxEngine, onnx_properties
 from mindrestore.exporting.session import EngineError
 from mindrestore.inference.engines import open_engine
+from mindrestore.inference.restorer import Restorer
+from mindrestore.inference.trained import resolve
 from mindrestore.models.registry import model_spec
 from mindrestore.weights.wire import field
 
@@ -97,3 +99,18 @@ def test_a_network_of_another_name_is_named(tmp_path):
     (tmp_path / "x.onnx").write_bytes(content + field(14, field(1, "model") + field(2, "dsrir")))
     with pytest.raises(EngineError, match="holds dsrir, not aecrnet; use that name"):
         open_engine(SPEC, tmp_path / "x.onnx")
+
+
+def test_a_file_says_what_it_is_for(tmp_path):
+    graph = OnnxGraph()
+    graph.finish(graph.add("Relu", [Var("image", "float32", 4)], "float32", 4), "restored")
+    ends = (("image", "float32", IMAGE), ("restored", "float32", IMAGE))
+    path = tmp_path / "rain.onnx"
+    path.write_bytes(model_bytes(graph, ends, {"model": "dehazeformer_t", "tasks": "derain"}, {}))
+    assert onnx_properties(path) == {"model": "dehazeformer_t", "tasks": "derain"}
+    found = resolve(weights=path)
+    assert (found.model, found.made_for) == ("dehazeformer_t", ("derain",))
+    assert not Restorer(found, device="CPU").at_working_size
+    assert resolve(task="derain", weights=path).model == "dehazeformer_t"
+    path.write_bytes(path.read_bytes()[:-3])
+    assert onnx_properties(path) == {}

@@ -87,7 +87,7 @@ def test_weights_that_say_nothing(tmp_path, monkeypatch, capsys):
     Path("x.ckpt").touch()
     for word, reason in (
         ("absent.ckpt", "absent.ckpt: no such file or folder, and not a name of `mindrestore weights list`; check"),
-        ("x.ckpt", "x.ckpt: nothing beside it says which network it is for; name the network, or a task"),
+        ("x.ckpt", "x.ckpt: nothing in it or beside it says which network it is for; name the network, or a task"),
         ("default", "no network given; name one, or a task"),
     ):
         for command in (["restore", "."], ["eval"], ["export"]):

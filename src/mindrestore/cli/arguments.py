@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
 
 def nonempty_path(text: str) -> Path:
-    """Read a path; the empty text that an unset variable of a shell leaves would mean the working directory."""
+    """Read a path; the empty text that an unset variable of a shell leaves would mean the working directory.
+
+    Raises:
+        argparse.ArgumentTypeError: It is empty, or an address, which as a path would name a folder here.
+    """
+    if _ADDRESS.match(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is an address, not a path; download it first, or copy results there afterwards (`mindrestore "
+            "copy` does for obs://)"
+        )
     return _parse(text, Path, lambda _: text != "", "a path; is a variable of the shell unset?")
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from types import MappingProxyType
+from types import FrameType, MappingProxyType
 from typing import Any, NoReturn, TextIO
 
 from mindrestore.cli import (
@@ -29,6 +30,7 @@ from mindrestore.cli import (
     weights,
 )
 from mindrestore.cli import eval as evaluate
+from mindrestore.cli.arguments import nonempty_path
 from mindrestore.cli.source import choose_cards
 from mindrestore.errors import MindRestoreError, Notice, closest, shown
 from mindrestore.launch.cuda import enter_gpu_environment
@@ -164,8 +166,13 @@ def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
     if overrides is not None:  # argparse takes one run of positional words and returns the later ones
         overrides += [word for word in rest if is_override(word)]
         rest = [word for word in rest if not is_override(word)]
+    inputs = getattr(args, "inputs", None)
+    if inputs is not None:
+        inputs += [nonempty_path(word) for word in rest if not word.startswith("-")]
+        rest = [word for word in rest if word.startswith("-")]
     if rest:
-        args.parser.error(f"unknown argument {rest[0]!r}{_closest(rest[0], args.parser)}")
+        hint = f"; the file of this name is ./{rest[0]}" if os.path.lexists(rest[0]) else _closest(rest[0], args.parser)
+        args.parser.error(f"unknown argument {rest[0]!r}{hint}")
     choose_cards(args)
     return args
 
@@ -209,10 +216,45 @@ def _visible_output() -> Iterator[None]:
         yield
 
 
+def _open_streams() -> None:
+    """Open the three usual streams where the process was started without them.
+
+    Else a file that is opened next has the number of one of them, and gets what libraries print there.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
+
+
+def _interruptible(argv: Sequence[str] | None) -> int:
+    """Run a command line; Ctrl-C ends it without a word, also where a library makes another error of it as it loads."""
+    heard = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        heard.append(number)
+        signal.default_int_handler(number, frame)
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is to be ignored, as behind nohup
+        signal.signal(signal.SIGINT, note)
+    show = sys.excepthook
+    sys.excepthook = lambda kind, *rest: None if issubclass(kind, KeyboardInterrupt) else show(kind, *rest)
+    try:
+        return main(argv)
+    except Exception:
+        if heard:
+            return INTERRUPTED
+        raise
+
+
 def run(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line of this process and exit with its code; who interrupted it does not wait for libraries."""
     enter_gpu_environment()
-    code = main(argv)
+    _open_streams()
+    code = _interruptible(argv)
     if code == INTERRUPTED:
         sys.stdout.flush()
         sys.stderr.flush()

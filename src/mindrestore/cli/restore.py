@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """examples:
   mindrestore restore photo.jpg --task dehaze                         into restored/, with the included weights
+  mindrestore restore *.jpg photos/ --task dehaze --out clean/        several files and folders
   mindrestore restore photos/ --weights runs/mine --out clean/        with a network that you trained
   mindrestore restore photos/ --task derain --weights rain.ckpt --out clean/
   mindrestore restore photos/ --model aecrnet --weights x.ckpt --out clean/
@@ -41,11 +43,11 @@ def add_parser(subparsers: Any) -> None:
     """Add the sub-command."""
     parser = subparsers.add_parser("restore", help="restore photographs", description=__doc__, epilog=_EXAMPLES)
     parser.add_argument(
-        "input",
-        nargs="?",
+        "inputs",
+        nargs="*",
         type=nonempty_path,
         metavar="FILE_OR_FOLDER",
-        help="a photograph, video, folder with its sub-folders, SIDD's ValidationNoisyBlocksSrgb.mat, or DND's folder",
+        help="photographs, videos and folders with sub-folders; or SIDD's ValidationNoisyBlocksSrgb.mat, or DND",
     )
     parser.add_argument("--task", metavar="TASK", help="dehaze, derain, denoise or deblur; or several: derain,denoise")
     add_source(parser, run_folder=False)
@@ -163,17 +165,14 @@ def run(args: argparse.Namespace) -> int:
     restored, kept = len(result.written), len(result.kept)
     already = f" ({kept} {'was' if kept == 1 else 'were'} there already)" if kept else ""
     print(f"restored {restored} of {restored + len(result.failed) + kept} images into {shown(args.out)}{already}")
-    if args.report:
+    if args.report and (args.out / "report" / "index.html").is_file():
         print(f"in a browser: {shown(args.out / 'report' / 'index.html')}")
     return 1 if result.failed else 0
 
 
 def _restore(args: argparse.Namespace) -> RestoreSummary:
     args.out = args.out or _OUTPUT
-    if not args.input:
-        raise MindRestoreError("nothing to restore; name a photograph, a video or a folder")
-    if not args.input.exists():
-        raise MindRestoreError(f"{shown(args.input)}: no such file or folder; check the path")
+    _check_places(args.inputs, args.out)
     source = _trained(args)
     from mindrestore import api
     from mindrestore.inference.benchmarks import is_benchmark
@@ -181,12 +180,15 @@ def _restore(args: argparse.Namespace) -> RestoreSummary:
     if args.stages:
         from mindrestore.inference.stages import restore_stage_files
 
-        if len(source) > 1 or args.report:
-            raise MindRestoreError("--stages shows one network, without a report; use one task, and no --report")
-        return restore_stage_files(_with_stages(source[0], args), args.input, args.out, overwrite=args.overwrite)
+        if len(source) > 1 or args.report or len(args.inputs) > 1:
+            raise MindRestoreError(
+                "--stages shows one network, without a report, of one photograph or folder; use one task, and no "
+                "--report"
+            )
+        return restore_stage_files(_with_stages(source[0], args), args.inputs[0], args.out, overwrite=args.overwrite)
     if args.report is None:
-        args.report = _may_report(args.input, args.out / "report")
-    benchmark = is_benchmark(args.input)
+        args.report = all(_may_report(photos, args.out / "report") for photos in args.inputs)
+    benchmark = len(args.inputs) == 1 and is_benchmark(args.inputs[0])
     options = {
         "overwrite": args.overwrite,
         "png": args.save_images or (args.png and not benchmark),
@@ -194,12 +196,35 @@ def _restore(args: argparse.Namespace) -> RestoreSummary:
     }
     if args.name_suffix and not benchmark:
         options["name_suffix"] = args.name_suffix
-    photos = args.input
-    if args.only and photos.is_dir() and not benchmark:
-        from mindrestore.inference.planning import matching_photos
-
-        photos = matching_photos(photos, args.only.split(","))
+    photos = args.inputs[0] if benchmark else _photos(args)
     return api.restore(source, photos, args.out, **options, **passing(args))
+
+
+def _check_places(inputs: Sequence[Path], out: Path) -> None:
+    from mindrestore.images.kinds import VIDEO_SUFFIXES, readable_suffixes
+
+    if not inputs:
+        raise MindRestoreError("nothing to restore; name a photograph, a video or a folder")
+    missing = next((path for path in inputs if not os.path.lexists(path)), None)
+    if missing:
+        options = "; options stand before --" if str(missing).startswith("-") else ""
+        raise MindRestoreError(f"{shown(missing)}: no such file or folder; check the path{options}")
+    if out.suffix.lower() in (*readable_suffixes(), *VIDEO_SUFFIXES) and not out.is_dir():
+        raise MindRestoreError(
+            f"--out {shown(out)}: the folder for results, which keep the names of the inputs, has the name of a file; "
+            f"use --out {shown(out.parent)}, with --name-suffix where the names must differ"
+        )
+
+
+def _photos(args: argparse.Namespace) -> list[Path]:
+    """Return what to restore; with --only, the files of folders that match it."""
+    if not args.only:
+        return args.inputs
+    from mindrestore.inference.planning import matching_photos
+
+    patterns = args.only.split(",")
+    found = (matching_photos(path, patterns) if path.is_dir() else [path] for path in args.inputs)
+    return [photo for photos in found for photo in photos]
 
 
 def _with_stages(trained: Trained, args: argparse.Namespace) -> Restorer:
@@ -246,4 +271,10 @@ def _chosen(args: argparse.Namespace) -> list[Trained]:
             "no task given; add --task dehaze, derain or denoise, or name a network: "
             "--weights RUN_FOLDER, or --model NAME --weights FILE"
         )
-    return [read_source(args)]
+    trained = read_source(args)
+    if not (args.model or trained.made_for):
+        from mindrestore.models.registry import model_spec
+
+        tasks = " or ".join(model_spec(trained.model).tasks)
+        print(f"weights: {shown(trained.weights)}, taken for {trained.model} ({tasks}); --task where it does another")
+    return [trained]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ def export_model(
     *,
     form: Form | None = None,
     hyper: Mapping[str, Any] | None = None,
+    task: str | None = None,
 ) -> ExportReport:
     """Write a registered network that takes and gives one RGB image.
 
@@ -45,6 +47,7 @@ def export_model(
         out: File to write, with the suffix of the format.
         form: Format, size, type of the pixels; by default MINDIR of free size in [0,1].
         hyper: Hyper-parameters that differ from the defaults.
+        task: What the weights remove, where that is not what the network was published for.
 
     Returns:
         The file and the differences measured after reloading it.
@@ -54,6 +57,7 @@ def export_model(
         WeightError: The weights do not fit.
     """
     spec, form = model_spec(model), form or Form()
+    spec = replace(spec, tasks=(task,)) if task else spec
     _check_possible(form, spec)  # before minutes are spent on building the network
     net = create_model(model, **dict(hyper or {}))
     if weights is not None:
@@ -165,7 +169,8 @@ def _write(cell: nn.Cell, spec: ModelSpec, form: Form, temporary: Path) -> None:
     if form.format == "MINDIR" and form.key is None:
         write_bytes(graph, in_classic_operators(graph.read_bytes()))
     if form.format == "ONNX":
-        temporary.write_bytes(to_onnx(graph.read_bytes(), {"model": spec.name}).content)
+        said = {"model": spec.name, "tasks": ",".join(spec.tasks)}
+        temporary.write_bytes(to_onnx(graph.read_bytes(), said).content)
 
 
 def _compare(temporary: Path, reference: nn.Cell, spec: ModelSpec, form: Form, path: Path) -> dict[Size, float]:

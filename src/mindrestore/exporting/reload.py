@@ -16,7 +16,8 @@ from mindrestore.weights.wire import Steps, fields
 
 Size = tuple[int, int]
 
-_GRAPH, _NODE, _OP_TYPE, _FUNCTIONS = 7, 1, 4, 25  # fields of ModelProto, GraphProto and NodeProto
+# Fields of ModelProto, GraphProto, NodeProto and StringStringEntryProto
+_GRAPH, _NODE, _OP_TYPE, _FUNCTIONS, _PROPERTIES, _KEY, _VALUE = 7, 1, 4, 25, 14, 1, 2
 _BRANCHES = ("If", "Loop", "Scan")
 
 
@@ -120,10 +121,25 @@ def _only_image(path: Path, verb: str, ends: list[Any]) -> tuple[str, Kind]:
     raise EngineError(f"{path}: {verb} {listed or 'nothing'}, not {wanted}; use a file of `mindrestore export`")
 
 
+def onnx_properties(path: Path) -> dict[str, str]:
+    """Read what an ONNX file says about itself, without loading it; nothing of a damaged one."""
+    try:
+        steps = Steps()
+        entries = (value for number, value in fields(_mapped(path), steps) if number == _PROPERTIES)
+        pairs = [dict(fields(entry, steps)) for entry in entries]
+        return {bytes(pair[_KEY]).decode(): bytes(pair[_VALUE]).decode() for pair in pairs}
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
+
+
+def _mapped(path: Path) -> memoryview:
+    with path.open("rb") as stream:
+        return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b"")
+
+
 def _refuse_branches(path: Path) -> None:
     """Refuse graphs that could run for ever; networks for images are plain rows of operators."""
-    with path.open("rb") as stream:
-        data = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b"")
+    data = _mapped(path)
     try:
         steps = Steps()
         model = list(fields(data, steps))

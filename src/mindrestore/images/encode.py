@@ -24,6 +24,16 @@ _PILLOW_OPTIONS = {
     ".webp": {"format": "WEBP", "lossless": True, "exact": True},
 }
 _PILLOW_METADATA = ("exif", "xmp", "icc_profile", "dpi", "comment")
+# What is said when it is left out -> the formats that hold it; the dots per inch of a screen are nobody's loss
+_TITLES = {"icc_profile": "colour profile", "exif": "EXIF data", "xmp": "XMP packet", "comment": "comment"}
+_TITLES["chunks"] = "PNG texts and notes on colours"
+_NOT_HELD = {
+    ".bmp": tuple(_TITLES),
+    ".webp": ("comment", "chunks"),
+    ".tif": ("comment", "chunks"),
+    ".tiff": ("comment", "chunks"),
+    ".png": (),
+}
 _SEGMENT = 65533  # bytes that a JPEG segment holds
 _XMP_HEAD = 29
 _LARGEST_SIDES = {"JPEG": 65500, "WEBP": 16383}
@@ -45,17 +55,23 @@ def encode(pixels: np.ndarray, suffix: str, metadata: Mapping[str, Any]) -> Enco
     Raises:
         ValueError: If the format cannot hold the pixels; also OSError, KeyError or cv2.error of the encoder.
     """
+    lost = [_TITLES[key] for key in _NOT_HELD.get(suffix, ("chunks",)) if key in metadata]
+    notes = [f"{suffix} does not hold its {', '.join(lost)}: left out"] if lost else []
     if suffix == ".bmp":
-        return _by_opencv(pixels, suffix), ()
+        return _by_opencv(pixels, suffix), tuple(notes)
     if suffix in (".tif", ".tiff"):
         write = _tiff
     elif suffix == ".png":
         write = _png
     else:
-        metadata, notes = _fitting(metadata, suffix)
-        data, more = _surely(lambda kept: _by_pillow(pixels, suffix, kept), metadata)
-        return data, (*notes, *more)
-    return _surely(lambda kept: write(pixels, kept), metadata)
+        metadata, cut = _fitting(metadata, suffix)
+        notes += cut
+
+        def write(pixels: np.ndarray, kept: Mapping[str, Any]) -> bytes:
+            return _by_pillow(pixels, suffix, kept)
+
+    data, more = _surely(lambda kept: write(pixels, kept), metadata)
+    return data, (*notes, *more)
 
 
 def _surely(write: Any, metadata: Mapping[str, Any]) -> Encoded:
@@ -110,6 +126,8 @@ def _png(pixels: np.ndarray, metadata: Mapping[str, Any]) -> bytes:
         chunks.append((b"eXIf", exif[6:] if exif.startswith(b"Exif\0\0") else exif))
     if "xmp" in metadata:
         chunks.append(png.xmp_chunk(metadata["xmp"]))
+    if "comment" in metadata:
+        chunks.append((b"tEXt", b"Comment\0" + metadata["comment"].replace(b"\0", b"")))
     return png.with_chunks(data, chunks)
 
 

@@ -73,15 +73,19 @@ def write_photo(path: PathLike, photo: Photo) -> tuple[str, ...]:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    pixels = photo.pixels
-    if photo.alpha is not None and suffix not in (".jpg", ".jpeg", ".jfif", ".jpe"):
+    pixels, notes = photo.pixels, []
+    if photo.alpha is not None and suffix in (".jpg", ".jpeg", ".jfif", ".jpe"):
+        if photo.alpha.min() < np.iinfo(photo.alpha.dtype).max:
+            notes.append(f"{suffix} does not hold its transparency: left out; call the input .png to keep it")
+    elif photo.alpha is not None:
         colours = pixels if pixels.ndim == 3 else pixels[..., None]
         pixels = np.concatenate((colours, photo.alpha[..., None]), axis=2)
     if pixels.dtype == np.uint16 and suffix not in (".png", ".tif", ".tiff"):
         pixels = np.rint(pixels / 257).astype(np.uint8)
+        notes.append(f"{suffix} does not hold its 16 bits: 8 are kept; call the input .png to keep them")
     try:
-        data, notes = encode(pixels, suffix, photo.metadata)
+        data, lost = encode(pixels, suffix, photo.metadata)
     except (OSError, ValueError, KeyError, cv2.error) as error:
         raise ImageError(f"{path}: {suffix} cannot hold this image ({error}); convert the input to PNG") from error
     write_bytes(path, data)
-    return notes
+    return (*notes, *lost)

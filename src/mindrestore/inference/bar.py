@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,8 @@ class Bar:
 
     def __init__(self, total: int, shown: bool | None) -> None:
         self.total, self.done = total, 0
-        self._bar = tqdm(total=total, unit="image", disable=None if shown is None else not shown, bar_format=_FORMAT)
+        hidden = sys.stderr is None or (None if shown is None else not shown)  # tqdm takes None for "on a terminal"
+        self._bar = tqdm(total=total, unit="image", disable=hidden, bar_format=_FORMAT)
         self._show(0.0)
 
     def update(self, images: int = 1) -> None:

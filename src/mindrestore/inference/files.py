@@ -19,6 +19,7 @@ from mindrestore.images.photos import PHOTO_SUFFIXES, Photo, read_photo, write_p
 from mindrestore.images.read import read_rgb
 from mindrestore.images.write import write_image
 from mindrestore.inference.bar import Bar, showing
+from mindrestore.inference.pixels import RestoreError
 from mindrestore.inference.planning import (
     Job,
     Plan,
@@ -89,10 +90,12 @@ def restore_files(
         Paths written and kept, and the messages of the files that failed.
 
     Raises:
-        RestoreError: There is nothing to restore, results would replace their inputs, or the folder cannot be
-            written.
+        RestoreError: There is nothing to restore, results would replace their inputs, the folder cannot be written, or
+            the suffix cannot be part of a name.
     """
     out = Path(out_dir)
+    if "/" in name_suffix or "\0" in name_suffix:
+        raise RestoreError(f"{name_suffix!r} cannot be part of a file name; leave out what separates folders")
     sources = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
     plans = [plan_jobs(Path(source), out, _png_name if png else _own_name) for source in sources]
     found, problems, notes = ([item for part in plans for item in part[place]] for place in range(3))
@@ -185,14 +188,17 @@ class _Account:
         refuse_replacing(jobs)
         require_writable(out)
         claimed: dict[Path, Path] = {}
+        inputs = {os.path.realpath(source) for source, _ in jobs} if overwrite else set()
         due = []
-        for source, target in jobs:
+        for source, target in dict.fromkeys(jobs):  # a file may have been named twice
             if target in claimed:
                 rival = claimed[target]
                 self.failed.append(f"{source}: its result would replace that of {rival}; restore them separately")
                 continue
             claimed[target] = source
             refusal = why_not_there(target, out)
+            if os.path.realpath(target) in inputs:
+                refusal = f"its result would replace {target}, which is to be restored; choose another folder"
             if refusal:
                 self.failed.append(f"{source}: {refusal}")
                 continue

@@ -49,7 +49,7 @@ class Options:
     def __post_init__(self) -> None:
         if self.tile not in (None, "auto") and not isinstance(self.tile, int):
             raise RestoreError(f"tile {self.tile!r}: use a side in pixels, such as 512, or auto")
-        if self.memory is not None and not self.memory > 0:
+        if self.memory is not None and not (isinstance(self.memory, (int, float)) and self.memory > 0):
             raise RestoreError(f"memory {self.memory}: use gigabytes, such as 2")
         if not isinstance(self.batch, int) or self.batch < 1:
             raise RestoreError(f"batch {self.batch}: use the number of images that go through together, 1 or more")

@@ -112,6 +112,8 @@ def why_not_there(target: Path, out: Path) -> str | None:
         )
     if len(os.fsencode(target.name)) > _LONGEST_NAME:
         return f"its result would be called {target.name}, longer than {_LONGEST_NAME} bytes; shorten the name"
+    if target.is_dir():
+        return f"{target} is a folder, where its result belongs; remove it or choose another folder for results"
     return None
 
 
@@ -126,13 +128,15 @@ def require_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise RestoreError(
-            f"{folder}: results cannot be written there ({error.strerror}); choose another folder or change "
-            "its permissions"
-        ) from error
+        there = next(place for place in (folder, *folder.parents) if os.path.lexists(place) or place == Path())
+        fix = "choose another folder or change its permissions"
+        if not os.path.isdir(there):
+            fix = f"{there} is {_BROKEN_LINK if there.is_symlink() else 'not a folder; choose another name'}"
+        raise RestoreError(f"{folder}: results cannot be written there ({error.strerror}); {fix}") from error
 
 
 _BROKEN_LINK = "a link that leads nowhere, or in a circle; remove it or set it anew"
+_NO_FILE = "neither a file nor a folder; it was left out"
 
 
 def _find(folder: Path, results: str) -> tuple[list[Path], list[str], Counter[str]]:
@@ -157,12 +161,13 @@ def _find(folder: Path, results: str) -> tuple[list[Path], list[str], Counter[st
                     look(path)
                 elif real != results and path.is_symlink():
                     problems.append(f"{path}: a link to a folder that is restored already; it was left out")
-            elif path.suffix.lower() in known and path.is_file():
+            elif not path.is_file():
+                if path.is_symlink() or path.suffix.lower() in known:
+                    problems.append(f"{path}: {_BROKEN_LINK if path.is_symlink() else _NO_FILE}")
+            elif path.suffix.lower() in known:
                 found.append(path)
-            elif foreign(path.suffix) and path.is_file():
+            elif foreign(path.suffix):
                 unread[path.suffix.lower()] += 1
-            elif path.is_symlink():
-                problems.append(f"{path}: {_BROKEN_LINK}")
 
     look(folder)
     return sorted(found, key=lambda path: natural_key(str(path))), problems, unread

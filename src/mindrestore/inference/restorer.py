@@ -15,7 +15,7 @@ from mindrestore.inference.engines import Engine, open_engine
 from mindrestore.inference.ensemble import ensemble
 from mindrestore.inference.layout import ImageLayout, run_batch, tiled
 from mindrestore.inference.options import Options
-from mindrestore.inference.pixels import RestoreError, as_given, check_photo, pad_to, to_float, to_type
+from mindrestore.inference.pixels import RestoreError, as_given, as_photo, pad_to, to_float, to_type
 from mindrestore.inference.progress import ImageProgress
 from mindrestore.inference.trained import Trained, resolve
 from mindrestore.inference.working_size import at_working_size, restored_whole
@@ -125,11 +125,9 @@ class Restorer:
             >>> [image.shape for image in restore.restore_batch([photo, photo])]
             [(40, 48, 3), (40, 48, 3)]
         """
-        photos = [np.asarray(photo) for photo in photos]
-        if not self._goes_together(photos):
+        photos = [as_photo(photo) for photo in photos]
+        if not photos or not self._goes_together(photos):
             return [self(photo) for photo in photos]
-        for photo in photos:
-            check_photo(photo)
         (height, width), count = photos[0].shape[:2], self.options.batch
         padded = [pad_to(photo, *self.layout.padded(height, width)) for photo in photos]
         restored: list[np.ndarray] = []
@@ -156,8 +154,9 @@ class Restorer:
             >>> restore.restore_float(np.zeros((1, 1, 3), np.float32)).dtype
             dtype('float32')
         """
-        image = np.asarray(image, np.float32)
-        check_photo(image)
+        image = as_photo(np.asarray(image, np.float32))
+        if image.ndim != 3 or image.shape[2] != 3:
+            raise RestoreError(f"an array of shape {image.shape} is not RGB; use (H, W, 3)")
         return self._restore(image)
 
     @property

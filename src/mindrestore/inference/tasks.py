@@ -194,9 +194,27 @@ def _task_among(word: str, known: Mapping[str, Sequence[str]]) -> str:
     raise TaskError(f"unknown task {word!r}; known: {listed}")
 
 
-def _require_task(model: str, task: str) -> None:
+def networks_for(word: str) -> tuple[str, ...]:
+    """List the networks that do a task, by their paper or with weights that ship, in the order of `known_tasks`.
+
+    Args:
+        word: A task in either spelling.
+
+    Raises:
+        TaskError: No registered network does it.
+    """
+    known = known_tasks()
+    task = _task_among(word, known)
+    return (*known[task], *(name for name in list_models() if name not in known[task] and task in _tasks_of(name)))
+
+
+def _tasks_of(model: str) -> dict[str, None]:
     shipped = [own for card in list_shipped() if card.network == model for own in card.tasks]
-    tasks = dict.fromkeys((*model_spec(model).tasks, *shipped))
+    return dict.fromkeys((*model_spec(model).tasks, *shipped))
+
+
+def _require_task(model: str, task: str) -> None:
+    tasks = _tasks_of(model)
     if task not in tasks:
         raise TaskError(f"model {model} does {', '.join(tasks)}, not {task}; leave the model out to have it chosen")
 

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any, NamedTuple, Union
 
 from mindrestore.errors import MindRestoreError
+from mindrestore.exporting.reload import onnx_properties
 from mindrestore.inference.pixels import RestoreError
-from mindrestore.inference.tasks import source_for
-from mindrestore.models.registry import model_spec
+from mindrestore.inference.tasks import known_tasks, networks_for, source_for
+from mindrestore.models.registry import list_models, model_spec
 from mindrestore.recipes.load import list_recipes, load_recipe
 from mindrestore.recipes.schema import Recipe
 from mindrestore.weights.create import shipped_source
-from mindrestore.weights.exchange import recorded_settings
+from mindrestore.weights.exchange import recognised_network, recorded_settings
+from mindrestore.weights.files import READABLE
 from mindrestore.weights.folder import RESULTS, weight_file
 from mindrestore.weights.shipped import DEFAULT, Card, requested
 
@@ -141,7 +143,8 @@ def resolve(
 
     Args:
         task: As for `Trained.of_task`; None: the model says enough.
-        model: Registered name; None: the one that is recorded beside the weights, else the network for the task.
+        model: Registered name; None: the one that is recorded beside the weights, else the one whose names and shapes
+            they have, else the network for the task.
         weights: Weight file, values by name, `default`, or a name of `mindrestore weights list`; None: initial ones
             or, with a task, those that are there for it.
         hyper: Hyper-parameters to lay over those that come with the weights.
@@ -153,6 +156,8 @@ def resolve(
         MindRestoreError: Nothing says which network, a name is unknown, or weights were not found.
     """
     known = _recorded(weights)
+    if not (model or known.model):
+        known = _recognised(weights, task)
     model = model or known.model
     if task is not None:
         model, weights, card, task = source_for(task, weights, model, made_for=known.task)
@@ -180,19 +185,35 @@ class _Record(NamedTuple):
 
 
 def _recorded(weights: PathLike | Mapping[str, Any] | None) -> _Record:
-    """Read the recipe of the run, or the record of a conversion, beside a weight file or in its folder."""
+    """Read the recipe of the run or the record of a conversion, beside a weight file or in its folder, or what an ONNX
+    file says of itself.
+    """
     if not isinstance(weights, (str, Path)) or not Path(weights).exists():
         return _Record()
     file = weight_file(weights)
+    if file.suffix == ".onnx":
+        said = onnx_properties(file)
+        model, task = said.get("model"), said.get("tasks", "")
+        return _Record(model if model in list_models() else None, {}, task if task in known_tasks() else None)
     if (file.parent / "recipe.yaml").is_file():
         made = load_recipe(file.parent).model
         return _Record(made.name, made.hyper, made.task)
     return _Record(*recorded_settings(file))
 
 
+def _recognised(weights: PathLike | Mapping[str, Any] | None, task: str | None) -> _Record:
+    """Take what a weight file is by its names and shapes, among the networks for the task."""
+    if not isinstance(weights, (str, Path)) or not Path(weights).exists():
+        return _Record()
+    file = weight_file(weights)
+    if file.suffix.lower() not in READABLE:
+        return _Record()
+    return _Record(recognised_network(file, networks_for(task) if task else ()))
+
+
 def _unsaid(weights: PathLike | Mapping[str, Any] | None) -> str:
     if isinstance(weights, (str, Path)) and str(weights) != DEFAULT:
         if not Path(weights).exists():
             return f"{weights}: no such file or folder, and not a name of `mindrestore weights list`; check the path"
-        return f"{weights}: nothing beside it says which network it is for; name the network, or a task"
+        return f"{weights}: nothing in it or beside it says which network it is for; name the network, or a task"
     return 'no network given; name one, or a task such as task="dehaze"'

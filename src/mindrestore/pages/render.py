@@ -94,8 +94,13 @@ def write_page(folder: Path, text: str) -> Path:
     """
     page = folder / "index.html"
     write_text(page, text)
-    write_bytes(folder / REPORT_MARKER, b"A report of mindrestore: its pictures are copies.\n")
+    mark_report(folder)
     return page
+
+
+def mark_report(folder: Path) -> None:
+    """Mark a folder, made where it is missing, as a report: its pictures are copies."""
+    write_bytes(folder / REPORT_MARKER, b"A report of mindrestore: its pictures are copies.\n")
 
 
 def asset(name: str) -> str:

@@ -16,7 +16,7 @@ from mindrestore.images.errors import ImageError
 from mindrestore.images.kinds import VIDEO_SUFFIXES
 from mindrestore.images.read import read_image
 from mindrestore.inference.files import RestoredFile, RestoreSummary
-from mindrestore.pages.render import Cell, Layer, Picture, address, render, write_page
+from mindrestore.pages.render import Cell, Layer, Picture, address, mark_report, render, write_page
 from mindrestore.pages.sheet import ROWS, draw_sheet
 from mindrestore.pages.words import say
 
@@ -36,6 +36,7 @@ def write_restored_page(summary: RestoreSummary, folder: PathLike, settings: Map
         WriteError: The folder or the disk does not allow it.
     """
     folder = Path(folder)
+    mark_report(folder)  # first: what an interruption leaves does not hold photographs either
     rows, pictures, lost = [], [], [(say("not_restored"), message) for message in summary.failed]
     for place, (name, entry) in enumerate(zip(_names(summary.files), summary.files), 1):
         try:
@@ -84,9 +85,16 @@ def _size_cells(size: tuple[int, int] | None) -> list[Cell]:
 
 
 def _file_cells(entry: RestoredFile) -> list[Cell]:
-    sizes = (path.stat().st_size for path in (entry.source, entry.target))
     seconds = Cell(say("kept"), "") if entry.seconds is None else Cell(f"{entry.seconds:.2f}", f"{entry.seconds:.4f}")
-    return [*(Cell(f"{size:,}", size) for size in sizes), seconds]
+    return [_bytes_cell(entry.source), _bytes_cell(entry.target), seconds]
+
+
+def _bytes_cell(path: Path) -> Cell:
+    try:
+        size = path.stat().st_size
+    except OSError:  # it was there when it was restored
+        return Cell("", 0)
+    return Cell(f"{size:,}", size)
 
 
 def _names(files: Sequence[RestoredFile]) -> list[str]:

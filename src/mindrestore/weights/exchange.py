@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mindrestore.files import read_json, write_bytes
+from mindrestore.models.registry import list_models, model_spec
 from mindrestore.recipes.load import load_recipe
 from mindrestore.weights.comparison import Comparison, ComparisonError, Tensor
 from mindrestore.weights.convert import load_weights, save_weights
@@ -162,7 +163,7 @@ def _check_destination(source: Path, out: Path) -> None:
 
 def _find_network(source: Path, content: Mapping[str, Any], model: str | None, hyper: Mapping[str, Any]) -> Guess:
     """Recognise the network; what a run folder or an earlier conversion recorded beside the file adds to it."""
-    hint = str(Path(*source.absolute().parts[-3:]))
+    hint = _hint(source)
     shapes, found = _recognised(source, content, hint, model)
     recorded, settings = recorded_settings(source)
     if model is None and recorded in (found.network.name, *found.alternatives):
@@ -186,6 +187,32 @@ def _recognised(
     if model is None:
         raise WeightError(f"{source}: {first}") from first
     return {}, Guess(get_network(model), {})  # fails later, with a list of what differs
+
+
+def recognised_network(source: PathLike, among: Collection[str] = ()) -> str | None:
+    """Return the network whose names and shapes a weight file has; its hyper-parameters may be others.
+
+    Args:
+        source: weight file.
+        among: networks that are meant, the likeliest first; none: any.
+
+    Returns:
+        Registered name; None where no network fits, several that are built alike do different things, or the file
+        cannot be read, of which whoever loads it hears.
+    """
+    source = Path(source)
+    try:
+        _, found = _recognised(source, read_weights(source), _hint(source), None)
+    except WeightError:
+        return None
+    fitting = [name for name in (found.network.name, *found.alternatives) if name in list_models()]
+    if not among and len({model_spec(name).tasks for name in fitting}) != 1:
+        return None
+    return next((name for name in among or fitting if name in fitting), None)
+
+
+def _hint(source: Path) -> str:
+    return str(Path(*source.absolute().parts[-3:]))
 
 
 def recorded_settings(source: PathLike) -> tuple[str | None, Mapping[str, Any]]:
