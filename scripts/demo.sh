@@ -3,11 +3,11 @@
 # longer), no download of data.
 #
 # Usage: demo.sh [haze|rain|all|cross]
-# Trains the recipe quickstart (AECR-Net against haze), quickstart_derain (MPRNet against rain), quickstart_allinone (DSRIR
-# against noise, rain and haze) or quickstart_cross (DehazeFormer-T in the two stages of CrossDehaze) on rendered scenes.
+# Trains the recipe quickstart (AECR-Net for haze), quickstart_derain (MPRNet for rain), quickstart_allinone (DSRIR
+# for noise, rain and haze) or quickstart_cross (DehazeFormer-T in the two stages of CrossDehaze) on rendered scenes.
 # Works in the active environment, or makes .venv. Everything goes to runs/RECIPE (the second stage of
 # cross to a folder beside it whose name ends in _stage2); DEMO_OUT=FOLDER changes that.
-# Run it again: finished steps are kept, an interrupted training goes on.
+# Run it again: finished steps are kept, an interrupted training is resumed.
 # MINDRESTORE_SKIP_INSTALL=1 installs nothing; DEMO_SCENES, DEMO_TEST_SCENES and DEMO_OVERRIDES (key=value words) shrink it.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -34,7 +34,7 @@ make_pairs() {
     say "keeping the $1 scenes in $folder"
     return
   fi
-  say "rendering $2 $1 scenes and what spoils them into $folder"
+  say "rendering $2 $1 scenes, clear and degraded, into $folder"
   rm -rf "$folder" "$scenes"
   if [ "$input" = hazy ]; then
     python "$ROOT/haze_data.py" scenes "$scenes" --count "$2" --size 160x120 --seed "$3"

@@ -119,6 +119,12 @@ CT += "output.root=./saved_models/"
             [],
         ),
         (
+            "bash scripts/run_standalone_train_gpu.sh /data first -- train.batch_size=8 --lr 2e-4",
+            "train optim.lr=0.0002 --recipe aecrnet/zoo_its --device GPU data.root=/data output.name=first "
+            "train.batch_size=8",
+            [],
+        ),
+        (
             "python train_ct.py --gpu 0,1",
             CT.replace("model.name", "--device 0,1 model.name"),
             [
@@ -134,6 +140,17 @@ def test_a_line_as_people_paste_it(line, ours, notes):
     found = explain(line, OWN)
     assert found.argv == shlex.split(ours)
     assert notes is None or list(found.notes) == notes
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["export CUDA_VISIBLE_DEVICES=0,1; python train_ct.py", "A=1 CUDA_VISIBLE_DEVICES=0 python train.py --exp nid"],
+)
+def test_the_environment_stands_in_front_of_the_command(line):
+    first = explain(line, OWN).text().splitlines()[0]
+    assert first.startswith(
+        ("CUDA_VISIBLE_DEVICES=0,1 mindrestore train", "A=1 CUDA_VISIBLE_DEVICES=0 mindrestore train")
+    )
 
 
 def test_backslashes_of_windows_stay_in_paths():

@@ -86,10 +86,23 @@ def _explain(call: Call, own: OwnFlags) -> Explanation:
     if others:
         remarks.append(f"{', '.join(others)} have this name, too; write the folder of the program that is meant")
     command = next((then for flag, then in script.switch.items() if flag in words), script.command)
+    after: list[str] = []
     if command == "launch":
         words = _count_first(words)
+    elif "--" in words:  # what a launcher passes to the program
+        place = words.index("--")
+        words, after = words[:place], words[place + 1 :]
     made = translate([command, *words], own.get(command, {}), system=system, script=script, lenient=True)
+    if after:
+        made = _joined(made, translate([*made.argv, *after], own[command], lenient=True))
     return _launched(_explained(made, remarks, f"{script.path}: {system.source}", own[command]), call)
+
+
+def _joined(first: Translation, then: Translation) -> Translation:
+    """Return the second of two translations in a row, with what became of the flags in either."""
+    became = [*first.became, *(row for row in then.became if row[0])]
+    notes, unknown = [*first.notes, *then.notes], [*first.unknown, *then.unknown]
+    return replace(then, became=became, kept=first.kept, notes=notes, unknown=unknown)
 
 
 def _count_first(words: Sequence[str]) -> list[str]:

@@ -14,8 +14,8 @@ _REDIRECTION = re.compile(r"(?<=\s)(?:[12&]?>{1,2}&?|<)\s*[^\s;|&]+")
 _SEPARATORS = frozenset(";|&()")
 _COUNTS = ("--nproc_per_node", "--nproc-per-node", "--num_processes", "--worker_num", "-np", "-n")
 _CARDS = ("--gpus", "--devices")  # of paddle.distributed.launch, as in --gpus 0,1
-_STARTERS = ("distributed.launch", "torchrun", "mpirun", "msrun", "accelerate")
-_MACHINES = ("--nnodes", "--num_machines", "--local_worker_num")
+_STARTERS = ("distributed.launch", "distributed.run", "torchrun", "mpirun", "msrun", "srun", "accelerate")
+_MACHINES = ("--nnodes", "--num_machines")
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,15 @@ def read_line(line: str) -> Call:
         PublishedError: A quote is open, or no command names a program.
     """
     commands, redirections = _commands(line)
-    folder, found = "", None
+    folder, found, environment = "", None, []
     for words in commands:
         place = next((i for i, word in enumerate(words) if _is_program(word)), None)
         if place is not None:
             found = found or (folder, words, place)
         elif words[0] == "cd" and len(words) == 2:
             folder = words[1] if words[1].startswith("/") else f"{folder}/{words[1]}".lstrip("/")
+        elif found is None and words[0] in ("export", "set"):
+            environment += filter(_ASSIGNMENT.fullmatch, words[1:])
     if found is None:
         raise PublishedError(f"{line.strip()}: names no program; write it as in `python train.py --lr 1e-4`")
     folder, words, place = found
@@ -67,12 +69,12 @@ def read_line(line: str) -> Call:
         notes.append(f"relative paths start at {folder}, where the line goes; run the command there")
     before = words[:place]
     started = any(word.endswith(starter) for word in before for starter in _STARTERS)
-    if started and any(word.partition("=")[0] in _MACHINES[:2] for word in before):
+    if started and any(word.partition("=")[0] in _MACHINES for word in before):
         notes.append("for several machines add --node-num, --node-rank and --master-addr")
     return Call(
         f"{folder}/{words[place]}" if folder and words[place] != "mindrestore" else words[place],
         words[place + 1 :],
-        [word for word in before if _ASSIGNMENT.fullmatch(word)],
+        [*environment, *filter(_ASSIGNMENT.fullmatch, before)],
         _processes(before) if started else 0,
         "mpirun" in before,
         notes,
