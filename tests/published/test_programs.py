@@ -129,7 +129,7 @@ CT += "output.root=./saved_models/"
             CT.replace("model.name", "--device 0,1 model.name"),
             [
                 "this trains on card 0 alone; on all of them: mindrestore launch --device GPU --visible-devices 0,1 -- "
-                "train ..., without this --device"
+                "train ..., without this --device; train.batch_size counts per card"
             ],
         ),
         ("cd Deraining\npython train.py", "train --recipe mprnet/deraining", None),

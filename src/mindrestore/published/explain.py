@@ -126,7 +126,7 @@ def _launched(found: Explanation, call: Call) -> Explanation:
         return replace(found, argv=["launch", *flags, "--", *found.argv])
     if "," in device:
         note = f"this trains on card {device.partition(',')[0]} alone; on all of them: mindrestore launch --device GPU "
-        note += f"--visible-devices {device} -- train ..., without this --device"
+        note += f"--visible-devices {device} -- train ..., without this --device; train.batch_size counts per card"
         return replace(found, notes=[*found.notes, note])
     return found
 
