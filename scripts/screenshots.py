@@ -188,8 +188,10 @@ def for_documentation(out: Path, docs: Path, page: str, scheme: str) -> Path:
     wide, phone = (Image.open(out / f"{page}_{width}_{scheme}.png").convert("RGB") for width in SIZES)
     gap = 24
     sheet = Image.new("RGB", (wide.width + gap + phone.width, SHOWN), "#808080")
-    sheet.paste(wide.crop((0, 0, wide.width, SHOWN)), (0, 0))
-    sheet.paste(phone.crop((0, 0, phone.width, SHOWN)), (wide.width + gap, 0))
+    for picture, left in ((wide, 0), (phone, wide.width + gap)):
+        background = Image.new("RGB", (picture.width, SHOWN), picture.getpixel((0, 0)))  # where the page ends earlier
+        background.paste(picture, (0, 0))
+        sheet.paste(background, (left, 0))
     sheet = sheet.resize((TOGETHER, round(SHOWN * TOGETHER / sheet.width)), Image.LANCZOS)
     for quality in range(88, 40, -4):
         stream = io.BytesIO()
