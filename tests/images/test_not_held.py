@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mindrestore.images.photos import Photo, read_photo, write_photo
 
@@ -44,3 +45,17 @@ def test_what_a_format_does_not_hold_is_said(tmp_path, suffix, photo, notes):
 def test_the_comment_of_a_gif_becomes_a_text_of_its_png(tmp_path):
     assert write_photo(tmp_path / "a.gif.png", Photo(RGB, metadata={"comment": b"made by hand"})) == ()
     assert read_photo(tmp_path / "a.gif.png").metadata["chunks"] == ((b"tEXt", b"Comment\0made by hand"),)
+
+
+@pytest.mark.parametrize(
+    ("mode", "profile", "note"),
+    [
+        ("CMYK", b"\0" * 16 + b"CMYK" + b"\0" * 108, "its colour profile (CMYK) is not for RGB: left out"),
+        ("L", b"\0" * 16 + b"RGB " + b"\0" * 108, "its colour profile (RGB) is not for grey: left out"),
+        ("RGB", b"nothing", "its colour profile (damaged) is not for RGB: left out"),
+    ],
+)
+def test_a_profile_for_other_colours_is_said(tmp_path, mode, profile, note):
+    Image.fromarray(RGB).convert(mode).save(tmp_path / "a.jpg", icc_profile=profile)
+    photo = read_photo(tmp_path / "a.jpg")
+    assert (photo.notes, "icc_profile" in photo.metadata) == ((note,), False)

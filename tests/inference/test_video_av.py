@@ -213,3 +213,27 @@ def test_sound_without_pictures_is_called_so(tmp_path):
     with pytest.raises(RestoreError, match=r"in\.mp4: holds sound and no pictures; use a video"):
         restore_video(lambda frame: frame, source, tmp_path / "out.mp4")
     assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options", "note"),
+    [
+        ("clear.mov", "qtrle", {}, "its transparency is left out"),
+        (
+            "lines.mp4",
+            "libx264",
+            {"flags": "+ilme+ildct"},
+            "its pictures are interlaced and were restored as they are; deinterlace it first",
+        ),
+    ],
+)
+def test_what_pictures_lose_is_said(tmp_path, name, codec, options, note):
+    with av.open(str(tmp_path / name), "w") as container:
+        stream = container.add_stream(codec, rate=10, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "argb" if codec == "qtrle" else "yuv420p"
+        for number in range(3):
+            frame = av.VideoFrame.from_ndarray(scene(48, 64, number), format="rgb24").reformat(format=stream.pix_fmt)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert restore_video(lambda photo: photo, tmp_path / name, tmp_path / f"out-{name}") == (note,)
+    assert len(look(tmp_path / f"out-{name}")[0]) == 3

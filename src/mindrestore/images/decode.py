@@ -244,8 +244,12 @@ def _upright(stored: _Stored) -> Decoded:
     colours = turn_upright(stored.colours, orientation)
     alpha = None if stored.alpha is None else turn_upright(stored.alpha, orientation)
     exif, notes = upright_exif(stored.exif, colours.shape[1::-1], stored.tiff)
+    profile = fitting_profile(stored.profile, colours.ndim == 2)
+    if stored.profile and not profile:
+        space = stored.profile[16:20].decode("ascii", "replace").strip() or "damaged"
+        notes.append(f"its colour profile ({space}) is not for {'grey' if colours.ndim == 2 else 'RGB'}: left out")
     found = {
-        "icc_profile": fitting_profile(stored.profile, colours.ndim == 2),
+        "icc_profile": profile,
         "exif": exif,
         "xmp": upright_xmp(stored.xmp),
         **stored.extra,

@@ -28,10 +28,11 @@ _ENCODERS = {
 }
 _CONTAINERS = {".m4v": "mp4", ".mkv": "matroska"}
 _EVEN_ONLY = ("libx264",)  # with halved colour resolution it takes even sides only
+_LEFT_OUT = {"subtitle": "subtitles", "data": "data (such as time codes or positions)", "attachment": "attachments"}
 _EVENLY_SPACED = (".avi",)  # containers without times
 _READABLE_SHARE = 0.9  # some containers only estimate how many frames they hold
 _USUAL_RATE = Fraction(25)
-_FULL_RANGE, _UNSPECIFIED, _HDR = 2, 2, (16, 18)  # of FFmpeg's numbers for range, colour space and transfer
+_UNSPECIFIED = 2  # of FFmpeg's numbers for colour spaces
 
 
 @dataclass
@@ -113,8 +114,8 @@ def _prepare_others(opened: Any, pictures: Any, result: _Result, suffix: str) ->
                 result.sounds[stream.index] = result.container.add_stream_from_template(stream)
             except (ValueError, av.FFmpegError):
                 result.notes.append(f"its sound ({stream.codec_context.name}) cannot be kept in {suffix}")
-        elif stream.type == "subtitle":
-            result.notes.append("its subtitles are left out")
+        elif stream.type in _LEFT_OUT:
+            result.notes.append(f"its {_LEFT_OUT[stream.type]} are left out")
         elif stream.type == "video" and stream.index != pictures.index:
             result.notes.append("one of its picture streams is left out")
 
@@ -209,6 +210,10 @@ def _begin(result: _Result, frame: Any, stream: Any, shape: tuple[int, ...], tur
         context.sample_aspect_ratio = 1 / proportions if turned else proportions
     context.colorspace, context.color_range = frame.colorspace, frame.color_range
     context.color_primaries, context.color_trc = frame.color_primaries, frame.color_trc
+    if any(part.is_alpha for part in frame.format.components) or stream.metadata.get("alpha_mode") == "1":
+        result.notes.append("its transparency is left out")
+    if frame.interlaced_frame:
+        result.notes.append("its pictures are interlaced and were restored as they are; deinterlace it first")
     if max(component.bits for component in frame.format.components) > 8:
         result.notes.append("its colours have more than 8 bits, the result has 8")
     if target.suffix in _EVENLY_SPACED and stream.base_rate and abs(stream.base_rate / rate - 1) > 0.01:
