@@ -111,6 +111,22 @@ def test_foreign_weights_are_not_taken_for_any(tmp_path):
     assert resolve(task="dehaze", weights=tmp_path / "lacking.safetensors").model == "dehazeformer_t"
 
 
+def test_folders_without_permissions_are_what_is_said(here, negative, monkeypatch, capsys):
+    def guarded(path, *, follow_symlinks=True):  # rights do not stop the superuser, who may run the tests
+        if "locked" in path.parts:
+            raise PermissionError(13, "Permission denied", str(path))
+        return former(path, follow_symlinks=follow_symlinks)
+
+    former = type(here).stat
+    monkeypatch.setattr(type(here), "stat", guarded)
+    monkeypatch.setattr(type(here), "lstat", lambda path: guarded(path, follow_symlinks=False))
+    assert main(["restore", "locked/a.png", *HAZE]) == 2
+    assert capsys.readouterr().err == "error: locked/a.png: Permission denied; check the path and its permissions\n"
+    assert main(["restore", "a.png", *HAZE, "--out", "locked"]) == 2
+    out, err = capsys.readouterr()
+    assert "report" not in out + err  # nobody asked for a page
+
+
 def test_results_count_where_the_page_cannot_be_written(here, negative, monkeypatch, capsys):
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -205,10 +205,14 @@ def _check_places(inputs: Sequence[Path], out: Path) -> None:
 
     if not inputs:
         raise MindRestoreError("nothing to restore; name a photograph, a video or a folder")
-    missing = next((path for path in inputs if not os.path.lexists(path)), None)
-    if missing:
-        options = "; options stand before --" if str(missing).startswith("-") else ""
-        raise MindRestoreError(f"{shown(missing)}: no such file or folder; check the path{options}")
+    for path in inputs:
+        try:
+            path.lstat()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            options = "; options stand before --" if str(path).startswith("-") else ""
+            raise MindRestoreError(f"{shown(path)}: no such file or folder; check the path{options}") from error
+        except OSError as error:
+            raise MindRestoreError(f"{shown(path)}: {error.strerror}; check the path and its permissions") from error
     if out.suffix.lower() in (*readable_suffixes(), *VIDEO_SUFFIXES) and not out.is_dir():
         raise MindRestoreError(
             f"--out {shown(out)}: the folder for results, which keep the names of the inputs, has the name of a file; "
@@ -238,7 +242,10 @@ def _may_report(photos: Path, folder: Path) -> bool:
     from mindrestore.inference.benchmarks import is_benchmark
     from mindrestore.inference.planning import REPORT_MARKER
 
-    taken = (photos / "report").exists() or (folder.exists() and not (folder / REPORT_MARKER).is_file())
+    try:
+        taken = (photos / "report").exists() or (folder.exists() and not (folder / REPORT_MARKER).is_file())
+    except OSError:  # folders without permissions; whoever reads or writes there says so
+        return False
     return not taken and not is_benchmark(photos)
 
 
