@@ -87,7 +87,7 @@ def check_start(recipe: Recipe) -> None:
     if first and not model.weights and context.rank_and_world()[0] == 0:
         example = f"{recipe.output.root}/{first.replace('/', '_')}/best.ckpt"
         raise MindRestoreError(
-            f"recipe {recipe.name} goes on from the weights of {first}, and there are none; train {first} and give its "
+            f"recipe {recipe.name} starts from the weights of {first}, and there are none; train {first} and give its "
             f"weights, as in model.weights={example}, or take a recipe that trains both stages"
         )
 

@@ -96,7 +96,7 @@ def test_links_in_a_circle(photos):
 @pytest.mark.parametrize("target", ["round.png", "nowhere.png"])
 def test_a_link_to_itself_or_to_nothing(photos, target):
     (photos / "round.png").symlink_to(target)
-    restore_beside(photos, "round.png: a link that leads nowhere, or in a circle; remove it or set it anew")
+    restore_beside(photos, "round.png: a link that leads nowhere, or in a circle; remove it or create it again")
     with pytest.raises(RestoreError, match=r"round\.png: a link that leads nowhere"):
         restore_files(negative, photos / "round.png", photos.parent / "o")
 

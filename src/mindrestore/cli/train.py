@@ -43,14 +43,14 @@ def add_parser(subparsers: Any) -> None:
         action="store_const",
         const=True,
         default="auto",
-        help="go on from the run folder's last state; an error when there is none",
+        help="resume from the run folder's last state; an error if there is none",
     )
     resume.add_argument(
         "--no-resume",
         dest="resume",
         action="store_const",
         const=False,
-        help="start anew; by default a run folder with a state is resumed",
+        help="start from scratch; by default a run folder with a state is resumed",
     )
     parser.add_argument("--device", type=device, metavar="NAME", help=f"{DEVICES} (default: that of the recipe)")
     parser.set_defaults(run=run)

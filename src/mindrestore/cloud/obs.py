@@ -199,8 +199,8 @@ class ObsStore:
             if wait is not None:
                 time.sleep(wait * random.uniform(0.75, 1.25))  # not all ranks at the same moment
         raise CloudError(
-            f"{address}: cannot {verb} after {len(self.patience) + 1} attempts: {reason}; the same command goes on "
-            "from there"
+            f"{address}: cannot {verb} after {len(self.patience) + 1} attempts: {reason}; repeat the command to "
+            "continue"
         )
 
 

@@ -135,7 +135,7 @@ def require_writable(folder: Path) -> None:
         raise RestoreError(f"{folder}: results cannot be written there ({error.strerror}); {fix}") from error
 
 
-_BROKEN_LINK = "a link that leads nowhere, or in a circle; remove it or set it anew"
+_BROKEN_LINK = "a link that leads nowhere, or in a circle; remove it or create it again"
 _NO_FILE = "neither a file nor a folder; it was left out"
 
 

@@ -290,7 +290,7 @@ class JobQueue:
             try:
                 self.run_next(timeout=self._pause())
             except Exception:
-                _log.exception("a job failed through a defect; the next one goes on")
+                _log.exception("a job failed through a defect; the next one starts")
 
     def _pause(self) -> float:
         """Look for expired files even when nobody asks for anything."""

@@ -28,7 +28,7 @@ _ORIGINS = {
     "run": "trained in {name}",
     "own": "your weights",
 }
-_NOT_OFFERED = "not offered; no weights for it come with MindRestore. With your own: --weights {task}=FILE"
+_NOT_OFFERED = "not offered, as MindRestore includes no weights for it; with your own: --weights {task}=FILE"
 
 
 @dataclass(frozen=True)
