@@ -5,13 +5,14 @@ What only one verb needs is imported inside it, so that restoring a photograph t
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
-from mindrestore.errors import MindRestoreError, first_line, shown
+from mindrestore.errors import MindRestoreError, Notice, first_line, shown
 from mindrestore.exporting.form import FORMATS, ExportReport, Form, format_of
 from mindrestore.inference.benchmarks import is_benchmark, restore_benchmark
 from mindrestore.inference.files import RestoreSummary, restore_files
@@ -23,6 +24,7 @@ from mindrestore.recipes.load import load_recipe, next_stage, run_folder
 from mindrestore.recipes.schema import Recipe
 
 if TYPE_CHECKING:
+    from mindrestore.data.pairing import Pair
     from mindrestore.engine.trainer import TrainResult
     from mindrestore.evaluation.results import Evaluation, SetsEvaluation
     from mindrestore.evaluation.sets import NamedSet, TestSet
@@ -134,6 +136,7 @@ def evaluate(
         sets, pairs = list(test_set), []
     if protocol:
         sets = [replace(entry, protocol=replace(measure, noise_seed=entry.noise_seed)) for entry in sets]
+    _note_unread([*pairs, *(pair for entry in sets for pair in entry.pairs)])
     restorer = Restorer(trained, options=options, **changes)
     if not restorer.options.full_size and not restorer.at_working_size:
         raise MindRestoreError(f"{trained.model} removes {', '.join(restorer.tasks)}; only haze has a working size")
@@ -153,6 +156,15 @@ def evaluate(
             write_json(evaluation, new / "scores.json", {**settings, "data": str(Path(pairs[0].input).parent)})
     write_evaluation_page(folder, trained.folder)
     return EvalReport(evaluation, format_sets(evaluation) if sets else format_table(evaluation), folder)
+
+
+def _note_unread(pairs: Sequence[Pair]) -> None:
+    """Warn of pictures beside the pairs that are of kinds that are not read: the means do not count them."""
+    from mindrestore.images.read import unread_note
+
+    for folder in dict.fromkeys(Path(pair.input).parent for pair in pairs):
+        if note := unread_note(folder):
+            warnings.warn(note, Notice, stacklevel=3)
 
 
 def export(

@@ -162,3 +162,31 @@ def test_both_engines_measure_the_same(uncompiled, run, rain, tmp_path):
         with next(out.rglob("scores.csv")).open(encoding="utf-8") as stream:
             scores[engine] = next(csv.DictReader(stream))
     assert abs(float(scores["onnx"]["psnr"]) - float(scores["mindspore"]["psnr"])) < 0.001
+
+
+def test_pictures_of_other_kinds_are_noted_and_counts_are_numbers(tmp_path, capsys):
+    for side in ("hazy", "clear"):
+        write_image(tmp_path / side / "1.png", np.random.default_rng(0).integers(0, 256, (32, 40, 3), np.uint8))
+    for name in ("2.gif", "3.dng", "notes.txt", ".4.gif"):
+        (tmp_path / "hazy" / name).touch()
+    words = [
+        "eval",
+        "--model",
+        "dehazeformer_t",
+        "--weights",
+        "dehaze_free",
+        "--data",
+        str(tmp_path),
+        "--device",
+        "CPU",
+    ]
+    assert main([*words, "--protocol", "rgb", "--out", str(tmp_path / "r")]) == 0
+    out, err = capsys.readouterr()
+    assert "mean of 1 " in out
+    assert err == (
+        f"note: {tmp_path}/hazy: 2 files left out (1 .dng, 1 .gif): these kinds are not read; save pictures as PNG, "
+        "JPEG or TIFF; develop raw photographs first\n"
+    )
+    for option, value in (("--max-images", "0"), ("--max-images", "-1"), ("--noise-seed", "-1")):
+        assert main([*words, option, value]) == 2
+        assert f"error: argument {option}: '{value}' is not a whole number of at least" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mindrestore.cli.arguments import nonempty_path
+from mindrestore.cli.arguments import nonempty_path, positive, seed
 from mindrestore.cli.progress import announce
 from mindrestore.cli.restore import add_engine
 from mindrestore.cli.source import add_source, read_source
@@ -50,7 +50,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="DIR",
         help="folder of the report (default: RUN_FOLDER/report, else report)",
     )
-    parser.add_argument("--max-images", type=int, metavar="N", help="stop after N pairs of every set")
+    parser.add_argument("--max-images", type=positive, metavar="N", help="stop after N pairs of every set")
     parser.add_argument("--tile", type=int, metavar="N", help="restore in tiles of NxN pixels, for large images")
     parser.add_argument(
         "--working-size",
@@ -60,7 +60,7 @@ def add_parser(subparsers: Any) -> None:
     )
     add_engine(parser)
     parser.add_argument(
-        "--noise-seed", type=int, metavar="N", help="seed of the noise that tests add to clear images (default: 1234)"
+        "--noise-seed", type=seed, metavar="N", help="seed of the noise that tests add to clear images (default: 1234)"
     )
     parser.add_argument(
         "--reference-ssim",

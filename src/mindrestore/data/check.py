@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +14,7 @@ from mindrestore.data.texts import ListError
 from mindrestore.errors import shown
 from mindrestore.files import PathLike
 from mindrestore.images.errors import ImageError
-from mindrestore.images.kinds import foreign, left_out
-from mindrestore.images.read import read_image
+from mindrestore.images.read import read_image, unread_note
 
 Progress = Callable[[Iterable], Iterable]
 
@@ -149,11 +147,8 @@ def _check_parts(parts: list[Found], root: PathLike, split: str, named: bool, re
 def _note_foreign(found: Found, report: Report) -> None:
     """Note pictures of kinds that are not read, which training leaves out."""
     for folder in dict.fromkeys((found.input_dir, found.target_dir)):
-        if folder.is_dir():
-            files = (path for path in folder.rglob("*") if foreign(path.suffix) and path.name[0] != ".")
-            unread = Counter(path.suffix.lower() for path in files if path.is_file())
-            note = f"{folder}: {left_out(unread)}" if unread else ""
-            report.notes += [note] if note and note not in report.notes else []
+        note = unread_note(folder)
+        report.notes += [note] if note and note not in report.notes else []
 
 
 def _check_counts(found: Found, named: bool, report: Report) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import stat
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from mindrestore.files import PathLike, natural_key
 from mindrestore.images.decode import decode
 from mindrestore.images.errors import ImageError
-from mindrestore.images.kinds import readable_suffixes
+from mindrestore.images.kinds import foreign, left_out, readable_suffixes
 from mindrestore.images.matlab import read_block
 from mindrestore.images.pixels import to_float
 
@@ -36,6 +37,20 @@ def list_images(folder: PathLike, *, recursive: bool = False) -> list[Path]:
     found = folder.rglob("*") if recursive else folder.iterdir()
     images = [path for path in found if path.suffix.lower() in suffixes and not path.name.startswith(".")]
     return sorted((path for path in images if path.is_file()), key=lambda path: natural_key(str(path)))
+
+
+def unread_note(folder: PathLike) -> str | None:
+    """Return how many files of a folder and of those in it are pictures that `list_images` leaves out; None for none.
+
+    Args:
+        folder: Folder of a data set; None is returned for anything else.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        return None
+    suffixes = ((path, path.suffix.lower()) for path in folder.rglob("*") if not path.name.startswith("."))
+    unread = Counter(kind for path, kind in suffixes if (kind == ".gif" or foreign(kind)) and path.is_file())
+    return f"{folder}: {left_out(unread)}" if unread else None
 
 
 def read_image(path: PathLike) -> np.ndarray:
