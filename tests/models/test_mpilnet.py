@@ -14,6 +14,7 @@ from mpilnet_table import mpilnet_shapes
 from golden import error
 from mindrestore.errors import MindRestoreError
 from mindrestore.exporting.exporter import export_model
+from mindrestore.inference.options import PUBLISHED
 from mindrestore.inference.restorer import Restorer
 from mindrestore.losses.ms_ssim import MSSSIMLoss
 from mindrestore.losses.objective import Objective
@@ -239,7 +240,7 @@ def test_output_keeps_the_size(net):
 
 @pytest.mark.slow
 def test_photographs_of_460x620_are_padded_and_cut(net):
-    restore = Restorer("mpilnet", net=net, device="CPU", full_size=True)
+    restore = Restorer("mpilnet", net=net, device="CPU", options=PUBLISHED)
     photo = RNG.random((460, 620, 3), np.float32)
     padded = np.pad(photo, ((0, 20), (0, 20), (0, 0)), mode="reflect")  # multiples of 32
     expected = net(Tensor(padded.transpose(2, 0, 1)[None])).asnumpy()[0].transpose(1, 2, 0)[:460, :620]
