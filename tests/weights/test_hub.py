@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mindrestore.cli.main import main
 from mindrestore.files import cache_folder
 from mindrestore.weights import download, hub
 from mindrestore.weights.download import fetch
@@ -217,3 +218,14 @@ def test_without_an_address_the_page_is_named(monkeypatch):
         hub.get_published("aecrnet-nh-haze")
     with pytest.raises(WeightError, match=r"unknown published weights 'vgg91'; did you mean 'vgg19'\?"):
         hub.get_published("vgg91")
+
+
+def test_weights_that_ship_need_no_download(capsys):
+    assert main(["weights", "get", "dehaze_free"]) == 2
+    said = "weights dehaze_free come with MindRestore and need no download; use --weights dehaze_free"
+    assert capsys.readouterr().err == f"error: {said}\n"
+
+
+def test_a_missing_file_is_missing_whatever_its_suffix(tmp_path, capsys):
+    assert main(["convert", str(tmp_path / "absent"), "--out", str(tmp_path / "x.ckpt")]) == 2
+    assert capsys.readouterr().err == f"error: {tmp_path}/absent: no such file; check the path given as weights\n"

@@ -74,7 +74,7 @@ def each_weight(path: PathLike) -> Iterator[tuple[str, Any]]:
         WeightFileError: As `read_weights`.
     """
     path = Path(path)
-    if path.suffix.lower() not in READABLE:
+    if path.is_file() and path.suffix.lower() not in READABLE:
         raise WeightFileError(
             f"{path}: weights come as {', '.join(READABLE)}, not as {path.suffix or 'a file without suffix'}"
         )

@@ -13,6 +13,7 @@ from mindrestore.weights.download import fetch, is_address
 from mindrestore.weights.errors import WeightError
 from mindrestore.weights.files import read_weights
 from mindrestore.weights.sections import unwrapped, weights_of
+from mindrestore.weights.shipped import list_shipped
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ def find_published(name: str) -> Published:
     Raises:
         WeightError: there is none; the message names the closest one.
     """
+    if name in {card.name for card in list_shipped()}:
+        raise WeightError(f"weights {name} come with MindRestore and need no download; use --weights {name}")
     if name not in _TABLE:
         raise WeightError(f"unknown published weights {name!r}; {did_you_mean(name, _TABLE)}")
     return _TABLE[name]
