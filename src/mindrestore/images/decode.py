@@ -19,7 +19,7 @@ from PIL import Image, ImageChops, UnidentifiedImageError
 
 from mindrestore.images import png
 from mindrestore.images.errors import ImageError
-from mindrestore.images.kinds import DECODERS, RAW_SUFFIXES, advice, begins_as_read, begins_raw, is_heif
+from mindrestore.images.kinds import DECODERS, RAW_SUFFIXES, advice, begins_as_read, begins_raw, is_heif, stored_bits
 from mindrestore.images.limits import check_size
 from mindrestore.images.metadata import (
     fitting_profile,
@@ -214,7 +214,11 @@ def _from_pillow(path: Path, data: bytes) -> _Stored:
         exif, notes = read_exif(info.get("exif"))
         xmp = info.get("xmp") or info.get("XML:com.adobe.xmp")
         extra = {key: info[key] for key in ("dpi", "comment") if info.get(key)}
-        pictures = getattr(image, "n_frames", 1) if image.format in _SEVERAL else 1
+        held = getattr(image, "n_frames", 1)
+        pictures = held if image.format in _SEVERAL else 1
+        bits = stored_bits(data, info) if colours.dtype == np.uint8 else 8
+        notes += [f"its {bits} bits become 8; save it as PNG or TIFF with 16 bits to keep them"] if bits > 8 else []
+        notes += [f"the first of its {held} pictures is taken"] if held > 1 and image.format == "HEIF" else []
         xmp = xmp.encode() if isinstance(xmp, str) else xmp
         return _Stored(colours, alpha, pictures, exif, xmp, info.get("icc_profile"), extra, notes)
 

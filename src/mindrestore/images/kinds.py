@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.util import find_spec
+from typing import Any
 
 from PIL import features
 
@@ -64,6 +66,7 @@ def left_out(counts: Mapping[str, int]) -> str:
     return f"{total} file{'s' if total > 1 else ''} left out ({named}): these kinds are not read; {'; '.join(fixes)}"
 
 
+_PPM = re.compile(rb"P[36](?:\s|#[^\n]*\n)+\d+(?:\s|#[^\n]*\n)+\d+(?:\s|#[^\n]*\n)+(\d+)\s")
 # First bytes -> what the file is, and what to do; asked only when no decoder knows it
 _ADVICE = (
     (b"\xff\x0a", "JPEG XL is not read; save it as PNG or JPEG"),
@@ -89,6 +92,26 @@ def begins_raw(data: bytes) -> bool:
 def is_heif(data: bytes) -> bool:
     """Return whether a file is HEIC or another kind of HEIF but AVIF."""
     return data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS and b"avif" not in data[8:40]
+
+
+def stored_bits(data: bytes, info: Mapping[Any, Any]) -> int:
+    """Return how many bits per sample a file of a kind has that is read with 8; 8 where that is not known.
+
+    Args:
+        data: Whole file: AVIF, HEIC, JPEG 2000 or PPM.
+        info: What Pillow knows of it.
+    """
+    ppm = _PPM.match(data)
+    if ppm:
+        return max(int(ppm[1]).bit_length(), 8)
+    place = data.find(b"av1C")
+    if place >= 0 and data[4:8] == b"ftyp":  # third byte of the configuration: tier, high depth, twelve bits
+        flags = data[place + 6] if place + 6 < len(data) else 0
+        return (12 if flags & 0x20 else 10) if flags & 0x40 else 8
+    place = data.find(b"\xff\x4f\xff\x51")
+    if place >= 0 and data.startswith((b"\0\0\0\x0cjP  ", b"\xff\x4f")):  # the size of the first component
+        return max((data[place + 42] & 0x7F) + 1, 8) if place + 42 < len(data) else 8
+    return int(info.get("bit_depth", 8))
 
 
 def begins_as_read(data: bytes) -> bool:
