@@ -141,13 +141,29 @@ launch_training() {
     ${EXTRA[@]+"${EXTRA[@]}"}
 }
 
+# counted_first: the number of processes and the list of devices in front of the folder, as other launchers take them.
+counted_first() {
+  local first="${POSITIONAL[0]:-}"
+  if [[ "$first" =~ ^[0-9]+$ && ! -d "$first" ]]; then
+    FLAGS+=(--device-num "$first")
+    POSITIONAL=("${POSITIONAL[@]:1}")
+    first="${POSITIONAL[0]:-}"
+  fi
+  if [[ "$first" =~ ^[0-9]+(,[0-9]+)+$ && ! -d "$first" ]]; then
+    FLAGS+=(--visible-devices "$first")
+    POSITIONAL=("${POSITIONAL[@]:1}")
+  fi
+  [ ${#POSITIONAL[@]} -le 3 ] || fail "at most 3 arguments, got ${#POSITIONAL[@]}; see $(basename "$0") --help"
+}
+
 # launch_distributed DEVICE ARGUMENTS: what the run_distribute_train_* scripts have in common.
 launch_distributed() {
   local device="${MINDRESTORE_DEVICE:-$1}"
   shift
   local VALUE_FLAGS="--device-num --visible-devices --node-num --node-rank --master-addr --master-port --max-restarts --log-dir"
   local SWITCHES="--mpi --dry-run"
-  split_arguments 3 "$@"
+  split_arguments 5 "$@"
+  counted_first
   local recipe="${RECIPE:-aecrnet/zoo_its}"
   local data="${POSITIONAL[0]:-data}" name="${POSITIONAL[1]:-${recipe//\//_}}" table="${POSITIONAL[2]:-${RANK_TABLE_FILE:-}}"
   [ -d "$data" ] || fail "$data: no such folder; name the folder of the training data as the first argument"

@@ -119,6 +119,11 @@ CT += "output.root=./saved_models/"
             [],
         ),
         (
+            "bash run_standalone_train_gpu.sh 0 ./dataset first",
+            "train --recipe aecrnet/zoo_its data.root=./dataset output.name=first --device 0",
+            [],
+        ),
+        (
             "bash scripts/run_standalone_train_gpu.sh /data first -- train.batch_size=8 --lr 2e-4",
             "train optim.lr=0.0002 --recipe aecrnet/zoo_its --device GPU data.root=/data output.name=first "
             "train.batch_size=8",

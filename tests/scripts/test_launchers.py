@@ -128,6 +128,14 @@ def test_a_dry_run_shows_what_would_start(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "data"]
 
 
+def test_the_number_of_processes_may_stand_in_front(tmp_path):
+    (tmp_path / "data").mkdir()
+    done = launch("run_distribute_train_cpu.sh", "2", "./data", "first", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "--worker_num=2" in done.stdout
+    assert "--dir_data ./data --filename first" in done.stdout
+
+
 def test_a_rank_table_is_checked_before_anything_starts(tmp_path):
     (tmp_path / "data").mkdir()
     table = tmp_path / "table.json"

@@ -87,9 +87,9 @@ def _explain(call: Call, own: OwnFlags) -> Explanation:
         remarks.append(f"{', '.join(others)} have this name, too; write the folder of the program that is meant")
     command = next((then for flag, then in script.switch.items() if flag in words), script.command)
     after: list[str] = []
-    if command == "launch":
-        words = _count_first(words)
-    elif "--" in words:  # what a launcher passes to the program
+    if script.positional:
+        words = _numbers_first(words, command)
+    if command != "launch" and "--" in words:  # what a launcher passes to the program
         place = words.index("--")
         words, after = words[:place], words[place + 1 :]
     made = translate([command, *words], own.get(command, {}), system=system, script=script, lenient=True)
@@ -105,14 +105,14 @@ def _joined(first: Translation, then: Translation) -> Translation:
     return replace(then, became=became, kept=first.kept, notes=notes, unknown=unknown)
 
 
-def _count_first(words: Sequence[str]) -> list[str]:
-    """Return a launcher's words with the number of processes and the list of cards that stand first as flags."""
+def _numbers_first(words: Sequence[str], command: str) -> list[str]:
+    """Return a launcher's words with the numbers that stand first as flags: of processes and cards, or of one card."""
     words, flags = list(words), []
     if words and words[0].isdecimal():
-        flags += ["--device-num", words.pop(0)]
+        flags += ["--device-num" if command == "launch" else "--device", words.pop(0)]
     if words and re.fullmatch(r"\d+(,\d+)+", words[0]):
         flags += ["--visible-devices", words.pop(0)]
-    return [*words, *flags]
+    return [*flags, *words]
 
 
 def _launched(found: Explanation, call: Call) -> Explanation:
