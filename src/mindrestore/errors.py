@@ -9,6 +9,34 @@ _NEAR = 0.5  # share of letters in common from which a word may be a misspelling
 _FEW = 20  # so many names are listed even where one is near
 _LONGEST = 200  # characters of a foreign message
 _LONGEST_LINE = 2000  # of a message: a file can hold a word of any length
+# How MindSpore words it (2.8 to 2.10): its pools, the host's allocator, CUDA, cuDNN, and Ascend's run time; the last
+# two are onnxruntime's and OpenCV's.
+_NO_MEMORY = (
+    "out of memory",
+    "bad_alloc",
+    "memory not enough",
+    "memory isn't enough",
+    "memory is not enough",
+    "allocate memory failed",
+    "allocate device memory failed",
+    "allocate host memory failed",
+    "malloc device memory failed",
+    "malloc memory failed",
+    "memory allocation failed",
+    "failed to allocate memory",
+    "failed to alloc memory",
+    "failed to apply for memory",
+    "cannot allocate memory",
+    "unable to allocate",
+    "cudaerrormemoryallocation",
+    "cudnn_status_alloc_failed",
+    "cublas_status_alloc_failed",
+    "acl_error_rt_memory_allocation",
+    "207001",  # the same as a number
+    "el0004",  # Ascend: failed to allocate memory
+    "bfcarena::",
+    "insufficient memory",
+)
 
 
 class MindRestoreError(Exception):
@@ -75,3 +103,10 @@ def first_line(error: BaseException) -> str:
     """Return the first line of a message, or the name of an error without one; control characters are escaped."""
     line = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
     return shown(line)[:_LONGEST]
+
+
+def ran_out(error: BaseException) -> bool:
+    """Return whether an error, of Python or of a library, says that memory ran out."""
+    text = str(error).lower()
+    foreign = not isinstance(error, ValueError)  # libraries have classes of their own
+    return isinstance(error, MemoryError) or (foreign and any(words in text for words in _NO_MEMORY))

@@ -41,7 +41,7 @@ def test_whole_where_it_fits_else_tiles(spec_of):
 
 def test_the_usual_memory_is_one_gigabyte_or_half_of_what_is_free(spec_of, monkeypatch):
     for free, pixels in ((8e9, 1_000_000), (1e9, 500_000)):
-        monkeypatch.setattr(module.psutil, "virtual_memory", lambda free=free: type("Memory", (), {"available": free}))
+        monkeypatch.setattr(module, "free_memory", lambda free=free: free)
         assert layout_of(spec_of).pixels == pixels
 
 

@@ -128,10 +128,10 @@ def examine(versions: dict[str, str | None], isa: str | None) -> Iterator[Findin
 
 
 def free_memory() -> int:
-    """Return the bytes that programs can still have."""
-    import psutil
+    """Return the bytes that a program can still have here."""
+    from mindrestore.exporting import session
 
-    return psutil.virtual_memory().available
+    return session.free_memory()
 
 
 def room_findings(memory: int, disk: int) -> list[Finding]:

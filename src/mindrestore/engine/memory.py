@@ -6,48 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Callable
 
-from mindrestore.errors import MindRestoreError
+from mindrestore.errors import MindRestoreError, ran_out
 from mindrestore.recipes.schema import Recipe
-
-# How MindSpore words it (2.8 to 2.10): its pools, the host's allocator, CUDA, cuDNN, and Ascend's run time.
-_TEXTS = (
-    "out of memory",
-    "bad_alloc",
-    "memory not enough",
-    "memory isn't enough",
-    "memory is not enough",
-    "allocate memory failed",
-    "allocate device memory failed",
-    "allocate host memory failed",
-    "malloc device memory failed",
-    "malloc memory failed",
-    "memory allocation failed",
-    "failed to allocate memory",
-    "failed to alloc memory",
-    "failed to apply for memory",
-    "cannot allocate memory",
-    "unable to allocate",
-    "cudaerrormemoryallocation",
-    "cudnn_status_alloc_failed",
-    "cublas_status_alloc_failed",
-    "acl_error_rt_memory_allocation",
-    "207001",  # the same as a number
-    "el0004",  # Ascend: failed to allocate memory
-)
 
 VALIDATION = "validation"
 
 
 class OutOfMemoryError(MindRestoreError):
     """Report work that does not fit into the memory; the message says what to make smaller."""
-
-
-def ran_out(error: BaseException) -> bool:
-    """Return whether an error says that memory ran out."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or (
-        isinstance(error, (RuntimeError, OSError)) and any(words in text for words in _TEXTS)
-    )
 
 
 @contextmanager

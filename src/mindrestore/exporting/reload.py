@@ -10,7 +10,7 @@ import numpy as np
 
 from mindrestore.errors import first_line
 from mindrestore.exporting.mindir import Kind, MindIRError, input_kind
-from mindrestore.exporting.session import EngineError, open_session
+from mindrestore.exporting.session import EngineError, not_running, open_session
 from mindrestore.files import PathLike
 from mindrestore.weights.wire import Steps, fields
 
@@ -67,7 +67,7 @@ class MindIREngine:
         try:
             return self.cell(ms.Tensor(images)).asnumpy()
         except (RuntimeError, ValueError, TypeError) as error:
-            raise EngineError(f"{self.path}: does not run on {images.shape}: {first_line(error)}") from error
+            raise not_running(self.path, images.shape, error) from error
 
 
 class OnnxEngine:
@@ -105,7 +105,7 @@ class OnnxEngine:
         try:
             return self.session.run(None, {self.input: images})[0]
         except Exception as error:  # onnxruntime's own classes are generated and share no base
-            raise EngineError(f"{self.path}: does not run on {images.shape}: {first_line(error)}") from error
+            raise not_running(self.path, images.shape, error) from error
 
 
 def _only_image(path: Path, verb: str, ends: list[Any]) -> tuple[str, Kind]:

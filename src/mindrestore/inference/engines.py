@@ -12,11 +12,10 @@ from typing import Any, Callable, Protocol, Union
 
 import numpy as np
 
-from mindrestore.errors import first_line
 from mindrestore.exporting.graph_file import NetworkGraph
 from mindrestore.exporting.graphs import graph_for
 from mindrestore.exporting.reload import MindIREngine, OnnxEngine
-from mindrestore.exporting.session import EngineError, open_session
+from mindrestore.exporting.session import EngineError, not_running, open_session
 from mindrestore.files import PathLike
 from mindrestore.inference.devices import wants_card
 from mindrestore.models.spec import ModelSpec
@@ -156,7 +155,7 @@ class GraphEngine:
         except EngineError:
             raise
         except Exception as error:  # onnxruntime's own classes are generated and share no base
-            raise EngineError(f"{self.name} does not run on {images.shape}: {first_line(error)}") from error
+            raise not_running(self.name, images.shape, error) from error
 
     def _one(self, image: np.ndarray) -> np.ndarray:
         return self.session.run(None, {self.input: np.ascontiguousarray(image, np.float32)})[0]

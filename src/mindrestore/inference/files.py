@@ -12,7 +12,8 @@ from typing import Any, Callable, NamedTuple
 import cv2
 import numpy as np
 
-from mindrestore.errors import MindRestoreError, first_line, shown
+from mindrestore.errors import MindRestoreError, first_line, ran_out, shown
+from mindrestore.exporting.session import LESS_MEMORY
 from mindrestore.files import PathLike
 from mindrestore.images.kinds import VIDEO_SUFFIXES
 from mindrestore.images.photos import PHOTO_SUFFIXES, Photo, read_photo, write_photo
@@ -217,13 +218,13 @@ class _Account:
         except MindRestoreError as error:
             message = str(error)
             self.failed.append(message if shown(source.name) in message else f"{source}: {message}")
-        except (OSError, cv2.error) as error:
-            self.failed.append(f"{source}: {first_line(error)}; check the file and the disk")
-        except (MemoryError, RuntimeError) as error:  # MindSpore reports exhausted memory as RuntimeError
-            self.failed.append(
-                f"{source}: the network could not run ({first_line(error)}); for large images use smaller "
-                "tiles, as in --tile 512"
-            )
+        except (OSError, cv2.error, MemoryError, RuntimeError) as error:
+            if ran_out(error):
+                self.failed.append(f"{source}: the network could not run ({first_line(error)}); {LESS_MEMORY}")
+            elif isinstance(error, RuntimeError):
+                self.failed.append(f"{source}: the network could not run ({first_line(error)})")
+            else:
+                self.failed.append(f"{source}: {first_line(error)}; check the file and the disk")
         return False, None
 
     def summary(self) -> RestoreSummary:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import psutil
 
+from mindrestore.exporting.session import free_memory
 from mindrestore.inference.engines import Engine, EngineError
 from mindrestore.inference.options import Options, Tile
 from mindrestore.inference.pixels import Restore, pad_to, to_float, to_type
@@ -139,4 +139,4 @@ def run_batch(engine: Engine, images: Sequence[np.ndarray]) -> Sequence[np.ndarr
 def _pixels(options: Options, engine: Engine) -> float:
     if options.memory is not None:
         return options.memory * 1e9 / engine.pixel_bytes
-    return min(_USUAL_MEMORY, psutil.virtual_memory().available / 2) / engine.pixel_bytes
+    return min(_USUAL_MEMORY, free_memory() / 2) / engine.pixel_bytes
