@@ -6,8 +6,8 @@ Needs the environment of `standins.build`. Nothing is computed: the forward pass
 discriminator included, are compiled with MindSpore's own passes and kernel selection for the device. On Ascend the log
 on standard error says which operators have a kernel of aclnn, and which go to the older aclop interface: `kernels.py`.
 
-With MS_SIMULATION_LEVEL=1, RANK_SIZE and RANK_ID MindSpore plays the other ranks (Ascend only), and gradients are
-summed in small buffers, so that a small network has several.
+With RANK_SIZE in the environment gradients are summed over ranks, in buffers so small that a network has several;
+with MS_SIMULATION_LEVEL=1 MindSpore plays the other ranks (Ascend only).
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ Job = tuple[Any, Sequence[Any]]  # a cell, and what it is compiled for
 
 def graphs(name: str, amp: str, device: str, phases: Sequence[str], folder: Path) -> dict[str, Job]:
     """Build a small network for inference, another with its training step, and list the cells to compile."""
+    from mindrestore.engine import reduce
     from mindrestore.engine.context import rank_and_world
     from mindrestore.engine.learner import Learner
     from mindrestore.engine.precision import cast_network
@@ -62,6 +63,7 @@ def graphs(name: str, amp: str, device: str, phases: Sequence[str], folder: Path
     if "forward" in phases:
         jobs["forward"] = (cast_network(small(name), amp, device).set_train(False), images[:1])
     if "step" in phases:
+        reduce._BUCKET = BUCKET
         recipe = recipe_of(name, amp, device, folder)
         objective = build_objective(recipe.loss, stages=model_spec(name).stages)
         learner = Learner(recipe, small(name), objective, world=rank_and_world()[1])
@@ -117,11 +119,8 @@ def compiled(jobs: Mapping[str, Job], folder: Path) -> dict[str, dict[str, Any]]
 
 def play_ranks() -> None:
     """Allow for what MindSpore's simulation of several ranks lacks here: CANN's Python package, and a card to name."""
-    from mindrestore.engine import reduce
-
     communication.GlobalComm.CHECK_ENVS = False
     ms.hal.get_device_name = lambda number, target: "Ascend910B2"
-    reduce._BUCKET = BUCKET
 
 
 def counted(folder: Path) -> dict[str, Any]:
@@ -138,10 +137,11 @@ def counted(folder: Path) -> dict[str, Any]:
 
 
 def behind_all_reduces(folder: Path) -> list[int]:
-    """Say for every all-reduce, as the graph launches them, how many gradients of convolutions are launched later."""
+    """Say for every all-reduce, as the graph launches them, how many operators of gradients are launched later."""
     text = "".join(path.read_text(encoding="utf-8", errors="replace") for path in folder.rglob("final_actor_set*.ir"))
     launched = re.findall(r"^%\d+ = \w+:(\w+)-op\d+\(", text, re.MULTILINE)
-    return [launched[k:].count("ConvolutionGrad") for k, name in enumerate(launched) if name == "AllReduce"]
+    gradients = ["Grad" in name or "Backprop" in name for name in launched]
+    return [sum(gradients[k:]) for k, name in enumerate(launched) if name == "AllReduce"]
 
 
 def main() -> None:

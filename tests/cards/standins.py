@@ -32,6 +32,7 @@ CUDA = {
     "libcurand.so.10": r"curand",
     "libnvrtc.so.11.2": r"nvrtc",
     "libcuda.so.1": r"cu[A-Z]",
+    "libnccl.so.2": r"nccl[A-Z]",
 }
 # Libraries of CANN that only have to be there.
 EMPTY = [
@@ -121,7 +122,7 @@ def _build_cuda(folder: Path, libraries: Path) -> dict[str, str]:
     return {
         "CUDA_HOME": str(folder / "home"),
         "LD_LIBRARY_PATH": str(folder),
-        "LD_PRELOAD": str(folder / "libcuda_ops.so.11"),
+        "LD_PRELOAD": f"{folder / 'libcuda_ops.so.11'}:{folder / 'libnccl.so.2'}",  # MindSpore's wheel has its own
     }
 
 

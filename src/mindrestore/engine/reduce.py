@@ -9,6 +9,8 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from mindrestore.models.layers import current_device
+
 _BUCKET = 2**23  # numbers in a buffer: 32 MB, so that copies of all gradients are not held twice
 
 
@@ -49,7 +51,8 @@ class SumOverRanks:
 class SumInGraph(nn.Cell):
     """Add up tensors over all ranks inside a graph; MindSpore joins calls with one number into one buffer.
 
-    A buffer goes over the wire as soon as its gradients are there, while the backward pass goes on. Nothing is timed.
+    A buffer goes over the wire as soon as its gradients are there, while the backward pass goes on. On GPU there is one
+    buffer for all: MindSpore refuses a graph with a second all-reduce there. Nothing is timed.
 
     Args:
         sizes: of the gradients, one optimizer's after the other.
@@ -67,11 +70,10 @@ class SumInGraph(nn.Cell):
         ms.set_auto_parallel_context(comm_fusion={"allreduce": {"mode": "auto", "config": None}})  # else it joins none
         self.each = ops.HyperMap()
         self.of_values = _all_reduce(1)
-        self.of_gradients = tuple(
-            _all_reduce(number)
-            for number, (first, last) in enumerate(spans(sizes, _BUCKET), start=2)
-            for _ in range(first, last)
-        )
+        buffers = [
+            number for number, (first, last) in enumerate(spans(sizes, _BUCKET), start=2) for _ in range(first, last)
+        ]
+        self.of_gradients = tuple(_all_reduce(1 if current_device() == "GPU" else number) for number in buffers)
 
     def construct(
         self, values: tuple[Tensor, ...], gradients: tuple[tuple[Tensor, ...], ...]
