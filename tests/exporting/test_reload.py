@@ -11,6 +11,7 @@ from mindrestore.exporting.reload import OnnxEngine, onnx_properties
 from mindrestore.exporting.session import EngineError
 from mindrestore.inference.engines import open_engine
 from mindrestore.inference.restorer import Restorer
+from mindrestore.inference.tasks import TaskError
 from mindrestore.inference.trained import resolve
 from mindrestore.models.registry import model_spec
 from mindrestore.weights.wire import field
@@ -106,11 +107,13 @@ def test_a_file_says_what_it_is_for(tmp_path):
     graph.finish(graph.add("Relu", [Var("image", "float32", 4)], "float32", 4), "restored")
     ends = (("image", "float32", IMAGE), ("restored", "float32", IMAGE))
     path = tmp_path / "rain.onnx"
-    path.write_bytes(model_bytes(graph, ends, {"model": "dehazeformer_t", "tasks": "derain"}, {}))
-    assert onnx_properties(path) == {"model": "dehazeformer_t", "tasks": "derain"}
+    path.write_bytes(model_bytes(graph, ends, {"model": "dehazeformer_t", "task": "derain"}, {}))
+    assert onnx_properties(path) == {"model": "dehazeformer_t", "task": "derain"}
     found = resolve(weights=path)
     assert (found.model, found.made_for) == ("dehazeformer_t", ("derain",))
     assert not Restorer(found, device="CPU").at_working_size
     assert resolve(task="derain", weights=path).model == "dehazeformer_t"
+    with pytest.raises(TaskError, match=r"weights .*rain\.onnx do derain, not dehaze; name others, or that task"):
+        resolve(task="dehaze", weights=path)
     path.write_bytes(path.read_bytes()[:-3])
     assert onnx_properties(path) == {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +56,11 @@ def export_model(
         WeightError: The weights do not fit.
     """
     spec, form = model_spec(model), form or Form()
-    spec = replace(spec, tasks=(task,)) if task else spec
     _check_possible(form, spec)  # before minutes are spent on building the network
     net = create_model(model, **dict(hyper or {}))
     if weights is not None:
         load_weights(net, weights)
-    return export_cell(ImageModel(net, spec), spec, out, form=form)
+    return export_cell(ImageModel(net, spec), spec, out, form=form, task=task)
 
 
 def export_cell(
@@ -73,6 +71,7 @@ def export_cell(
     reference: nn.Cell | None = None,
     form: Form | None = None,
     tolerance: float = 1e-4,
+    task: str | None = None,
 ) -> ExportReport:
     """Write one cell, reload it and compare it with a reference at two sizes (one when the size is fixed).
 
@@ -85,6 +84,7 @@ def export_cell(
         reference: What the file must compute; by default the cell itself, in its own form.
         form: Format, size, type of the pixels; by default MINDIR of free size in [0,1].
         tolerance: Largest absolute difference accepted; of 8-bit photographs, one level is.
+        task: What it removes, for a file that can say so; None: nobody knows.
 
     Returns:
         The file and the differences.
@@ -102,7 +102,8 @@ def export_cell(
         temporary = Path(scratch) / f"model{path.suffix}"
         try:
             with in_form(cell, form.layers):
-                _write(PhotoModel(cell, spec) if form.uint8 else _Anew(cell), spec, form, temporary)
+                said = {"model": spec.name, **({"task": task} if task else {})}
+                _write(PhotoModel(cell, spec) if form.uint8 else _Anew(cell), said, form, temporary)
         except OSError as error:
             raise ExportError(f"{path}: cannot be written ({error.strerror}); check the folder and the disk") from error
         except ExportError as error:
@@ -148,8 +149,8 @@ def _notes(cell: nn.Cell, form: Form) -> tuple[str, ...]:
     return ("its deformable layers are MindSpore's DeformableOffsets, slow on a CPU; --target cpu gathers",)
 
 
-def _write(cell: nn.Cell, spec: ModelSpec, form: Form, temporary: Path) -> None:
-    """Write a cell; ONNX by way of MINDIR."""
+def _write(cell: nn.Cell, said: Mapping[str, str], form: Form, temporary: Path) -> None:
+    """Write a cell; ONNX by way of MINDIR, with what it says of itself."""
     height, width = form.size or (None, None)
     shape = (1, height, width, 3) if form.uint8 else (1, 3, height, width)
     if form.size:
@@ -169,7 +170,6 @@ def _write(cell: nn.Cell, spec: ModelSpec, form: Form, temporary: Path) -> None:
     if form.format == "MINDIR" and form.key is None:
         write_bytes(graph, in_classic_operators(graph.read_bytes()))
     if form.format == "ONNX":
-        said = {"model": spec.name, "tasks": ",".join(spec.tasks)}
         temporary.write_bytes(to_onnx(graph.read_bytes(), said).content)
 
 

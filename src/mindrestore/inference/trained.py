@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Union
 from mindrestore.errors import MindRestoreError
 from mindrestore.exporting.reload import onnx_properties
 from mindrestore.inference.pixels import RestoreError
-from mindrestore.inference.tasks import known_tasks, networks_for, source_for
+from mindrestore.inference.tasks import TaskError, known_tasks, networks_for, source_for
 from mindrestore.models.registry import list_models, model_spec
 from mindrestore.recipes.load import list_recipes, load_recipe
 from mindrestore.recipes.schema import Recipe
@@ -161,6 +161,8 @@ def resolve(
     model = model or known.model
     if task is not None:
         model, weights, card, task = source_for(task, weights, model, made_for=known.task)
+        if known.task not in (None, task):
+            raise TaskError(f"weights {weights} do {known.task}, not {task}; name others, or that task")
     else:
         if model is not None:
             model_spec(model)  # an unknown network is the first thing to say
@@ -193,7 +195,7 @@ def _recorded(weights: PathLike | Mapping[str, Any] | None) -> _Record:
     file = weight_file(weights)
     if file.suffix == ".onnx":
         said = onnx_properties(file)
-        model, task = said.get("model"), said.get("tasks", "")
+        model, task = said.get("model"), said.get("task", "")
         return _Record(model if model in list_models() else None, {}, task if task in known_tasks() else None)
     if (file.parent / "recipe.yaml").is_file():
         made = load_recipe(file.parent).model
