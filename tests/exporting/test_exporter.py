@@ -106,7 +106,7 @@ def test_wrong_requests_are_named(net, spec_of, tmp_path):
     with pytest.raises(ExportError, match="AIR can be written on Ascend only"):
         export_cell(net, spec_of(), tmp_path / "tiny.air", form=Form("AIR", size=(8, 8)))
     (tmp_path / "file").write_text("")
-    with pytest.raises(ExportError, match="cannot be made"):
+    with pytest.raises(ExportError, match="cannot be created"):
         export_cell(net, spec_of(), tmp_path / "file/sub/tiny.mindir")
 
 
