@@ -18,7 +18,7 @@ from PIL import Image
 from mindrestore.serve.app import create_app
 from mindrestore.serve.connections import BoundedConnection
 from mindrestore.serve.guard import HostNames
-from mindrestore.serve.limits import Limits, UnrestoredError
+from mindrestore.serve.limits import Limits, MemoryShortError, UnrestoredError
 from mindrestore.serve.queue import JobQueue
 from mindrestore.serve.uploads import inspect_upload
 
@@ -76,12 +76,16 @@ class Answer:
 
 
 class Negative:
-    """Stand in for the networks: a negative per step; `gate` holds it up, images of one pixel fail."""
+    """Stand in for the networks: a negative per step; `gate` holds it up, images of one pixel fail.
+
+    `short` is set: there is no memory.
+    """
 
     def __init__(self):
         self.gate = threading.Event()
         self.gate.set()
         self.aborted = 0
+        self.short = False
 
     def __call__(self, job):
         job.report("restoring", 0.5)
@@ -89,6 +93,8 @@ class Negative:
         pixels = np.asarray(Image.open(job.source))
         if pixels.shape[:2] == (1, 1):
             raise UnrestoredError(f"{job.upload.name}: too small; send a larger one")
+        if self.short:
+            raise MemoryShortError(f"{job.upload.name}: there is not enough memory; close other programs")
         if pixels.shape[:2] == (1, 2):
             raise ZeroDivisionError("a defect with /secret/path")
         for _ in job.networks:

@@ -87,10 +87,13 @@ class Page:
     def wait_for(self, *states):
         wait_until(lambda: self.states() == list(states))
 
+    def buttons(self, place):
+        """Return the buttons of a card that are shown, by their words."""
+        shown = self.all(".entry")[place].find_elements("css selector", ".row > *")
+        return {each.text: each for each in shown if each.text}
+
     def button(self, place, words):
-        card = self.all(".entry")[place]
-        (found,) = [each for each in card.find_elements("css selector", ".row > *") if each.text == words]
-        return found
+        return self.buttons(place)[words]
 
 
 @pytest.mark.parametrize("size", [WIDE, PHONE])
@@ -134,12 +137,52 @@ def test_results_survive_another_picture_and_a_reload(server, page, photos):
     assert page.texts(".name") == ["b.png"]
 
 
+def test_a_long_name_is_whole_before_and_after_a_reload(server, page, photos):
+    """The server shortens names to 80 characters and puts _ in the place of some."""
+    name = f"{'holiday in the mountains, ' * 5}morning & haze.png"
+    photos[0].rename(photos[0].with_name(name))
+    page.start(photos[0].with_name(name))
+    page.wait_for("done")
+    assert page.texts(".name") == [name]
+    page.open()
+    page.wait_for("done")
+    assert page.texts(".name") == [name]
+    page.all(".thumbnail")[0].click()
+    assert page.at("viewer-title").text == name
+    page.browser.execute_script("localStorage.setItem('mindrestore jobs /', '[\"of an older page\"]')")
+    page.open()
+    page.start(photos[1])
+    page.wait_for("done")
+
+
+def test_another_try_is_offered_where_it_may_help_and_works_after_a_reload(server, page, tmp_path, photos):
+    raw = b"FUJIFILMCCD-RAW " + bytes(60)  # named as a picture, or the page leaves it out by itself
+    files = {"empty.png": b"", "raw.png": raw, "no picture.png": b"nonsense", "dot.png": encode(picture(1, 1))}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    server.work.short = True
+    page.start(*(tmp_path / name for name in files), photos[0])
+    page.wait_for(*["failed"] * 5)
+    server.work.short = False
+    told = page.texts(".told")
+    assert [sorted(page.buttons(place)) for place in range(4)] == [["Remove"]] * 4, told
+    assert told[0] == "failed: the file is empty (0 bytes); choose it again"
+    assert told[4] == "failed: there is not enough memory; close other programs"
+    assert sorted(page.buttons(4)) == ["Remove", "Try again"]
+    page.open()
+    page.wait_for("failed", "failed")  # the server has two of them
+    assert [sorted(page.buttons(place)) for place in range(2)] == [["Remove"], ["Remove", "Try again"]]
+    page.button(1, "Try again").click()
+    page.wait_for("failed", "done")
+    page.browser.get_log("browser")  # the browser's own notes about 415 and 422
+
+
 def test_two_tabs_keep_their_results_in_one_place(server, page, photos):
     other = server.finished(server.send("/api/jobs", photos[2].read_bytes(), "other.png").told["id"])["id"]
     page.start(photos[0])
     page.wait_for("done")
     add = """const ids = JSON.parse(localStorage.getItem(arguments[0]));
-        localStorage.setItem(arguments[0], JSON.stringify([...ids, arguments[1]]));"""
+        localStorage.setItem(arguments[0], JSON.stringify([...ids, [arguments[1], "other.png"]]));"""
     page.browser.execute_script(add, "mindrestore jobs /", other)  # as another tab does
     page.start(photos[1])
     page.wait_for("done", "done")
@@ -167,7 +210,7 @@ def test_a_chain_of_tasks(server, page, photos):
     assert page.texts("#steps .network option:checked") == ["Tiny, ships with MindRestore", "Tiny, trained in mine"]
     page.start(photos[0])
     page.wait_for("done")
-    (token,) = page.browser.execute_script("return JSON.parse(localStorage.getItem('mindrestore jobs /'))")
+    ((token, _),) = page.browser.execute_script("return JSON.parse(localStorage.getItem('mindrestore jobs /'))")
     assert server.state(token)["networks"] == ["dehaze/tiny", "denoise/tiny"]
     result = server.ask("GET", f"/api/jobs/{token}/result").body
     np.testing.assert_array_equal(Image.open(io.BytesIO(result)), picture(60, 80))  # the negative of the negative

@@ -191,7 +191,7 @@ def test_a_defect_tells_the_client_nothing_of_it(make):
     job = queue.submit(upload_of(encode(picture(1, 2))), ["n"])
     with pytest.raises(ZeroDivisionError):
         queue.run_next()
-    assert (job.state, job.status) == ("failed", 500)
+    assert (job.state, job.status, job.kind) == ("failed", 500, "defect")
     assert "secret" not in job.error
 
 

@@ -18,7 +18,7 @@ from mindrestore.images.photos import read_photo
 from mindrestore.inference.trained import Trained
 from mindrestore.models.registry import list_models, model_spec
 from mindrestore.serve.jobs import Job
-from mindrestore.serve.limits import ServeError, UnrestoredError, WorkerError
+from mindrestore.serve.limits import MemoryShortError, ServeError, UnrestoredError, WorkerError
 from mindrestore.serve.networks import Offer, all_tasks, find_offers
 from mindrestore.serve.previews import write_preview
 from mindrestore.serve.worker import NetworkProcess
@@ -141,7 +141,8 @@ for line in sys.stdin:
     if request["networks"][0] == "hang":
         time.sleep(60)
     done = {"done": {"pid": os.getpid(), "of": request["source"]}}
-    print(json.dumps({"failed": "no"} if request["networks"][0] == "fail" else done), flush=True)
+    failed = {"fail": {"failed": "no"}, "short": {"failed": "no", "status": 500}}
+    print(json.dumps(failed.get(request["networks"][0], done)), flush=True)
 """
 
 
@@ -165,11 +166,14 @@ def test_the_process_restores_one_after_the_other(process):
     assert process.restore(two)["pid"] == first["pid"]
 
 
-def test_a_failure_is_the_clients(process):
+@pytest.mark.parametrize(
+    ("network", "kind", "status"), [("fail", UnrestoredError, 422), ("short", MemoryShortError, 500)]
+)
+def test_a_failure_is_the_clients_or_a_lack_of_memory(process, network, kind, status):
     process.start()
-    with pytest.raises(UnrestoredError, match=r"^no$") as failure:
-        process.restore(job("fail"))
-    assert failure.value.status == 422
+    with pytest.raises(kind, match=r"^no$") as failure:
+        process.restore(job(network))
+    assert failure.value.status == status
 
 
 def test_a_process_that_died_is_started_again(process):

@@ -11,9 +11,16 @@ import numpy as np
 import pytest
 
 from mindrestore.files import WriteError
+from mindrestore.images.errors import ImageError
 from mindrestore.serve import child, queue
 from mindrestore.serve.child import Networks
-from mindrestore.serve.limits import StorageError, StorageFullError, storage_error
+from mindrestore.serve.limits import (
+    MemoryShortError,
+    StorageError,
+    StorageFullError,
+    UnrestoredError,
+    storage_error,
+)
 from served import encode, form, picture, wait_until
 
 PNG = encode(picture())
@@ -134,6 +141,32 @@ def test_the_process_of_the_networks_says_that_the_disk_is_full(networks, tmp_pa
         assert networks.restore(request_of(tmp_path)) == {"failed": FULL, "status": 507}
     done = networks.restore(request_of(tmp_path))["done"]
     assert (done["width"], done["height"], done["bits"]) == (8, 6, 8)
+
+
+@pytest.mark.parametrize(
+    ("place", "error", "line"),
+    [
+        ("read_photo", MemoryError("Unable to allocate 9 GiB"), "a.png: the network could not run (Unable to allocate"),
+        ("read_photo", ImageError("there is not enough memory to decode it"), "a.png: there is not enough"),
+        ("_restorer", MemoryError(), "there is not enough memory to load the network (MemoryError); close other"),
+    ],
+)
+def test_the_process_of_the_networks_says_that_memory_ran_out(networks, tmp_path, monkeypatch, place, error, line):
+    def fail(name):
+        raise error from MemoryError()
+
+    monkeypatch.setattr(networks if place == "_restorer" else child, place, fail)
+    told = child._answer(networks, request_of(tmp_path))
+    assert told["status"] == MemoryShortError.status == 500
+    assert told["failed"].startswith(line)
+
+
+def test_a_damaged_image_is_no_lack_of_memory(networks, tmp_path):
+    request = request_of(tmp_path)
+    request["source"].write_bytes(PNG[:60])
+    told = child._answer(networks, request)
+    assert told["status"] == UnrestoredError.status == 422
+    assert told["failed"].startswith("a.png: damaged image (")
 
 
 def test_the_process_of_the_networks_says_that_the_image_is_gone(networks, tmp_path):

@@ -18,13 +18,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable
 
-from mindrestore.errors import MindRestoreError
+from mindrestore.errors import MindRestoreError, first_line, ran_out
 from mindrestore.files import WriteError
 from mindrestore.images.photos import read_photo, write_photo
 from mindrestore.inference.files import restore_each
 from mindrestore.inference.pixels import RestoreError
 from mindrestore.inference.restorer import InTurn, Restorer
-from mindrestore.serve.limits import StorageError, UnrestoredError, storage_error
+from mindrestore.serve.limits import MemoryShortError, StorageError, UnrestoredError, storage_error
 from mindrestore.serve.networks import Offer, all_tasks, find_offers
 from mindrestore.serve.previews import THUMBNAIL_SIDE, write_preview
 
@@ -62,15 +62,17 @@ class Networks:
         restorer = restorers[0] if len(restorers) == 1 else InTurn(restorers)
         source, target = Path(request["source"]), Path(request["target"])
         facts: dict[str, Any] = {}
-        storage: list[StorageError] = []
+        raised: list[BaseException] = []
 
         def restore_one(source: Path, target: Path) -> None:
-            with _noting(storage):
+            with _noting(raised):
                 facts.update(self._restore_file(restorer, source, target))
 
         failed: tuple[str, ...] = ("nothing could be written",)
-        with suppress(RestoreError), _noting(storage):
+        with suppress(RestoreError), _noting(raised):
             failed = restore_each([(source, target)], restore_one, target.parent, overwrite=True, progress=False).failed
+        written = [error.__cause__ for error in raised if isinstance(error, (WriteError, RestoreError))]
+        storage = [storage_error(cause) for cause in written if isinstance(cause, OSError)]
         if failed and not source.is_file():
             storage.append(StorageError("the image is gone from the temporary folder of the server; send it again"))
         if storage:
@@ -79,7 +81,7 @@ class Networks:
             named = failed[0]
             for path in (source, target):
                 named = named.replace(str(path), request["name"])
-            return {"failed": named, "status": UnrestoredError.status}
+            return {"failed": named, "status": (MemoryShortError if _short(*raised) else UnrestoredError).status}
         return {"done": facts}
 
     def _restorer(self, key: str) -> Restorer:
@@ -110,13 +112,12 @@ class Networks:
 
 
 @contextmanager
-def _noting(storage: list[StorageError]) -> Iterator[None]:
-    """Note why the temporary folder cannot be written."""
+def _noting(raised: list[BaseException]) -> Iterator[None]:
+    """Note what goes wrong, for which there is only a line afterwards."""
     try:
         yield
-    except (WriteError, RestoreError) as error:
-        if isinstance(error.__cause__, OSError):
-            storage.append(storage_error(error.__cause__))
+    except Exception as error:
+        raised.append(error)
         raise
 
 
@@ -144,12 +145,21 @@ def main() -> int:
     return 0
 
 
+def _short(*errors: BaseException) -> bool:
+    """Return whether memory ran out, as the errors or what caused them say."""
+    return any(ran_out(each) for error in errors for each in (error, error.__cause__) if each)
+
+
 def _answer(networks: Networks, request: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return networks.restore(request)
-    except MindRestoreError as error:
-        return {"failed": str(error)}
-    except Exception as error:  # a defect: its traceback belongs into the terminal, one line to the client
+    except Exception as error:
+        if _short(error):
+            line = f"there is not enough memory to load the network ({first_line(error)}); close other programs"
+            return {"failed": line, "status": MemoryShortError.status}
+        if isinstance(error, MindRestoreError):
+            return {"failed": str(error)}
+        # a defect: its traceback belongs into the terminal, one line to the client
         traceback.print_exc()
         return {"failed": f"an internal error ({type(error).__name__}); the terminal of the server shows it"}
 

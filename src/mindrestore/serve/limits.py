@@ -110,6 +110,13 @@ class WorkerError(ServeError):
     kind = "worker_ended"
 
 
+class MemoryShortError(ServeError):
+    """Report that memory ran out, which another try may find."""
+
+    status = 500
+    kind = "no_memory"
+
+
 class BusyError(ServeError):
     """Report that the server does as much as it can, or is ending."""
 

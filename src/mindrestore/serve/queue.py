@@ -280,7 +280,8 @@ class JobQueue:
             else:
                 state, told = FAILED, isinstance(failure, MindRestoreError)
                 job.error = str(failure) if told else "an internal error; the terminal of the server shows it"
-                job.status, job.kind = getattr(failure, "status", 422 if told else 500), getattr(failure, "kind", None)
+                job.status = getattr(failure, "status", 422 if told else 500)
+                job.kind = getattr(failure, "kind", "unrestored" if told else "defect")
             job.state = state  # last: whoever reads without the lock sees the rest complete
             if job.token not in self._jobs:  # it was deleted meanwhile
                 self._forget(job)

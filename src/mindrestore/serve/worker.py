@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from mindrestore.serve.jobs import Job
-from mindrestore.serve.limits import ServeError, StorageError, StorageFullError, UnrestoredError, WorkerError
+from mindrestore.serve.limits import (
+    MemoryShortError,
+    ServeError,
+    StorageError,
+    StorageFullError,
+    UnrestoredError,
+    WorkerError,
+)
 
 _COMMAND = (sys.executable, "-m", "mindrestore.serve.child")
 
@@ -77,6 +84,7 @@ class NetworkProcess:
         Raises:
             UnrestoredError: The image cannot be restored; the message says why.
             StorageError: The temporary folder does not allow it.
+            MemoryShortError: Memory ran out.
             WorkerError: The process ended; a new one is started for the next job.
         """
         request = {"networks": list(job.networks), "name": job.upload.name}
@@ -89,7 +97,7 @@ class NetworkProcess:
         if answer is None:
             raise _ended(self._process)
         if "failed" in answer:
-            kinds = {kind.status: kind for kind in (StorageError, StorageFullError)}
+            kinds = {kind.status: kind for kind in (StorageError, StorageFullError, MemoryShortError)}
             raise kinds.get(answer.get("status"), UnrestoredError)(answer["failed"])
         return answer["done"]
 

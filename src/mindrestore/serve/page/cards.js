@@ -8,6 +8,7 @@
   const at = (id) => document.getElementById(id);
   const { say } = Words;
   const SHOWN_BY_BROWSERS = /^image\/(png|jpeg|webp|bmp|gif|avif)$/;
+  const CURABLE = ["busy", "no_memory", "no_storage", "other", "storage_full", "too_slow", "unknown_job", "worker_ended"];
   let shown = null; // the item in the comparison
 
   function size(bytes) {
@@ -29,6 +30,13 @@
     return say(key in WORDS[Words.language] ? key : "error_other", { error });
   }
 
+  function why(item) { return item.kind ?? item.job.kind; } // it failed
+
+  function again(item) { // whether another try may end otherwise: a file that is no picture stays one
+    const now = state(item);
+    return now === "cancelled" || (now === "expired" && Boolean(item.file)) || (now === "failed" && CURABLE.includes(why(item)));
+  }
+
   function until(item) {
     const time = new Date(item.until).toLocaleTimeString(Words.language, { hour: "2-digit", minute: "2-digit" });
     return say("kept_until", { time });
@@ -39,8 +47,8 @@
   function told(item) {
     const { job } = item, now = state(item);
     if (now === "failed") {
-      const line = (item.error ?? job.error).replace(`${item.name}: `, ""); // the card has the name
-      return `${say("failed")}: ${reason(item.kind ?? job.kind, line)}`;
+      const line = (item.error ?? job.error).replace(`${job ? job.name : item.name}: `, ""); // the card has the name
+      return `${say("failed")}: ${reason(why(item), line)}`;
     }
     if (now === "waiting") return listed([say("waiting", { position: job.position }), left(job.seconds_left)]);
     if (now === "done") return listed([say("done"), until(item)]);
@@ -112,7 +120,7 @@
     parts.open.disabled = !done;
     parts.open.setAttribute("aria-label", say("open", { name: item.name }));
     parts.cancel.hidden = over(item);
-    parts.retry.hidden = !(["failed", "cancelled"].includes(now) || (now === "expired" && item.file));
+    parts.retry.hidden = !again(item);
     parts.remove.hidden = !over(item);
     parts.download.hidden = !done;
     for (const name of ["cancel", "retry", "download"]) label(parts[name], name, item.name);

@@ -1,7 +1,8 @@
 /* The page of `mindrestore serve`: choose pictures and what to remove, send them one by one, follow their jobs.
 
    Everything goes through the JSON interface that openapi.json describes, by addresses relative to this page, so that it
-   works below any path of a proxy. The random names of jobs are kept in the browser: results survive a reload. */
+   works below any path of a proxy. The random names of jobs are kept in the browser, each with the name of its file, which the
+   server may shorten: results survive a reload. */
 (() => {
   "use strict";
   const at = (id) => document.getElementById(id);
@@ -183,20 +184,21 @@
     keep();
   }
 
-  function stored() {
+  function stored() { // id of a job -> name of its file
     try {
-      return JSON.parse(localStorage.getItem(STORE) || "[]");
+      return new Map(JSON.parse(localStorage.getItem(STORE) || "[]"));
     } catch { // a browser may forbid the store: results then last as long as the page
-      return [];
+      return new Map();
     }
   }
 
   function keep() { // other tabs keep theirs in the same place
-    const own = items.filter((item) => item.job).map((item) => item.job.id);
+    const own = items.filter((item) => item.job).map((item) => [item.job.id, item.name]);
     for (const item of items) if (item.job && item.local === "expired") forgotten.add(item.job.id);
-    const all = [...new Set([...stored(), ...own])].filter((id) => !forgotten.has(id));
+    const all = new Map([...stored(), ...own]);
+    forgotten.forEach((id) => all.delete(id));
     try {
-      localStorage.setItem(STORE, JSON.stringify(all));
+      localStorage.setItem(STORE, JSON.stringify([...all]));
     } catch { /* as above */ }
   }
 
@@ -309,12 +311,12 @@
   }
 
   async function restore() { // what this browser has sent before
-    const ids = stored();
+    const names = stored(), ids = [...names.keys()];
     if (!ids.length) return;
     const jobs = await look(ids);
     for (const id of ids) if (!jobs.some((job) => job.id === id)) forgotten.add(id);
     gone = ids.length - jobs.length;
-    for (const job of jobs) add({ file: null, name: job.name, steps: job.networks, job, local: null });
+    for (const job of jobs) add({ file: null, name: names.get(job.id), steps: job.networks, job, local: null });
     summarise();
     keep();
     follow();
