@@ -71,6 +71,21 @@ def test_what_is_no_folder_says_so(tmp_path):
         require_writable(tmp_path / "link")
 
 
+def test_results_of_another_run_are_not_photographs(photos, tmp_path):
+    write_image(photos / "restored" / "a.png", GOOD)
+    (photos / "restored" / "report").mkdir()
+    (photos / "restored" / "report" / ".mindrestore-report").touch()
+    summary = restore_files(negative, photos, tmp_path / "out", progress=False)
+    assert [path.parent.name for path in summary.written] == ["out", "out"]
+    line = f"{photos / 'restored'}: results of another run, left out; name this folder to restore them again"
+    assert summary.notes == (line,)
+    assert len(restore_files(negative, photos / "restored", tmp_path / "named", progress=False).written) == 1
+    for name in ("a.png", "a1.png"):
+        (photos / name).unlink()
+    with pytest.raises(RestoreError, match=re.escape(line)):
+        restore_files(negative, photos, tmp_path / "none", progress=False)
+
+
 def test_a_pipe_with_the_name_of_a_picture_is_named(photos, tmp_path):
     os.mkfifo(photos / "pipe.png")
     os.mkfifo(photos / "notes.txt")

@@ -55,10 +55,10 @@ def plan_jobs(source: Path, out: Path, result_name: Callable[[Path], str]) -> Pl
     if os.path.realpath(out) == os.path.realpath(source):
         raise RestoreError(f"{source}: the results would replace the photographs; choose another folder for them")
     # results of an earlier run are not photographs to restore again
-    found, problems, unread = _find(source, os.path.realpath(out))
-    notes = (f"{source}: {left_out(unread)}",) if unread else ()
+    found, problems, unread, former = _find(source, os.path.realpath(out))
+    notes = (*(f"{place}: {_FORMER}" for place in former), *([f"{source}: {left_out(unread)}"] if unread else []))
     if not found and not problems:
-        raise RestoreError(*notes or [f"{source}: no image in this folder or below it; check the path"])
+        raise RestoreError("; ".join(notes) or f"{source}: no image in this folder or below it; check the path")
     jobs = [(path, out / path.relative_to(source).parent / result_name(path)) for path in found]
     return Plan(jobs, problems, notes)
 
@@ -136,12 +136,13 @@ def require_writable(folder: Path) -> None:
 
 
 _BROKEN_LINK = "a link that leads nowhere, or in a circle; remove it or create it again"
+_FORMER = "results of another run, left out; name this folder to restore them again"
 _NO_FILE = "neither a file nor a folder; it was left out"
 
 
-def _find(folder: Path, results: str) -> tuple[list[Path], list[str], Counter[str]]:
-    """Return what can be read, what went wrong on the way, and the suffixes of what is not read."""
-    found, problems, seen = [], [], {results, os.path.realpath(folder)}
+def _find(folder: Path, results: str) -> tuple[list[Path], list[str], Counter[str], list[Path]]:
+    """Return what can be read, what went wrong on the way, suffixes of what is not read, and results of other runs."""
+    found, problems, former, seen = [], [], [], {results, os.path.realpath(folder)}
     unread: Counter[str] = Counter()
     known = (*readable_suffixes(), ".gif", *VIDEO_SUFFIXES)
 
@@ -158,7 +159,10 @@ def _find(folder: Path, results: str) -> tuple[list[Path], list[str], Counter[st
                 real = os.path.realpath(path)
                 if real not in seen:
                     seen.add(real)
-                    look(path)
+                    if os.path.isfile(path / "report" / REPORT_MARKER):
+                        former.append(path)
+                    else:
+                        look(path)
                 elif real != results and path.is_symlink():
                     problems.append(f"{path}: a link to a folder that is restored already; it was left out")
             elif not path.is_file():
@@ -170,4 +174,4 @@ def _find(folder: Path, results: str) -> tuple[list[Path], list[str], Counter[st
                 unread[path.suffix.lower()] += 1
 
     look(folder)
-    return sorted(found, key=lambda path: natural_key(str(path))), problems, unread
+    return sorted(found, key=lambda path: natural_key(str(path))), problems, unread, former
