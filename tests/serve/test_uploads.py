@@ -90,6 +90,8 @@ def test_kinds_that_are_known_but_not_read_are_called_by_their_name():
         upload_of(b"%PDF-1.7")
     with pytest.raises(UnsupportedTypeError, match=r"^a.png: PostScript is a drawing, not a picture of pixels"):
         upload_of(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")  # Pillow would start Ghostscript
+    with pytest.raises(UnsupportedTypeError, match=r"^a.png: a raw photograph, which is not read .* RawTherapee$"):
+        upload_of(b"FUJIFILMCCD-RAW " + bytes(60))
     with pytest.raises(UnsupportedTypeError, match=r"^a.png: JPEG XL is not read; save it as PNG or JPEG$"):
         upload_of(b"\xff\x0a" + bytes(60))
 

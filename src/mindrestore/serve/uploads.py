@@ -14,8 +14,9 @@ from PIL import Image, UnidentifiedImageError
 
 from mindrestore.images.decode import open_heif
 from mindrestore.images.errors import ImageError
-from mindrestore.images.kinds import advice, is_heif
+from mindrestore.images.kinds import advice, begins_raw, is_heif
 from mindrestore.images.limits import check_size
+from mindrestore.images.tiff import raw_message
 from mindrestore.serve.limits import Limits, TooLargeError, UnrestoredError, UnsupportedTypeError
 
 # Kind of file -> suffix it is stored under; what an image is called by its sender decides nothing.
@@ -150,6 +151,8 @@ def _unsupported(name: str, beginning: bytes) -> UnsupportedTypeError:
             "pillow-heif beside the server: pip install 'mindrestore[heif]'",
             "heic",
         )
+    if begins_raw(beginning):
+        return UnsupportedTypeError(raw_message(Path(name)))
     said = advice(beginning)
     if said:
         return UnsupportedTypeError(f"{name}: {said}")
