@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from mindrestore.inference.restorer import Restorer
 from mindrestore.inference.trained import Trained, resolve
 from mindrestore.models import registry
 from mindrestore.weights import shipped
+from mindrestore.weights.exchange import convert_file
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "restored.npz"
 
@@ -204,3 +206,17 @@ def test_results_are_the_same_file_to_file(golden, tmp_path):
     words = ["restore", str(tmp_path / "in.png"), "--task", "dehaze", "--out", str(tmp_path / "o"), "--device", "CPU"]
     assert main(words) == 0
     assert np.abs(read_image(tmp_path / "o" / "in.png").astype(int) - golden["dehaze_free"]).max() <= 1
+
+
+def test_a_conversion_keeps_what_the_weights_are_for(tmp_path):
+    """Two conversions of a run whose network was published for haze, and which was trained for rain."""
+    run = make_run(tmp_path / "run", "dehazeformer_t", "derain")
+    (run / "best.ckpt").unlink()
+    weights = shutil.copy(shipped.find_shipped("derain_free").path, run / "best.safetensors")
+    there = convert_file(weights, tmp_path / "a.pth").out
+    back = convert_file(there, tmp_path / "b.npz").out
+    for file in (there, back):
+        assert resolve(weights=file).made_for == ("derain",)
+        assert not Restorer(resolve(weights=file), device="CPU").at_working_size
+        with pytest.raises(MindRestoreError, match=r"do derain, not dehaze; name others, or that task"):
+            resolve(task="dehaze", weights=file)

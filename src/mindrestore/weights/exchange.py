@@ -165,7 +165,7 @@ def _find_network(source: Path, content: Mapping[str, Any], model: str | None, h
     """Recognise the network; what a run folder or an earlier conversion recorded beside the file adds to it."""
     hint = _hint(source)
     shapes, found = _recognised(source, content, hint, model)
-    recorded, settings = recorded_settings(source)
+    recorded, settings, _ = recorded_settings(source)
     if model is None and recorded in (found.network.name, *found.alternatives):
         found = guess(shapes, hint, recorded)
     if recorded == found.network.name:
@@ -215,14 +215,15 @@ def _hint(source: Path) -> str:
     return str(Path(*source.absolute().parts[-3:]))
 
 
-def recorded_settings(source: PathLike) -> tuple[str | None, Mapping[str, Any]]:
-    """Return network and hyper-parameters that stand in the run's recipe or in a JSON file beside the weights.
+def recorded_settings(source: PathLike) -> tuple[str | None, Mapping[str, Any], str | None]:
+    """Return network, hyper-parameters and task that stand in the run's recipe or in a JSON file beside the weights.
 
     Args:
         source: weight file.
 
     Returns:
-        Name of the network, or None when nothing is recorded, and the hyper-parameters that differ from the published.
+        Name of the network, or None when nothing is recorded; the hyper-parameters that differ from the published; and
+        what the run was trained to remove, None where that is what the network was published for, or not known.
 
     Raises:
         WeightError: the JSON file is damaged.
@@ -231,14 +232,14 @@ def recorded_settings(source: PathLike) -> tuple[str | None, Mapping[str, Any]]:
     sidecar = source.with_name(f"{source.name}.json")
     if (source.parent / "recipe.yaml").is_file():
         model = load_recipe(source.parent).model
-        return model.name, model.hyper
+        return model.name, model.hyper, model.task
     if sidecar.is_file():
         try:
             facts = read_json(sidecar)
-            return facts["network"], facts["differing"]
+            return facts["network"], facts["differing"], facts.get("task")
         except (ValueError, KeyError, TypeError) as error:
             raise WeightError(f"{sidecar}: no record of a conversion ({error}); remove it or repeat that") from error
-    return None, {}
+    return None, {}, None
 
 
 def _check_forward(source: Path, net: nn.Cell, network: Network) -> str:
@@ -312,6 +313,7 @@ def _facts(conversion: Conversion) -> dict[str, Any]:
         "source": {"file": source.name, "bytes": source.stat().st_size, "sha256": sha256_of(source)},
         "network": conversion.network,
         "hyper": dict(conversion.hyper),
+        "task": recorded_settings(source)[2],
         "differing": dict(comparison.differing),
         "licence": conversion.licence,
         "tensors": len(comparison.tensors),
