@@ -2,9 +2,9 @@
 
     python tests/cards/kernels.py [--on GPU:O0 GPU:float16 Ascend:O0 Ascend:float16 Ascend:bfloat16] [NETWORK ...]
 
-Compiles over the stand-ins of `standins.py`, one to eight minutes for each network and configuration, and prints a
-table: operators of the graph on GPU, kernels by interface of CANN on Ascend. With `--done FILE` what came of each is
-kept there, one JSON object a line, and a later call goes on behind the last.
+Compiles over the stand-ins of `standins.py`, half a minute to a few minutes for each network and configuration, and
+prints a table: operators of the graph on GPU, kernels by interface of CANN on Ascend. With `--done FILE` what came of
+each is kept there, one JSON object a line, and a later call goes on behind the last.
 """
 
 from __future__ import annotations

@@ -76,6 +76,7 @@ KERNELS: dict[str, dict[str, tuple[int, int]]] = {
     "dehazeformer_t": {"forward": (443, 9), "step": (1765, 399)},
     "dsrir": {"forward": (463, 0), "step": (2617, 573)},
     "mpilnet": {"forward": (826, 0), "step": (3901, 1182)},
+    "mprnet_denoising": {"forward": (659, 0), "step": (2783, 622)},
     "mprnet_deraining": {"forward": (659, 0), "step": (2453, 630)},
 }
 
