@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+import mindspore as ms
 from mindspore import Tensor, mint, nn
 from mindspore.common.initializer import Uniform
 from mindspore.ops import auto_generate
@@ -85,7 +86,11 @@ class MaxPool2x2(Layer):
         self.pool = nn.MaxPool2d(kernel_size=2, stride=2, pad_mode="valid", data_format="NCHW")
 
     def construct(self, x: Tensor) -> Tensor:
-        return mint.nn.functional.max_pool2d(x, 2, 2) if chosen(self.form) == "ascend" else self.pool(x)
+        if chosen(self.form) != "ascend":
+            return self.pool(x)
+        if x.dtype == ms.bfloat16:  # MindSpore refuses it; float32 has the same maxima
+            return mint.nn.functional.max_pool2d(x.astype(ms.float32), 2, 2).astype(ms.bfloat16)
+        return mint.nn.functional.max_pool2d(x, 2, 2)
 
 
 class AveragePool2x2(Layer):
