@@ -181,13 +181,79 @@ def test_the_betas_of_the_model_zoo():
         ),
         ("--exp nid", "names no program"),
         ('python train.py "--lr', "cannot be read as a command line"),
-        ("python tools/main.py -c configs/mprnet_deraining.yaml -o a=b", "-o a=b: write the recipe's own key=value"),
+        ("python tools/main.py -c configs/mprnet_deraining.yaml -o", "-o needs KEY=VALUE, such as total_iters=1000"),
+        (
+            "python tools/main.py -c configs/mprnet_deraining.yaml -o total_iters=1.5",
+            "^-o total_iters=1.5: use a whole number$",
+        ),
+        (
+            "python tools/main.py -c configs/mprnet_deraining.yaml -o optimizer.name=SGD",
+            "^-o optimizer.name=SGD: use one of Adam, AdamW$",
+        ),
         ("mindrestore fly --high", "mindrestore fly: there is no such command"),
     ],
 )
 def test_what_cannot_be_explained(line, message):
     with pytest.raises(PublishedError, match=message):
         explain(line, OWN)
+
+
+PADDLEGAN = "python -u tools/main.py -c configs/mprnet_deraining.yaml"
+OPTIONS = [
+    ("total_iters=10", "train.max_steps=10"),
+    ("output_dir=out", "output.root=out"),
+    ("model.generator.n_feat=16", "model.hyper.n_feat=16"),
+    ("model.generator.scale_unetfeats=8", "model.hyper.scale_unetfeats=8"),
+    ("model.generator.scale_orsnetfeats=8", "model.hyper.scale_orsnetfeats=8"),
+    ("dataset.train.rgb_dir=rain/train", "data.root=rain/train"),
+    ("dataset.train.num_workers=2", "data.workers=2"),
+    ("dataset.train.batch_size=2", "train.batch_size=2"),
+    ("dataset.train.img_options.patch_size=64", "data.patch_size=64"),
+    ("dataset.test.rgb_dir=rain/test", "data.val_root=rain/test"),
+    ("dataset.test.img_options.patch_size=128", "data.val_crop=128"),
+    ("lr_scheduler.learning_rate=1e-3", "optim.lr=0.001"),
+    ("lr_scheduler.periods=[1,2,3,4]", "schedule.periods=[1, 2, 3, 4]"),
+    ("lr_scheduler.restart_weights=(1,0.5,1,0.5)", "schedule.restart_weights=[1.0, 0.5, 1.0, 0.5]"),
+    ("lr_scheduler.eta_min=1e-7", "schedule.min_lr=1e-07"),
+    ("validate.interval=7", "train.val_every=7"),
+    ("optimizer.name=AdamW", "optim.name=adamw"),
+    ("optimizer.epsilon=1e-6", "optim.eps=1e-06"),
+    ("log_config.interval=3", "train.log_every=3"),
+    ("snapshot_config.interval=9", "train.checkpoint_every=9"),
+]
+
+
+def test_options_of_paddlegan_become_keys_of_the_recipe():
+    found = explain(f"{PADDLEGAN} -o {shlex.join(theirs for theirs, _ in OPTIONS)} --seed 3", OWN)
+    ours = [word for _, word in OPTIONS]
+    assert found.argv == ["train", "--recipe", "mprnet/deraining_paddlegan", *ours, "train.seed=3"]
+    assert (found.notes, found.unknown) == ([], [])
+    assert load_recipe(*choose_recipe(parse(build_parser(), found.argv))).schedule.periods == (1, 2, 3, 4)
+    table = {name for system in systems() for name, flag in system.flags.items() if " " in name and not flag.inert}
+    assert table == {f"-o {theirs.partition('=')[0]}=" for theirs, _ in OPTIONS}
+
+
+def test_options_of_paddlegan_without_a_counterpart_are_named():
+    inert = [name for system in systems() for name, flag in system.flags.items() if " " in name and flag.inert]
+    found = explain(f"{PADDLEGAN} -o {' '.join(f'{name.split()[1]}1' for name in inert)}", OWN)
+    assert [note.partition(":")[0].partition(" changes")[0] for note in found.notes] == [name[:-1] for name in inert]
+    assert "-o optimizer.beta1: write both as optim.betas=[BETA1, BETA2]" in found.notes
+    assert found.argv == ["train", "--recipe", "mprnet/deraining_paddlegan", "data.root=data/Synthetic_Rain_Datasets"]
+    assert not [row for row in found.became if row[0].startswith("-o")]
+
+
+def test_options_of_paddlegan_in_an_evaluation_and_unknown_ones(capsys):
+    assert main(["explain", f"{PADDLEGAN} --evaluate-only --opt dataset.test.rgb_dir=/d total_iter=5 a.b=c"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "mindrestore eval --recipe mprnet/deraining_paddlegan --data /d"
+    assert lines[-2:] == [
+        "# unknown, left out: --opt total_iter=5; did you mean 'total_iters='?",
+        "# unknown, left out: --opt a.b=c",
+    ]
+    with pytest.raises(
+        PublishedError, match=r"^-o a\.b=c: no such key is known; use key=value of the recipe, without -o$"
+    ):
+        parse(build_parser(), ["train", "-c", "mprnet_deraining.yaml", "-o", "a.b=c"])
 
 
 def run(line):

@@ -144,9 +144,11 @@ def _ours(command: str, rest: Sequence[str], own: OwnFlags) -> Explanation:
 def _explained(made: Translation, remarks: Sequence[str], source: str, own: Mapping[str, Any]) -> Explanation:
     kept = [(f"{flag} {value}".strip(), [flag, value] if value else [flag]) for flag, value in made.kept]
     unknown = []
+    published = list(made.system.flags) if made.system else []
+    keys = [name.partition(" ")[2] for name in published if " " in name]
     for word in made.unknown:
-        known = [*own, *(made.system.flags if made.system else ())]
-        near = closest(word.partition("=")[0], known)
+        key = re.match(r"-\S+ (\S+=)", word)  # of -o KEY=VALUE
+        near = closest(key[1], keys) if key else closest(word.partition("=")[0], [*own, *published])
         unknown.append(f"{word}{f'; did you mean {near!r}?' if near else ''}")
     return Explanation(made.argv, [*made.became, *kept], [*made.notes, *remarks], unknown, source)
 

@@ -33,8 +33,9 @@ class Flag:
         words: Command of ours -> templates of its words there. `{}` stands for the value, as YAML in an override of a
             recipe key; `{save_dir}` for the text of the flag `--save_dir`.
         type: How its text is read: `str`, `int`, `float`, `ints` and `floats` (several), `bool` (true or false),
-            `switch` (no value), `local` (a path on this machine), `name` (a path, of which the last part counts) or
-            `settings` (a settings file of the DehazeFormer programs).
+            `switch` (no value), `local` (a path on this machine), `name` (a path, of which the last part counts),
+            `settings` (a settings file of the DehazeFormer programs) or `pairs` (words KEY=VALUE; `-o KEY=` is the
+            flag of each key).
         remote: Commands of ours that take an address such as obs://BUCKET/FOLDER for a `local` flag.
         choices: The values that are accepted; all when empty.
         map: Published value -> value here.
@@ -68,6 +69,11 @@ class Flag:
         """Whether several values follow the flag."""
         return self.type in ("ints", "floats")
 
+    def spelt(self, text: Text) -> str:
+        """Return the flag with its text, as it stands in a command line."""
+        between = "" if self.name.endswith("=") else " "
+        return f"{self.name}{between}{text if isinstance(text, str) else (between or ',').join(text)}"
+
     @property
     def key(self) -> str:
         """Name of the flag in templates: `--save-dir` is `save_dir`."""
@@ -79,12 +85,11 @@ class Flag:
         Raises:
             PublishedError: The text is not of the flag's type, not among its choices, or a URL where a path is needed.
         """
-        shown = text if isinstance(text, str) else " ".join(text)
         if self.refused:
-            raise PublishedError(f"{self.name} {shown}: {self.refused}")
+            raise PublishedError(f"{self.spelt(text)}: {self.refused}")
         if self.type == "local" and command not in self.remote and "://" in text:
             raise PublishedError(
-                f"{self.name} {text}: this needs a path on this machine; get it with `mindrestore copy "
+                f"{self.spelt(text)}: this needs a path on this machine; get it with `mindrestore copy "
                 f"{shlex.quote(text)} FOLDER`"
             )
         if isinstance(text, list):
@@ -92,9 +97,9 @@ class Flag:
         try:
             value = _READERS.get(self.type, str)(text)
         except ValueError:
-            raise PublishedError(f"{self.name} {text}: use {_WANTED[self.type]}") from None
+            raise PublishedError(f"{self.spelt(text)}: use {_WANTED[self.type]}") from None
         if self.choices and value not in self.choices and value not in self.map and value not in self.map.values():
-            raise PublishedError(f"{self.name} {text}: use one of {', '.join(map(str, self.choices))}")
+            raise PublishedError(f"{self.spelt(text)}: use one of {', '.join(map(str, self.choices))}")
         return self.map.get(value, value if self.otherwise is None else self.otherwise)
 
     def become(self, command: str, value: Any, texts: Mapping[str, str]) -> list[str]:

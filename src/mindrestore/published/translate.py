@@ -73,6 +73,9 @@ def translate(
     if system is None:
         return _ours(argv, own) if lenient else Translation(argv)
     taken = take_apart(words, system.flags, own)
+    pair = next((words[0] for words in taken.foreign if " " in words[0]), None)
+    if pair and not lenient:
+        raise PublishedError(f"{pair}: no such key is known; use key=value of the recipe, without {pair.split()[0]}")
     made = _Builder(command, system, script, taken, lenient).build()
     made.kept = [(flag, value) for flag, value in taken.said.items() if flag != RUN]
     made.unknown = [" ".join(words) for words in taken.foreign]
@@ -91,7 +94,7 @@ def _ours(argv: Sequence[str], own: Mapping[str, Any]) -> Translation:
 def published_flags(command: str) -> set[str]:
     """Return the flags of published programs that a command of ours takes."""
     able = [system for system in systems() if command in system.uses] if command in _COMMANDS else []
-    return {flag for system in able for flag in system.flags}
+    return {flag for system in able for flag in system.flags if " " not in flag}
 
 
 def _may_be_published(argv: Sequence[str], own: Mapping[str, Any]) -> bool:
@@ -152,7 +155,9 @@ class _Builder:
             self._add_flag(self.system.flags[flag])
         found_run = [self._add_place(place) for place in self.use.places]
         shown = {name.partition(" ")[0] for name, _ in self.made.became}
-        quiet = [flag for flag in self.given if flag not in shown and not any(flag in n for n in self.made.notes)]
+        quiet = [
+            flag for flag in self.given if flag not in shown and not any(flag.rstrip("=") in n for n in self.made.notes)
+        ]
         self.made.became += [(self._spelt(flag), []) for flag in quiet]  # it chose the recipe, or a part of a path
         if not any(found_run) and RUN not in self.said:
             for template in self.use.without_run:
@@ -204,10 +209,10 @@ class _Builder:
         return {**fields, "recipe": (self._recipe() or "").replace("/", "_")}
 
     def _keys(self) -> set[str]:
-        """Return the keys of recipes that given flags set, over which the default of another flag has no say."""
+        """Return the keys of recipes and flags of ours that given flags set: what comes by itself has no say there."""
         flags = [self.system.flags[name] for name in self.given]
         words = [word for flag in flags for word in flag.become(self.command, self.values[flag.name], self.fields)]
-        return {_key(word) for word in words} - {""}
+        return {_key(word) or word for word in words if _key(word) or word.startswith("--")}
 
     def _recipe(self, ending: str = "") -> str | None:
         """Return the recipe for the flags of the command line."""
@@ -230,20 +235,19 @@ class _Builder:
             return
         published = Path(str(text)).name if flag.type == "name" else str(text)
         for template in flag.brings.get(published, {}).get(self.command, ()):
-            self._add_unless_said(name, template)
+            if (_key(template) or template.partition(" ")[0]) not in self.keys:
+                self._add_unless_said(name, template)
         words = [] if flag.name in self.use.instead else flag.become(self.command, value, self.fields)
         if words and (given or _key(words[0]) not in self.keys):
             self._add_own(name, words)
         if given and flag.note:
-            self.made.notes.append(f"{flag.name}: {flag.note}")
+            self.made.notes.append(f"{flag.name.rstrip('=')}: {flag.note}")
         elif given and (flag.inert or self.command not in flag.words):
-            self.made.notes.append(f"{flag.name} changes nothing in `mindrestore {self.command}`")
+            self.made.notes.append(f"{flag.name.rstrip('=')} changes nothing in `mindrestore {self.command}`")
 
     def _spelt(self, flag: str) -> str:
-        text = self.texts[flag]
-        if self.system.flags[flag].type == "switch":
-            return flag
-        return f"{flag} {' '.join(text) if isinstance(text, list) else text}"
+        line = self.system.flags[flag]
+        return flag if line.type == "switch" else line.spelt(self.texts[flag])
 
     def _add_own(self, name: str, words: list[str]) -> None:
         """Add words that a flag stands for; a flag of ours may say the same, and not something else."""

@@ -55,7 +55,15 @@ def take_apart(words: Sequence[str], flags: Mapping[str, Flag], own: Mapping[str
     while left:
         word = left.pop(0)
         name, equals, value = word.partition("=")
-        if name in flags:
+        if name in flags and flags[name].type == "pairs":
+            for pair in [value] if equals else _pairs_of(name, left):
+                key, _, text = pair.partition("=")
+                flag = f"{flags[name].same_as or name} {key}="
+                if flag in flags:
+                    given[flag] = re.findall(r"[^\s,\[\]()]+", text) if flags[flag].several else text
+                else:
+                    foreign.append([f"{name} {pair}"])
+        elif name in flags:
             text = value if equals else _values_of(flags[name], left)
             given[name] = [text] if flags[name].several and isinstance(text, str) else text
         elif name in own:
@@ -95,6 +103,16 @@ def _values_of(flag: Flag, left: list[str]) -> Text:
     if left_out:
         raise PublishedError(f"{flag.name} needs a value")
     return texts
+
+
+def _pairs_of(name: str, left: list[str]) -> list[str]:
+    """Take the words KEY=VALUE off those behind a flag."""
+    pairs = []
+    while left and is_value(left[0]) and "=" in left[0]:
+        pairs.append(left.pop(0))
+    if not pairs:
+        raise PublishedError(f"{name} needs KEY=VALUE, such as total_iters=1000")
+    return pairs
 
 
 def _own_values(count: Any, left: list[str]) -> list[str]:
