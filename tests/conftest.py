@@ -7,6 +7,7 @@ import fcntl
 import gc
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -176,3 +177,13 @@ def spec_of():
         return ModelSpec(**{**blank, "name": "toy", "size_multiple": 4, "min_size": 8, "tiling": "exact", **changes})
 
     return make
+
+
+@pytest.fixture
+def heard():
+    """Let SIGINT and SIGHUP reach this process, also where the tests run in the background or under nohup."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    former = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in former.items():
+        signal.signal(number, handler)

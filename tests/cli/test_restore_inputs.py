@@ -151,7 +151,7 @@ def test_a_process_without_streams_restores(here):
     assert read_image(here / "restored" / "a.png").shape == PHOTO.shape
 
 
-def test_an_interruption_that_a_library_turns_into_an_error_says_nothing(monkeypatch, capsys):
+def test_an_interruption_that_a_library_turns_into_an_error_says_nothing(heard, monkeypatch, capsys):
     from mindrestore.cli import main as cli
 
     def loading(argv):

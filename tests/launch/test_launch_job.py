@@ -149,16 +149,8 @@ def test_only_the_last_lines_are_shown(plan):
     assert [line[4:] for line in str(error).splitlines()[1:]] == [*map(str, range(88, 100))]
 
 
-@pytest.fixture
-def without_nohup():
-    """Let SIGHUP end this process again, where the tests themselves run under nohup."""
-    former = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, former)
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_lets_the_workers_save(plan, tmp_path, number, without_nohup):
+def test_a_signal_lets_the_workers_save(plan, tmp_path, number, heard):
     save = f"""
 import signal, sys, time, pathlib
 def save(*_):
@@ -200,7 +192,7 @@ time.sleep(60)
     assert (tmp_path / "asked").exists()
 
 
-def test_a_second_signal_does_not_wait(plan, tmp_path):
+def test_a_second_signal_does_not_wait(plan, tmp_path, heard):
     stubborn = f"""
 import signal, time, pathlib
 signal.signal(signal.SIGTERM, lambda *_: None)
