@@ -53,7 +53,7 @@ def test_one_command_makes_file_and_card(run, quality, weights_folder, capsys):
     assert "train.seed=5" in training["command"]
     assert "/" not in training["command"]
     assert main(["weights", "list"]) == 0
-    assert "dehaze_free       dehaze  aecrnet  " in capsys.readouterr().out
+    assert "dehaze_free  dehaze  aecrnet  " in capsys.readouterr().out
     assert main(["models"]) == 0
     assert "dehaze_free" in next(line for line in capsys.readouterr().out.splitlines() if line.startswith("aecrnet"))
 

@@ -222,6 +222,7 @@ def test_a_flipped_byte_is_found(tmp_path):
 def test_wrong_paths_are_named(tmp_path):
     with pytest.raises(WeightError, match=r"absent\.ckpt: no such file"):
         load_weights(Toy(), tmp_path / "absent.ckpt")
+    (tmp_path / "virus.exe").touch()
     with pytest.raises(WeightError, match=r"not as \.exe"):
         load_weights(Toy(), tmp_path / "virus.exe")
     with pytest.raises(WeightError, match=r"cannot save weights as \.pth"):

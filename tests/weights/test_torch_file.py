@@ -366,6 +366,7 @@ def test_any_suffix_of_pytorch_and_any_content_is_understood(tmp_path):
             path = tmp_path / f"w{suffix}"
             path.write_bytes((FILES / name).read_bytes())
             assert read_weights(path)["epoch"] == 3
+    (tmp_path / "w.h5").touch()
     with pytest.raises(WeightError, match=r"not as \.h5"):
         read_weights(tmp_path / "w.h5")
     (tmp_path / "empty.pth").touch()
