@@ -169,17 +169,8 @@ def test_pictures_of_other_kinds_are_noted_and_counts_are_numbers(tmp_path, caps
         write_image(tmp_path / side / "1.png", np.random.default_rng(0).integers(0, 256, (32, 40, 3), np.uint8))
     for name in ("2.gif", "3.dng", "notes.txt", ".4.gif"):
         (tmp_path / "hazy" / name).touch()
-    words = [
-        "eval",
-        "--model",
-        "dehazeformer_t",
-        "--weights",
-        "dehaze_free",
-        "--data",
-        str(tmp_path),
-        "--device",
-        "CPU",
-    ]
+    words = ["eval", "--model", "dehazeformer_t", "--weights", "dehaze_free"]
+    words += ["--data", str(tmp_path), "--device", "CPU"]
     assert main([*words, "--protocol", "rgb", "--out", str(tmp_path / "r")]) == 0
     out, err = capsys.readouterr()
     assert "mean of 1 " in out

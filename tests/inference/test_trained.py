@@ -178,17 +178,8 @@ def test_values_that_are_not_finite_are_an_error_with_weights_and_image(tmp_path
 def test_a_working_size_of_eval_is_in_the_name_of_the_protocol(tmp_path, capsys):
     for folder in ("hazy", "clear"):
         write_image(tmp_path / folder / "1.png", np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8))
-    words = [
-        "eval",
-        "--model",
-        "dehazeformer_t",
-        "--weights",
-        "dehaze_free",
-        "--data",
-        str(tmp_path),
-        "--device",
-        "CPU",
-    ]
+    words = ["eval", "--model", "dehazeformer_t", "--weights", "dehaze_free"]
+    words += ["--data", str(tmp_path), "--device", "CPU"]
     assert main([*words, "--protocol", "rgb", "--out", str(tmp_path / "r"), "--working-size"]) == 0
     out = capsys.readouterr().out
     assert "protocol rgb+working-size: RGB" in out
