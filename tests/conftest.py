@@ -7,6 +7,7 @@ import fcntl
 import gc
 import json
 import os
+import random
 import signal
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,24 @@ pytest_plugins = ["browser"]  # fixtures `chromium` and `browser`
 ROOT = Path(__file__).resolve().parents[1]
 _BLANK = {"tasks": ("dehazing",), "value_range": (0.0, 1.0), "parameters": 0, "paper": "", "licence": ""}
 SHARED = Path(os.environ.get("MINDRESTORE_SHARED", ROOT.parent / "shared"))
+
+
+def seed_all() -> None:
+    """Start every generator afresh, so that what a test draws depends neither on the run nor on the tests before it."""
+    random.seed(0)
+    np.random.seed(0)
+    if "mindspore" in sys.modules:
+        sys.modules["mindspore"].set_seed(0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup() -> None:
+    seed_all()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call() -> None:
+    seed_all()
 
 
 def resident_bytes() -> int:
