@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+
 import pytest
 import yaml
 
@@ -131,3 +135,20 @@ def test_exit_codes(raised, code, err, monkeypatch, capsys):
     monkeypatch.setattr(cli.models, "run", fail)
     assert main(["models"]) == code
     assert capsys.readouterr().err == err
+
+
+def test_ctrl_c_while_modules_are_loaded_says_nothing():
+    """The first quarter of a second belongs to imports, which nothing but the system's own end of a process fits."""
+    code = (
+        "import os, signal, sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'mindrestore.cli.main':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "from mindrestore.__main__ import command\n"
+        "command()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
