@@ -13,11 +13,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
 # Before the first operator: the reference convolutions of oneDNN are 40 times slower on AVX-512 machines.
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
+
+# Equal examples in every run, however long one takes on a busy machine.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("repeatable")
 
 pytest_plugins = ["browser"]  # fixtures `chromium` and `browser`
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
+import hypothesis
 import pytest
 from test_torch_file import FILES, FLOAT, ORDERED, REBUILD, number, numbers, pickled, storage, text, zipped
 
@@ -12,13 +13,11 @@ from mindrestore.weights.errors import WeightFileError
 from mindrestore.weights.pickles import _OPERATIONS
 from mindrestore.weights.torch_file import read_torch_file
 
-hypothesis = pytest.importorskip("hypothesis", reason="fuzzing needs hypothesis: pip install 'mindrestore[test]'")
 st = hypothesis.strategies
 
 settings = hypothesis.settings(
     max_examples=150,
     deadline=5000,  # milliseconds
-    derandomize=True,
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
 )
 SAMPLES = [path.read_bytes() for path in sorted(FILES.glob("*.p*"))]
