@@ -50,6 +50,8 @@ WIDE = (
     HazeRanges(nonhomogeneous=0.1, median_transmission=(0.25, 0.8), airlight=(0.7, 1.0), tint=0.01),
     HazeRanges(nonhomogeneous=0.9, median_transmission=(0.15, 0.8), airlight=(0.45, 0.95), tint=0.12),
 )
+# Even and grey, by day, over photographs in their own tones.
+PLAIN = HazeRanges(nonhomogeneous=0.1, median_transmission=(0.15, 0.85), airlight=(0.65, 1.0), tint=0.015)
 WITHOUT_HAZE = 0.08  # share of pairs whose input is the clear image, which must stay as it is
 SMALLEST_SIDE, LARGEST_SIDE = 150, 620  # of a whole scene, shorter side in pixels: 6 times smaller to nearly full size
 # Mostly light rain, in which there is most detail to lose, streaks from threads to blobs; and now and then none.
@@ -107,7 +109,7 @@ def build_haze(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, s
     for number, (photo, image) in enumerate(photos):
         if photo.use in ("detail", "texture"):
             continue
-        for version in range(20 if photo.split == "train" else 3):
+        for version in range(7 if photo.split == "train" else 3):
             rng = np.random.default_rng((seed, 1, number, version))
             small = shrink(image, int(rng.integers(160, 480)))
             depth = picture_depth(to_float(small), rng)
@@ -140,13 +142,27 @@ def degrade_wide(
     return hazy, clear
 
 
+def build_plain(photos: list[tuple[Photo, np.ndarray]], out: Path, seed: int) -> None:
+    """Write photographs with plain haze whose tones are left as they are: what is lost in haze cannot tell them."""
+    for number, (photo, image) in enumerate(photos):
+        if photo.use in ("detail", "texture") and photo.split == "test":
+            continue
+        for version in range(12 if photo.use == "haze" else 4):
+            rng = np.random.default_rng((seed, 13, number, version))
+            clear = to_float(shrink(image, int(np.exp(rng.uniform(*np.log([180, 560]))))))
+            depth = picture_depth(clear, rng)
+            hazy = clear if rng.random() < 0.04 else add_haze(clear, depth, draw_haze(PLAIN, depth, rng), rng)
+            hazy = compress(hazy, int(rng.integers(75, 98))) if rng.random() < 0.3 else hazy
+            save_pair(out / "plain" / photo.split, ("hazy", "clear"), f"{photo.name}_{version}", (hazy, clear))
+
+
 def build_wide(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, seed: int) -> None:
     """Write whole scenes at one to six times fewer pixels a side, so that a patch sees sky, ground and distance."""
     ends = np.log([SMALLEST_SIDE, LARGEST_SIDE])
     for number, (photo, image) in enumerate(photos):
         if photo.use in ("detail", "texture"):
             continue
-        for version in range(40 if photo.split == "train" else 4):
+        for version in range(14 if photo.split == "train" else 4):
             rng = np.random.default_rng((seed, 5, number, version))
             small = shrink(image, int(np.exp(rng.uniform(*ends))))
             depth = picture_depth(to_float(small), rng)
@@ -176,10 +192,10 @@ def build_pairs(
     """
     seed, number_of_set = stream
     for number, (photo, image) in enumerate(photos):
-        for version in range(16 if photo.split == "train" else 4):
+        for version in range(5 if photo.split == "train" else 4):
             rng = np.random.default_rng((seed, number_of_set, number, version))
             clear = to_float(cut(shrink(image, int(rng.integers(280, 640))), 400, rng))
-            pair = (degrade(clear, version, rng), clear)
+            pair = (degrade(clear, 5 * number + version, rng), clear)
             save_pair(folder / photo.split, ("input", "target"), f"{photo.name}_{version}", pair)
     for number in range(scenes):
         rng = np.random.default_rng((seed, number_of_set + 1, number))
@@ -223,11 +239,11 @@ def build_camera(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int,
     rows = []
     for number, (photo, image) in enumerate(photos):
         training = photo.split == "train"
-        for side in (640, 440, 320, 240) if training else (360,):
+        for side in (560, 360, 260) if training else (360,):
             name = f"{photo.split}/{photo.name}_{side}.png"
             write_image(out / "noise2" / name, shrink(image, side))
             rows += [Row(name, name)] if training else []
-        for version in range(3):
+        for version in range(2 if training else 4):
             rng = np.random.default_rng((seed, 11, number, version))
             small = to_float(cut(shrink(image, int(rng.integers(240, 560))), 256, rng))
             factor = float(rng.uniform(1.2, 2))

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
+import struct
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import cv2
@@ -63,9 +66,68 @@ def unpack(package: str, store: Path, out: Path) -> Path:
     return folder
 
 
+def place(photo: Photo, folder: Path) -> Path:
+    """Return where a photograph lies; `BUNDLE.rcc!NAME` is inside a bundle of Qt, which is unpacked beside itself."""
+    bundle, _, inner = photo.file.rpartition("!")
+    if not bundle:
+        return folder / inner
+    beside = folder / f"{bundle}.files"
+    if not beside.is_dir():
+        for name, content in bundled((folder / bundle).read_bytes()):
+            target = beside / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+    return beside / inner
+
+
+def bundled(data: bytes) -> Iterator[tuple[PurePosixPath, bytes]]:
+    """Read a bundle of Qt's resource compiler: a tree of nodes, their names, and what the files hold.
+
+    Args:
+        data: Content of a `.rcc` file.
+
+    Yields:
+        Path and content of every file; those that are compressed with Zstandard are left out, as no photograph is.
+    """
+    magic, version, tree, contents, names = struct.unpack_from(">4sIIII", data)
+    if magic != b"qres":
+        sys.exit("error: not a bundle of Qt resources")
+    size = 14 if version < 2 else 22  # of a node; from version 2 on it has a time
+
+    def below(number: int, path: PurePosixPath) -> Iterator[tuple[PurePosixPath, bytes]]:
+        name, flags, first, second = struct.unpack_from(">IHII", data, tree + size * number)
+        if number:  # the root has no name
+            (length,) = struct.unpack_from(">H", data, names + name)
+            path /= data[names + name + 6 :][: 2 * length].decode("utf-16-be")  # between them a hash of 4 bytes
+        if flags & 2:  # a folder: number of children, and the first of them
+            for child in range(second, second + first):
+                yield from below(child, path)
+        elif not flags & 4:  # a file: country and language, where it begins
+            (length,) = struct.unpack_from(">I", data, contents + second)
+            content = data[contents + second + 4 :][:length]
+            yield path, zlib.decompress(content[4:]) if flags & 1 else content
+
+    yield from below(0, PurePosixPath())
+
+
+def says_so(photo: Photo, path: Path) -> bool:
+    """Return whether the README beside a bundled photograph, or above it, names licence and file in one paragraph."""
+    readme = next(folder / "README" for folder in path.parents if (folder / "README").is_file())
+    licence = re.compile(rf"^License: {photo.licence.replace('-', '[- ]')}$", re.MULTILINE | re.IGNORECASE)
+    name = re.compile(rf"\b{re.escape(path.name)}$", re.MULTILINE)
+    paragraphs = readme.read_text(encoding="utf-8").split("\n\n")
+    return any(licence.search(text) and name.search(text) for text in paragraphs)
+
+
 def check_licence(photo: Photo, folder: Path) -> None:
     """Leave when no text of the package names the licence of the table."""
+    if "!" in photo.file:
+        if not says_so(photo, place(photo, folder)):
+            sys.exit(f"error: the README in {photo.file} does not name {photo.licence}; check its licence again")
+        return
     word = LICENCE_WORDS.get(photo.licence, photo.licence.rsplit("-", 1)[0]).lower()
+    if photo.package == "gnome-taquin" and photo.licence == "public domain":
+        word = "public-domain"
     if photo.package == "scikit-image":  # says it in the documentation of each image
         word = {"CC0-1.0": "cc0", "public domain": "public domain"}[photo.licence]
     if photo.package == "scikit-learn":
@@ -84,11 +146,11 @@ def collect(table: Path, store: Path, out: Path) -> list[tuple[Photo, np.ndarray
     collected = []
     for photo in photos:
         folder = unpack(photo.package, store, out)
-        data = (folder / photo.file).read_bytes()
-        if hashlib.sha256(data).hexdigest() != photo.sha256:
+        path = place(photo, folder)
+        if hashlib.sha256(path.read_bytes()).hexdigest() != photo.sha256:
             sys.exit(f"error: {photo.file} of {photo.package} is another file than the table describes")
         check_licence(photo, folder)
-        image = shrink(read_rgb(folder / photo.file), 1024, largest=True)
+        image = shrink(read_rgb(path), 1024, largest=True)
         write_image(out / "photos" / f"{photo.name}.png", image)
         collected.append((photo, image))
     with open(out / "licences.csv", "w", newline="", encoding="utf-8") as stream:

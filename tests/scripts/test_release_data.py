@@ -4,8 +4,10 @@ import csv
 import hashlib
 import importlib.util
 import io
+import struct
 import sys
 import zipfile
+import zlib
 from functools import partial
 from pathlib import Path
 
@@ -72,21 +74,24 @@ def test_builds_pairs_of_every_kind_and_records_the_licences(builder, packages, 
     builder.build_pairs(photos, out / "rain", 1, (0, 3), partial(builder.rainy, builder.RAINS))
     builder.build_pairs(photos, out / "blur", 1, (0, 9), builder.blurred)
     builder.build_haze(photos, out, scenes=1, seed=0)
+    builder.build_plain(photos, out, seed=0)
     with open(out / "licences.csv", newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert [(row["author"], row["licence"]) for row in rows] == [("somebody", "CC-BY-2.0")] * 2
     counts = {
-        "haze/train/hazy": 20 + 2,  # of the photograph that has distance, and of the scene
+        "haze/train/hazy": 7 + 2,  # of the photograph that has distance, and of the scene
         "haze/test/hazy": 0,  # one scene in fifteen
-        "rain/train/input": 16 + 1,
+        "rain/train/input": 5 + 1,
         "rain/test/input": 4,
-        "blur/train/target": 16 + 1,
+        "blur/train/target": 5 + 1,
         "blur/test/input": 4,
         "noise/train": 3 + 1,
         "noise/test": 1,
-        "noise2/train": 4 + 1,
-        "noise2/camera_train/input": 3,
-        "noise2/camera_test/target": 3,
+        "noise2/train": 3 + 1,
+        "noise2/camera_train/input": 2,
+        "noise2/camera_test/target": 4,
+        "plain/train/hazy": 12,
+        "plain/test/clear": 0,  # the test photograph has no distance
     }
     assert {place: len(list((out / place).glob("*.png"))) for place in counts} == counts
     for hazy in (out / "haze/train/hazy").iterdir():
@@ -95,8 +100,8 @@ def test_builds_pairs_of_every_kind_and_records_the_licences(builder, packages, 
         assert not np.array_equal(read_rgb(hazy), clear)
     assert (out / "noise/train.csv").read_text(encoding="utf-8").count("train/") == 2 * 4
     pairs = read_list(out / "noise2/train.csv", out / "noise2", (0, 55))
-    assert [pair.noise is not None for pair in pairs] == [True] * 4 + [False] * 3 + [True]
-    for pair in pairs[4:7]:
+    assert [pair.noise is not None for pair in pairs] == [True] * 3 + [False] * 2 + [True]
+    for pair in pairs[3:5]:
         noisy, clear = (to_float(read_rgb(path)) for path in (pair.input, pair.target))
         assert 0.001 < np.abs(noisy - clear).mean() < 0.2
 
@@ -114,7 +119,48 @@ def test_stops_where_a_package_does_not_name_the_licence(builder, packages, tmp_
 def test_the_table_lists_each_photograph_once(builder):
     with open(builder.TABLE, newline="", encoding="utf-8") as stream:
         photos = [builder.Photo(**row) for row in csv.DictReader(stream)]
-    assert len({photo.name for photo in photos}) == len({photo.sha256 for photo in photos}) == len(photos) == 55
+    assert len({photo.name for photo in photos}) == len({photo.sha256 for photo in photos}) == len(photos) == 164
     assert {photo.use for photo in photos} == {"haze", "night", "detail", "texture"}
     assert sum(photo.split == "test" for photo in photos) == 5
     assert all(photo.author and photo.licence for photo in photos)
+
+
+def bundle(files):
+    """Return what Qt's resource compiler makes of a folder of files, every second one compressed."""
+    names = nodes = contents = b""
+    for number, (name, content) in enumerate({"pictures": None, **files}.items()):
+        spot, place = len(names), len(contents)
+        names += struct.pack(">HI", len(name), 0) + name.encode("utf-16-be")
+        if content is None:
+            nodes += struct.pack(">IHIIQ", 0, 2, 1, 1, 0)  # the root, whose one child is the folder
+            nodes += struct.pack(">IHIIQ", spot, 2, len(files), 2, 0)
+            continue
+        squeezed = number % 2 == 0
+        held = struct.pack(">I", len(content)) + zlib.compress(content) if squeezed else content
+        contents += struct.pack(">I", len(held)) + held
+        nodes += struct.pack(">IHIIQ", spot, int(squeezed), 0, place, 0)
+    tree = 20
+    return struct.pack(">4sIIII", b"qres", 2, tree, tree + len(nodes), tree + len(nodes) + len(contents)) + (
+        nodes + contents + names
+    )
+
+
+README = (
+    b"Copyright: Somebody\nLicense: CC-BY-SA 4.0\nFiles:\np0.png\n\nCopyright: Others\nLicense: GPLv3\nFiles:\np1.png\n"
+)
+
+
+def test_reads_bundles_of_qt_and_the_licence_of_each_file(builder, tmp_path):
+    import release_photos
+
+    out = tmp_path / "out" / "packages" / "game"
+    out.mkdir(parents=True)
+    files = {"README": README, "p0.png": picture(0), "p1.png": picture(1)}
+    (out / "all.rcc").write_bytes(bundle(files))
+    place = "all.rcc!pictures/p0.png"
+    photo = builder.Photo("game", place, "Somebody", "CC-BY-SA-4.0", "haze", "train", "")
+    assert release_photos.place(photo, out).read_bytes() == files["p0.png"]
+    release_photos.check_licence(photo, out)
+    for change in ({"licence": "CC-BY-4.0"}, {"file": "all.rcc!pictures/p1.png"}):
+        with pytest.raises(SystemExit, match=r"the README in all.rcc!pictures/p\d.png does not name CC-BY"):
+            release_photos.check_licence(photo._replace(**change), out)
