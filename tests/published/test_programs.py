@@ -113,6 +113,15 @@ CT += "output.root=./saved_models/"
             [],
         ),
         (
+            "python tools/main.py -c configs/mprnet_denoising.yaml --no-cuda --val-interval 3 -p batch_range=[10,20]",
+            "train --recipe mprnet/denoising_paddlegan data.root=data/SIDD --device CPU",
+            [
+                "--val-interval: the published program does not read it; its configuration's validate.interval decides, "
+                "here train.val_every",
+                "-p: there is no switch for a profiler here",
+            ],
+        ),
+        (
             "bash scripts/run_distribute_train_ascend.sh 8 ./dataset first",
             "launch --device Ascend --log-dir runs/first/launch --device-num 8 -- train --recipe aecrnet/zoo_its "
             "--device Ascend data.root=./dataset output.name=first",

@@ -200,6 +200,7 @@ def test_flags_of_two_programs_do_not_mix():
 
 def test_every_command_takes_its_own_programs_only():
     paddle = {"-c", "--config-file", "--load", "--evaluate-only", "--resume", "--amp", "-o", "--opt"}
+    paddle |= {"--no-cuda", "--val-interval", "-p", "--profiler_options"}
     measured = {*PUBLISHED, *DSRIR, *DEHAZEFORMER, *MPILNET, *CLOUD, *paddle, "--config-json"}
     assert published_flags("eval") == published_flags("train") == measured
     demo = {"--input_dir", "--result_dir", "--dataset", "--gpus"}
