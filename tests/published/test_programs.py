@@ -116,8 +116,8 @@ CT += "output.root=./saved_models/"
             "python tools/main.py -c configs/mprnet_denoising.yaml --no-cuda --val-interval 3 -p batch_range=[10,20]",
             "train --recipe mprnet/denoising_paddlegan data.root=data/SIDD --device CPU",
             [
-                "--val-interval: the published program does not read it; its configuration's validate.interval decides, "
-                "here train.val_every",
+                "--val-interval: the published program does not read it; its configuration's validate.interval "
+                "decides, here train.val_every",
                 "-p: there is no switch for a profiler here",
             ],
         ),
