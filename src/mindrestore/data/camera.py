@@ -17,7 +17,7 @@ from mindrestore.data.blur import GAMMA
 from mindrestore.data.degrade import Range
 
 _LEVELS = 65535  # OpenCV demosaics whole numbers
-# The three ways of OpenCV: means of neighbours, along edges, and by the smallest gradients (8 bits only, so left out).
+# The ways of OpenCV that take 16 bits: means of neighbours, and along edges.
 _DEMOSAICING = (cv2.COLOR_BayerBG2RGB, cv2.COLOR_BayerBG2RGB_EA)
 
 
