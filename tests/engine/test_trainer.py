@@ -16,6 +16,7 @@ from mindrestore.engine.memory import OutOfMemoryError, ran_out
 from mindrestore.engine.progress import changed_keys, is_better
 from mindrestore.engine.signals import break_off
 from mindrestore.engine.state import CheckpointError, read_state
+from mindrestore.engine.stopwatch import describe_times
 from mindrestore.engine.trainer import DivergenceError, Interrupted, Trainer
 from mindrestore.errors import MindRestoreError
 from mindrestore.losses.objective import build_objective
@@ -103,8 +104,7 @@ def test_every_epoch_says_what_it_waited_for(finished):
     assert epochs[1]["loss"] == pytest.approx(np.mean([line["loss"] for line in train[2:5]]), rel=0.2)
     text = (folder / "log.txt").read_text()
     for n, line in enumerate(epochs, 1):
-        shown = f"{line['images_per_second']:.1f} images/s, waiting for data {line['data_share']:.0%}"
-        assert re.search(rf"epoch {n}/3  loss .* {re.escape(shown)}$", text, re.MULTILINE)
+        assert re.search(rf"epoch {n}/3  loss .* {re.escape(describe_times(line))}$", text, re.MULTILINE)
 
 
 def test_last_weights_and_averages_are_plain_files(finished):
