@@ -2,7 +2,7 @@
 # Do data for academic use help the included weights? Let each of the three go on twice for the same steps, once with such
 # data among the pairs and once without, and measure both on the real test sets.
 #   bash benchmarks/research_real.sh DATA RELEASE OUT [KEY=VALUE ...]
-# RELEASE is made by scripts/release_data.py and, for RELEASE/plain, haze_data.py synth (docs/weights.md has both commands).
+# RELEASE is made by scripts/release_data.py (docs/weights.md).
 # DATA holds bsds500_clean/target (clear photographs), rain_train/{input,target}, and the test sets of benchmarks/quality.py.
 # Everything is written under OUT; run again, it goes on.
 set -euo pipefail

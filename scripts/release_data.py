@@ -8,10 +8,9 @@ the packages are left out. A file whose checksum differs, or whose package names
 
     OUT/photos, OUT/licences.csv   the photographs, at most 1024 pixels wide or high, and where they come from
     OUT/haze/{train,test}          {hazy,clear}: even and patchy haze by day, coloured and with lamps by night
-    OUT/wide/{train,test}          {hazy,clear}: whole scenes in few pixels, as they are at the working size; some clear
+    OUT/plain/{train,test}         {hazy,clear}: plain grey haze, even or in patches, photographs in their own tones
     OUT/rain/{train,test}          {input,target}: streaks of several directions and densities, veils
-    OUT/rain2/{train,test}         likewise, and sheets of smeared grains, drops out of focus, photographs at more sizes
-    OUT/rain3/{train,test}         likewise, in half of them thin bright streaks in one direction
+    OUT/rain2/{train,test}         likewise: thin bright streaks in one direction, sheets of grains, drops out of focus
     OUT/blur/{train,test}          {input,target}: shaken, partly moving and defocused photographs; some sharp
     OUT/noise/{train,test}         clear images, and train.csv, by which the noise is added on the fly
     OUT/noise2/{train,test}        likewise, and camera_{train,test}/{input,target}: noise as a camera develops it
@@ -45,20 +44,12 @@ DAYS = (
     HazeRanges(nonhomogeneous=0.3, median_transmission=(0.15, 0.85), airlight=(0.6, 1.0), tint=0.03),
     HazeRanges(nonhomogeneous=1.0, median_transmission=(0.2, 0.8), airlight=(0.45, 0.95), tint=0.12),
 )
-# From a breath of haze to nearly nothing left, white, grey and tinted, even and patchy.
-WIDE = (
-    HazeRanges(nonhomogeneous=0.15, median_transmission=(0.12, 0.95), airlight=(0.55, 1.0), tint=0.03),
-    HazeRanges(nonhomogeneous=0.1, median_transmission=(0.25, 0.8), airlight=(0.7, 1.0), tint=0.01),
-    HazeRanges(nonhomogeneous=0.9, median_transmission=(0.15, 0.8), airlight=(0.45, 0.95), tint=0.12),
-)
 # Grey and by day, over photographs in their own tones: mostly even, in a third of the pairs denser and in patches.
 PLAIN = (
     HazeRanges(nonhomogeneous=0.0, median_transmission=(0.15, 0.85), airlight=(0.65, 1.0), tint=0.015),
     HazeRanges(nonhomogeneous=0.0, median_transmission=(0.2, 0.7), airlight=(0.75, 1.0), tint=0.01),
     HazeRanges(nonhomogeneous=1.0, median_transmission=(0.08, 0.7), airlight=(0.55, 0.95), tint=0.03),
 )
-WITHOUT_HAZE = 0.08  # share of pairs whose input is the clear image, which must stay as it is
-SMALLEST_SIDE, LARGEST_SIDE = 150, 620  # of a whole scene, shorter side in pixels: 6 times smaller to nearly full size
 # Mostly light rain, in which there is most detail to lose, streaks from threads to blobs; and now and then none.
 LIGHT = RainRanges(
     density=(0.02, 0.2),
@@ -95,16 +86,16 @@ DRAWN = LIGHT._replace(
     defocus=(0.0008, 0.0025),
 )
 RAINS2 = (
+    DRAWN,
     LIGHT._replace(density=(0.02, 0.25), spread=(0.0, 3.0), brightness=(0.2, 0.9), **SHARP_AND_SOFT),
+    DRAWN,
     LIGHT._replace(density=(0.1, 0.45), spread=(0.0, 6.0), brightness=(0.3, 0.95), **SHARP_AND_SOFT),
+    DRAWN,
+    HEAVY._replace(**SHARP_AND_SOFT),
+    DRAWN,
     HEAVY._replace(density=(0.3, 0.8), spread=(0.0, 8.0), brightness=(0.4, 1.0), **SHARP_AND_SOFT),
-    LIGHT,
-    LIGHT._replace(density=(0.02, 0.25), spread=(0.0, 3.0), brightness=(0.2, 0.9), **SHARP_AND_SOFT),
-    HEAVY._replace(density=(0.3, 0.8), spread=(0.0, 8.0), brightness=(0.4, 1.0), **SHARP_AND_SOFT),
-    MIDDLE,
     DRY,
 )
-RAINS3 = (DRAWN, RAINS2[0], DRAWN, RAINS2[1], DRAWN, HEAVY._replace(**SHARP_AND_SOFT), DRAWN, RAINS2[2], DRY)
 
 
 def degrade_haze(
@@ -142,24 +133,6 @@ def build_haze(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, s
             save_pair(out / "haze" / split, ("hazy", "clear"), f"scene-{number:04d}_{version}", pair)
 
 
-def degrade_wide(
-    image: np.ndarray, depth: np.ndarray, night: bool, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return hazy and clear image of a whole scene; in a share of them there is no haze to remove."""
-    clear = vary_tones(to_float(image), rng)
-    if rng.random() < WITHOUT_HAZE:
-        return clear, clear
-    if night:
-        hazy, clear, _ = hazy_night(clear, depth, rng)
-    else:
-        hazy = add_haze(clear, depth, draw_haze(WIDE[rng.integers(len(WIDE))], depth, rng), rng)
-    if rng.random() < 0.3:
-        hazy = hazy + rng.normal(0, rng.uniform(0.002, 0.012), hazy.shape).astype(np.float32)
-    if rng.random() < 0.3:
-        hazy = compress(hazy, int(rng.integers(70, 97)))
-    return hazy, clear
-
-
 def build_plain(photos: list[tuple[Photo, np.ndarray]], out: Path, seed: int) -> None:
     """Write photographs with plain haze whose tones are left as they are: what is lost in haze cannot tell them."""
     for number, (photo, image) in enumerate(photos):
@@ -173,28 +146,6 @@ def build_plain(photos: list[tuple[Photo, np.ndarray]], out: Path, seed: int) ->
             hazy = clear if rng.random() < 0.04 else add_haze(clear, depth, haze, rng)
             hazy = compress(hazy, int(rng.integers(75, 98))) if rng.random() < 0.3 else hazy
             save_pair(out / "plain" / photo.split, ("hazy", "clear"), f"{photo.name}_{version}", (hazy, clear))
-
-
-def build_wide(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, seed: int) -> None:
-    """Write whole scenes at one to six times fewer pixels a side, so that a patch sees sky, ground and distance."""
-    ends = np.log([SMALLEST_SIDE, LARGEST_SIDE])
-    for number, (photo, image) in enumerate(photos):
-        if photo.use in ("detail", "texture"):
-            continue
-        for version in range(14 if photo.split == "train" else 4):
-            rng = np.random.default_rng((seed, 5, number, version))
-            small = shrink(image, int(np.exp(rng.uniform(*ends))))
-            depth = picture_depth(to_float(small), rng)
-            pair = degrade_wide(small, depth, photo.use == "night" or rng.random() < 0.2, rng)
-            save_pair(out / "wide" / photo.split, ("hazy", "clear"), f"{photo.name}_{version}", pair)
-    for number in range(scenes + scenes // 15):
-        clear, depth = render_scene(seed + 2, number, (320, 240), outdoors=number % 4 == 3)
-        for version in range(3):
-            rng = np.random.default_rng((seed, 6, number, version))
-            side = int(np.exp(rng.uniform(np.log(SMALLEST_SIDE), np.log(240))))
-            pair = degrade_wide(shrink(clear, side), shrink(depth, side), rng.random() < 0.1, rng)
-            split = "train" if number < scenes else "test"
-            save_pair(out / "wide" / split, ("hazy", "clear"), f"scene-{number:04d}_{version}", pair)
 
 
 def build_pairs(
@@ -306,12 +257,12 @@ def main() -> None:
     photos = collect(TABLE, args.packages or args.out / "downloads", args.out)
     build_noise(photos, args.out, args.scenes // 2, args.seed)
     build_camera(photos, args.out, args.scenes // 2, args.seed)
-    for name, number, kinds in (("rain", 3, RAINS), ("rain2", 7, RAINS2), ("rain3", 15, RAINS3)):
+    for name, number, kinds in (("rain", 3, RAINS), ("rain2", 15, RAINS2)):
         degrade = partial(rainy, kinds)
         build_pairs(photos, args.out / name, args.scenes // 2, (args.seed, number), degrade)
     build_pairs(photos, args.out / "blur", args.scenes // 2, (args.seed, 9), blurred)
     build_haze(photos, args.out, args.scenes, args.seed)
-    build_wide(photos, args.out, 2 * args.scenes, args.seed)
+    build_plain(photos, args.out, args.seed)
     print(f"{len(photos)} photographs with licence, and pairs for haze, rain, noise and blur in {args.out}")
 
 

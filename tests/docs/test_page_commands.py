@@ -87,7 +87,6 @@ NOT_RUN = {
     r"weights get vgg": "downloads half a gigabyte",
     r"pip install": "the release script installs every extra",
     r"openssl|converter_lite": "programs of others",
-    r"synth release/": "needs the photographs of release_data.py; the README's synth runs",
     r"benchmarks/(speed|versions|photo|memory|export_table|tiling|model_zoo_times).py": "measures for minutes",
     r"benchmarks/(working_size|window_grid|curves).py": "measures what is not here: photographs, runs of hours",
     r"cross_real.sh": "trains for hours",

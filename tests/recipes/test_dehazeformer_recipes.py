@@ -8,6 +8,7 @@ import pytest
 
 from mindrestore.recipes.load import list_recipes, load_recipe, next_stage
 from mindrestore.recipes.terms import PixelTerm
+from mindrestore.weights.shipped import find_shipped
 
 # experiment: data set, {variant: (batch, rate)}, epochs, validated on the middle, flips only, validation rhythm
 LARGE, SMALL = {"t": (32, 4e-4), "s": (16, 2e-4), "b": (16, 2e-4), "m": (16, 2e-4)}, dict.fromkeys("dwl", (8, 1e-4))
@@ -100,7 +101,16 @@ def test_the_quickstart_trains_both_stages_in_small():
     assert list(second.loss.terms) == ["l1", "consistency"]
 
 
-def test_the_last_part_against_haze_starts_from_where_the_parts_before_end():
-    before, last = next_stage(load_recipe("release/dehaze"), "best.ckpt"), load_recipe("release/dehaze_plain")
-    assert last.model.weights == f"runs/{before.name.replace('/', '_')}/best.ckpt"
-    assert (last.then, last.data.patch_size, last.train.batch_size) == (None, 128, before.train.batch_size)
+@pytest.mark.parametrize(
+    ("recipe", "weights"),
+    [
+        ("dehaze_photos", "dehaze_free"),
+        ("derain_streaks", "derain_free"),
+        ("denoise_camera", "denoise_free"),
+        ("deblur", "denoise_free"),
+    ],
+)
+def test_the_second_generation_goes_on_from_included_weights(recipe, weights):
+    later, card = load_recipe(f"release/{recipe}"), find_shipped(weights)
+    assert (later.model.name, later.model.weights, later.then) == (card.network, weights, None)
+    assert later.ema.decay == 0.998
