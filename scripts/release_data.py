@@ -8,9 +8,9 @@ the packages are left out. A file whose checksum differs, or whose package names
 
     OUT/photos, OUT/licences.csv   the photographs, at most 1024 pixels wide or high, and where they come from
     OUT/haze/{train,test}          {hazy,clear}: even and patchy haze by day, coloured and with lamps by night
-    OUT/plain/{train,test}         {hazy,clear}: plain grey haze, even or in patches, photographs in their own tones
+    OUT/plain/{train,test}         {hazy,clear}: plain grey haze over photographs in their own tones
     OUT/rain/{train,test}          {input,target}: streaks of several directions and densities, veils
-    OUT/rain2/{train,test}         likewise: thin bright streaks in one direction, sheets of grains, drops out of focus
+    OUT/rain2/{train,test}         likewise, and sheets of smeared grains, drops out of focus
     OUT/blur/{train,test}          {input,target}: shaken, partly moving and defocused photographs; some sharp
     OUT/noise/{train,test}         clear images, and train.csv, by which the noise is added on the fly
     OUT/noise2/{train,test}        likewise, and camera_{train,test}/{input,target}: noise as a camera develops it
@@ -44,12 +44,8 @@ DAYS = (
     HazeRanges(nonhomogeneous=0.3, median_transmission=(0.15, 0.85), airlight=(0.6, 1.0), tint=0.03),
     HazeRanges(nonhomogeneous=1.0, median_transmission=(0.2, 0.8), airlight=(0.45, 0.95), tint=0.12),
 )
-# Grey and by day, over photographs in their own tones: mostly even, in a third of the pairs denser and in patches.
-PLAIN = (
-    HazeRanges(nonhomogeneous=0.0, median_transmission=(0.15, 0.85), airlight=(0.65, 1.0), tint=0.015),
-    HazeRanges(nonhomogeneous=0.0, median_transmission=(0.2, 0.7), airlight=(0.75, 1.0), tint=0.01),
-    HazeRanges(nonhomogeneous=1.0, median_transmission=(0.08, 0.7), airlight=(0.55, 0.95), tint=0.03),
-)
+# Grey and by day, over photographs in their own tones.
+PLAIN = HazeRanges(nonhomogeneous=0.1, median_transmission=(0.15, 0.85), airlight=(0.65, 1.0), tint=0.015)
 # Mostly light rain, in which there is most detail to lose, streaks from threads to blobs; and now and then none.
 LIGHT = RainRanges(
     density=(0.02, 0.2),
@@ -73,27 +69,14 @@ SHARP_AND_SOFT = {
     "length": (0.06, 0.35),
     "width": (0.002, 0.008),
 }
-# All in one direction, thin and bright, as light rain is drawn in published sets.
-DRAWN = LIGHT._replace(
-    angle=(-30.0, 30.0),
-    spread=(0.0, 0.8),
-    length=(0.05, 0.14),
-    width=(0.003, 0.008),
-    density=(0.04, 0.2),
-    brightness=(0.4, 1.0),
-    veiled=0.05,
-    smeared=0.7,
-    defocus=(0.0008, 0.0025),
-)
 RAINS2 = (
-    DRAWN,
     LIGHT._replace(density=(0.02, 0.25), spread=(0.0, 3.0), brightness=(0.2, 0.9), **SHARP_AND_SOFT),
-    DRAWN,
     LIGHT._replace(density=(0.1, 0.45), spread=(0.0, 6.0), brightness=(0.3, 0.95), **SHARP_AND_SOFT),
-    DRAWN,
-    HEAVY._replace(**SHARP_AND_SOFT),
-    DRAWN,
     HEAVY._replace(density=(0.3, 0.8), spread=(0.0, 8.0), brightness=(0.4, 1.0), **SHARP_AND_SOFT),
+    LIGHT,
+    LIGHT._replace(density=(0.02, 0.25), spread=(0.0, 3.0), brightness=(0.2, 0.9), **SHARP_AND_SOFT),
+    HEAVY._replace(density=(0.3, 0.8), spread=(0.0, 8.0), brightness=(0.4, 1.0), **SHARP_AND_SOFT),
+    MIDDLE,
     DRY,
 )
 
@@ -138,11 +121,11 @@ def build_plain(photos: list[tuple[Photo, np.ndarray]], out: Path, seed: int) ->
     for number, (photo, image) in enumerate(photos):
         if photo.use in ("detail", "texture") and photo.split == "test":
             continue
-        for version in range(12 if photo.use == "haze" else 3):
+        for version in range(12 if photo.use == "haze" else 4):
             rng = np.random.default_rng((seed, 13, number, version))
             clear = to_float(shrink(image, int(np.exp(rng.uniform(*np.log([180, 560]))))))
             depth = picture_depth(clear, rng)
-            haze = draw_haze(PLAIN[version % len(PLAIN)], depth, rng)
+            haze = draw_haze(PLAIN, depth, rng)
             hazy = clear if rng.random() < 0.04 else add_haze(clear, depth, haze, rng)
             hazy = compress(hazy, int(rng.integers(75, 98))) if rng.random() < 0.3 else hazy
             save_pair(out / "plain" / photo.split, ("hazy", "clear"), f"{photo.name}_{version}", (hazy, clear))
@@ -257,7 +240,7 @@ def main() -> None:
     photos = collect(TABLE, args.packages or args.out / "downloads", args.out)
     build_noise(photos, args.out, args.scenes // 2, args.seed)
     build_camera(photos, args.out, args.scenes // 2, args.seed)
-    for name, number, kinds in (("rain", 3, RAINS), ("rain2", 15, RAINS2)):
+    for name, number, kinds in (("rain", 3, RAINS), ("rain2", 7, RAINS2)):
         degrade = partial(rainy, kinds)
         build_pairs(photos, args.out / name, args.scenes // 2, (args.seed, number), degrade)
     build_pairs(photos, args.out / "blur", args.scenes // 2, (args.seed, 9), blurred)

@@ -105,7 +105,7 @@ def test_the_quickstart_trains_both_stages_in_small():
     ("recipe", "weights"),
     [
         ("dehaze_photos", "dehaze_free"),
-        ("derain_streaks", "derain_free"),
+        ("derain_sheets", "derain_free"),
         ("denoise_camera", "denoise_free"),
         ("deblur", "denoise_free"),
     ],
