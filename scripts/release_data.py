@@ -40,6 +40,7 @@ from mindrestore.images.write import write_image
 
 Degrade = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 TABLE = Path(__file__).with_name("release_photos.csv")
+VERSIONS = 5  # pairs with rain or blur of each photograph
 DAYS = (
     HazeRanges(nonhomogeneous=0.3, median_transmission=(0.15, 0.85), airlight=(0.6, 1.0), tint=0.03),
     HazeRanges(nonhomogeneous=1.0, median_transmission=(0.2, 0.8), airlight=(0.45, 0.95), tint=0.12),
@@ -120,7 +121,7 @@ def build_plain(photos: list[tuple[Photo, np.ndarray]], out: Path, seed: int) ->
     """Write photographs with plain haze whose tones are left as they are: what is lost in haze cannot tell them."""
     for number, (photo, image) in enumerate(photos):
         if photo.use in ("detail", "texture") and photo.split == "test":
-            continue
+            continue  # close-ups, which haze does not reach: something to learn from, nothing to measure on
         for version in range(12 if photo.use == "haze" else 4):
             rng = np.random.default_rng((seed, 13, number, version))
             clear = to_float(shrink(image, int(np.exp(rng.uniform(*np.log([180, 560]))))))
@@ -145,10 +146,10 @@ def build_pairs(
     """
     seed, number_of_set = stream
     for number, (photo, image) in enumerate(photos):
-        for version in range(5 if photo.split == "train" else 4):
+        for version in range(VERSIONS if photo.split == "train" else 4):
             rng = np.random.default_rng((seed, number_of_set, number, version))
             clear = to_float(cut(shrink(image, int(rng.integers(280, 640))), 400, rng))
-            pair = (degrade(clear, 5 * number + version, rng), clear)
+            pair = (degrade(clear, VERSIONS * number + version, rng), clear)
             save_pair(folder / photo.split, ("input", "target"), f"{photo.name}_{version}", pair)
     for number in range(scenes):
         rng = np.random.default_rng((seed, number_of_set + 1, number))
@@ -173,14 +174,8 @@ def build_noise(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, 
     """Write clear images at three sizes, sharp since averaged down, scenes, and the list that asks for noise."""
     rows = []
     for photo, image in photos:
-        for side in (640, 400, 260) if photo.split == "train" else (360,):
-            name = f"{photo.split}/{photo.name}_{side}.png"
-            write_image(out / "noise" / name, shrink(image, side))
-            rows += [Row(name, name)] if photo.split == "train" else []
-    for number in range(scenes):
-        name = f"train/scene-{number:04d}.png"
-        write_image(out / "noise" / name, render_scene(seed + 1, number, (320, 240), outdoors=True)[0])
-        rows.append(Row(name, name))
+        rows += clear_images(photo, image, out / "noise", (640, 400, 260))
+    rows += clear_scenes(out / "noise", scenes, seed)
     write_list(out / "noise" / "train.csv", rows, overwrite=True)
 
 
@@ -192,23 +187,34 @@ def build_camera(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int,
     rows = []
     for number, (photo, image) in enumerate(photos):
         training = photo.split == "train"
-        for side in (560, 360, 260) if training else (360,):
-            name = f"{photo.split}/{photo.name}_{side}.png"
-            write_image(out / "noise2" / name, shrink(image, side))
-            rows += [Row(name, name)] if training else []
+        rows += clear_images(photo, image, out / "noise2", (560, 360, 260))
         for version in range(2 if training else 4):
             rng = np.random.default_rng((seed, 11, number, version))
             small = to_float(cut(shrink(image, int(rng.integers(240, 560))), 256, rng))
             factor = float(rng.uniform(1.2, 2))
             clear = cv2.resize(small, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
-            name = f"{photo.name}_{version}.png"
-            save_pair(out / "noise2" / f"camera_{photo.split}", ("input", "target"), name[:-4], noisy_pair(clear, rng))
-            rows += [Row(f"camera_train/target/{name}", f"camera_train/input/{name}")] if training else []
-    for number in range(scenes):
-        name = f"train/scene-{number:04d}.png"
-        write_image(out / "noise2" / name, render_scene(seed + 1, number, (320, 240), outdoors=True)[0])
-        rows.append(Row(name, name))
+            name = f"{photo.name}_{version}"
+            save_pair(out / "noise2" / f"camera_{photo.split}", ("input", "target"), name, noisy_pair(clear, rng))
+            rows += [Row(f"camera_train/target/{name}.png", f"camera_train/input/{name}.png")] if training else []
+    rows += clear_scenes(out / "noise2", scenes, seed)
     write_list(out / "noise2" / "train.csv", rows, overwrite=True)
+
+
+def clear_images(photo: Photo, image: np.ndarray, folder: Path, sides: Sequence[int]) -> list[Row]:
+    """Write a photograph at several sizes (one of 360 pixels to test on), and return the rows that ask for noise."""
+    training = photo.split == "train"
+    names = {f"{photo.split}/{photo.name}_{side}.png": side for side in (sides if training else (360,))}
+    for name, side in names.items():
+        write_image(folder / name, shrink(image, side))
+    return [Row(name, name) for name in names] if training else []
+
+
+def clear_scenes(folder: Path, scenes: int, seed: int) -> list[Row]:
+    """Write rendered scenes, and return the rows that ask for noise."""
+    names = [f"train/scene-{number:04d}.png" for number in range(scenes)]
+    for number, name in enumerate(names):
+        write_image(folder / name, render_scene(seed + 1, number, (320, 240), outdoors=True)[0])
+    return [Row(name, name) for name in names]
 
 
 def noisy_pair(clear: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -138,7 +138,7 @@ def test_exit_codes(raised, code, err, monkeypatch, capsys):
 
 
 def test_ctrl_c_while_modules_are_loaded_says_nothing():
-    """The first quarter of a second belongs to imports, which nothing but the system's own end of a process fits."""
+    """The first quarter of a second belongs to imports; only the system's own way to end a process is silent there."""
     code = (
         "import os, signal, sys\n"
         "class Interrupt:\n"

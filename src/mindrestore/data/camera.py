@@ -13,7 +13,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from mindrestore.data.blur import GAMMA
+from mindrestore.data.blur import GAMMA, to_light
 from mindrestore.data.degrade import Range
 
 _LEVELS = 65535  # OpenCV demosaics whole numbers
@@ -50,7 +50,7 @@ def add_camera_noise(clear: np.ndarray, ranges: CameraRanges, rng: np.random.Gen
     read = float(np.exp(2.18 * np.log(shot) + 1.2 + rng.normal(0, 0.26)))  # variance; the line of the paper
     gains = np.float32([rng.uniform(*ranges.red), 1.0, rng.uniform(*ranges.blue)])
     way = _DEMOSAICING[int(rng.integers(len(_DEMOSAICING)))]
-    light = clear.astype(np.float32) ** np.float32(GAMMA) / gains  # as the sensor sees it
+    light = to_light(clear) / gains  # as the sensor sees it
     counted = mosaic(light)
     counted = counted + np.sqrt(shot * counted + read) * rng.standard_normal(counted.shape).astype(np.float32)
     developed = demosaic(counted, way) * gains
