@@ -11,6 +11,7 @@ the packages are left out. A file whose checksum differs, or whose package names
     OUT/plain/{train,test}         {hazy,clear}: plain grey haze over photographs in their own tones
     OUT/rain/{train,test}          {input,target}: streaks of several directions and densities, veils
     OUT/rain2/{train,test}         likewise, and sheets of smeared grains, drops out of focus
+    OUT/rain3/{train,test}         likewise, and thin streaks near the vertical, in one direction; train.csv adds dry
     OUT/blur/{train,test}          {input,target}: shaken, partly moving and defocused photographs; some sharp
     OUT/noise/{train,test}         clear images, and train.csv, by which the noise is added on the fly
     OUT/noise2/{train,test}        likewise, and camera_{train,test}/{input,target}: noise as a camera develops it
@@ -80,6 +81,13 @@ RAINS2 = (
     MIDDLE,
     DRY,
 )
+
+# Then as rain mostly falls: near the vertical, in one direction, thin and half transparent, which is easily taken for
+# the texture of walls, fur and hair; some of it thick and bright, and some of the kinds before.
+STEEP = {"angle": (-28.0, 28.0), "spread": (0.0, 1.2), "veiled": 0.1, "added": 0.75}
+THIN = LIGHT._replace(width=(0.0015, 0.005), length=(0.05, 0.3), brightness=(0.12, 0.7), density=(0.04, 0.3), **STEEP)
+BRIGHT = LIGHT._replace(width=(0.003, 0.011), length=(0.05, 0.25), brightness=(0.5, 1.0), density=(0.03, 0.3), **STEEP)
+RAINS3 = (THIN, RAINS2[0], THIN, BRIGHT, THIN, RAINS2[2], BRIGHT._replace(smeared=0.6), DRY)
 
 
 def degrade_haze(
@@ -156,6 +164,14 @@ def build_pairs(
         clear, _ = render_scene(seed + 1, number, (320, 240), outdoors=True)
         pair = (degrade(clear, number, rng), clear)
         save_pair(folder / "train", ("input", "target"), f"scene-{number:04d}", pair)
+
+
+def list_with_dry(folder: Path) -> None:
+    """List the pairs of a folder, and two in five of their clear images as a pair with themselves: dry photographs."""
+    names = sorted(path.name for path in (folder / "train" / "target").iterdir())
+    rows = [Row(f"train/target/{name}", f"train/input/{name}") for name in names]
+    dry = [row.target for row in rows if row.target.endswith(("_0.png", "_1.png"))]
+    write_list(folder / "train.csv", [*rows, *(Row(target, target) for target in dry)], overwrite=True)
 
 
 def rainy(kinds: Sequence[RainRanges], clear: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
@@ -246,9 +262,10 @@ def main() -> None:
     photos = collect(TABLE, args.packages or args.out / "downloads", args.out)
     build_noise(photos, args.out, args.scenes // 2, args.seed)
     build_camera(photos, args.out, args.scenes // 2, args.seed)
-    for name, number, kinds in (("rain", 3, RAINS), ("rain2", 7, RAINS2)):
+    for name, number, kinds in (("rain", 3, RAINS), ("rain2", 7, RAINS2), ("rain3", 15, RAINS3)):
         degrade = partial(rainy, kinds)
         build_pairs(photos, args.out / name, args.scenes // 2, (args.seed, number), degrade)
+    list_with_dry(args.out / "rain3")
     build_pairs(photos, args.out / "blur", args.scenes // 2, (args.seed, 9), blurred)
     build_haze(photos, args.out, args.scenes, args.seed)
     build_plain(photos, args.out, args.seed)

@@ -102,15 +102,27 @@ def test_the_quickstart_trains_both_stages_in_small():
 
 
 @pytest.mark.parametrize(
-    ("recipe", "weights"),
+    ("recipe", "weights", "steps"),
     [
-        ("dehaze_photos", "dehaze_free"),
-        ("derain_sheets", "derain_free"),
-        ("denoise_camera", "denoise_free"),
-        ("deblur", "denoise_free"),
+        ("dehaze_photos", "dehaze_free", [2400]),
+        ("derain_sheets", "derain_free", [3000]),
+        ("derain_steep", "derain_free", [3000, 1800]),
+        ("denoise_camera", "denoise_free", [1600, 4600]),
+        ("deblur", "denoise_free", [16000]),
     ],
 )
-def test_the_second_generation_goes_on_from_included_weights(recipe, weights):
+def test_later_generations_go_on_from_included_weights(recipe, weights, steps):
     later, card = load_recipe(f"release/{recipe}"), find_shipped(weights)
-    assert (later.model.name, later.model.weights, later.then) == (card.network, weights, None)
-    assert later.ema.decay == 0.998
+    assert (later.model.name, later.model.weights) == (card.network, weights)
+    stages = [stage for stage in (later, next_stage(later, "best.ckpt")) if stage]
+    assert [stage.train.max_steps for stage in stages] == steps
+    # The second stage inherits from the recipe of the first generation, whose patches and batches are others.
+    assert {(stage.data.patch_size, stage.train.batch_size) for stage in stages} == {
+        (later.data.patch_size, later.train.batch_size)
+    }
+    assert {stage.ema.decay for stage in stages} == {0.998}
+
+
+def test_dry_photographs_of_the_second_stage_stay_free_of_noise():
+    dry = next_stage(load_recipe("release/derain_steep"), "best.ckpt").data
+    assert (dry.train_list, dry.noise_range, dry.augment) == ("train.csv", (0, 0), ("hflip",))

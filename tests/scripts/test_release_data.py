@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from mindrestore.data.lists import read_list
+from mindrestore.data.rain import draw_rain
 from mindrestore.images.pixels import to_float
 from mindrestore.images.read import read_rgb
 
@@ -104,6 +105,30 @@ def test_builds_pairs_of_every_kind_and_records_the_licences(builder, packages, 
     for pair in pairs[3:5]:
         noisy, clear = (to_float(read_rgb(path)) for path in (pair.input, pair.target))
         assert 0.001 < np.abs(noisy - clear).mean() < 0.2
+
+
+def test_photographs_are_listed_once_more_dry(builder, packages, tmp_path):
+    photos = builder.collect(*packages(), tmp_path)
+    builder.build_pairs(photos, tmp_path / "rain3", 1, (0, 15), partial(builder.rainy, builder.RAINS3))
+    builder.list_with_dry(tmp_path / "rain3")
+    pairs = read_list(tmp_path / "rain3" / "train.csv", tmp_path / "rain3", (0, 0))
+    assert len(pairs) == 5 + 1 + 2  # the versions, the scene, two versions dry
+    assert [pair.input.parent.name for pair in pairs] == ["input"] * 6 + ["target"] * 2
+    assert [pair.input.name for pair in pairs[6:]] == ["scikit-learn-p0_0.png", "scikit-learn-p0_1.png"]
+    assert [(pair.target, pair.noise) for pair in pairs[6:]] == [(pair.input, (0, 0)) for pair in pairs[6:]]
+
+
+def test_rain_of_the_third_generation_is_steep_and_in_one_direction(builder):
+    for number in range(200):
+        kind = builder.RAINS3[number % 8]
+        rain = draw_rain(kind, np.random.default_rng(number))
+        if kind in (builder.THIN, builder.BRIGHT):
+            assert abs(rain.angle) <= 28
+            assert rain.spread <= 1.2
+        if kind is builder.THIN:
+            assert rain.width <= 0.005
+            assert not rain.smeared
+    assert builder.RAINS3.count(builder.THIN) == 3
 
 
 def test_stops_at_a_file_that_the_table_does_not_describe(builder, packages, tmp_path):
