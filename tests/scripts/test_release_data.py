@@ -115,7 +115,7 @@ def test_photographs_are_listed_once_more_dry(builder, packages, tmp_path):
     assert len(pairs) == 5 + 1 + 2  # the versions, the scene, two versions dry
     assert [pair.input.parent.name for pair in pairs] == ["input"] * 6 + ["target"] * 2
     assert [pair.input.name for pair in pairs[6:]] == ["scikit-learn-p0_0.png", "scikit-learn-p0_1.png"]
-    assert [(pair.target, pair.noise) for pair in pairs[6:]] == [(pair.input, (0, 0)) for pair in pairs[6:]]
+    assert [(pair.target, pair.noise) for pair in pairs[6:]] == [(pair.input, (0,)) for pair in pairs[6:]]
 
 
 def test_rain_of_the_third_generation_is_steep_and_in_one_direction(builder):
