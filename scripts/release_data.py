@@ -167,7 +167,7 @@ def build_pairs(
 
 
 def list_with_dry(folder: Path) -> None:
-    """List the pairs of a folder, and two in five of their clear images as a pair with themselves: dry photographs."""
+    """List the pairs of a folder, and two of each photograph's clear images as pairs with themselves: they are dry."""
     names = sorted(path.name for path in (folder / "train" / "target").iterdir())
     rows = [Row(f"train/target/{name}", f"train/input/{name}") for name in names]
     dry = [row.target for row in rows if row.target.endswith(("_0.png", "_1.png"))]
