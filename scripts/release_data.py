@@ -12,6 +12,7 @@ the packages are left out. A file whose checksum differs, or whose package names
     OUT/rain/{train,test}          {input,target}: streaks of several directions and densities, veils
     OUT/rain2/{train,test}         likewise, and sheets of smeared grains, drops out of focus
     OUT/rain3/{train,test}         likewise, and thin streaks near the vertical, in one direction; train.csv adds dry
+    OUT/rain4/{train,test}         likewise, and showers of which most streaks are faint and few are bright
     OUT/blur/{train,test}          {input,target}: shaken, partly moving and defocused photographs; some sharp
     OUT/noise/{train,test}         clear images, and train.csv, by which the noise is added on the fly
     OUT/noise2/{train,test}        likewise, and camera_{train,test}/{input,target}: noise as a camera develops it
@@ -32,6 +33,7 @@ from release_photos import Photo, collect, cut, shrink
 from mindrestore.data.blur import BlurRanges, add_blur
 from mindrestore.data.camera import CameraRanges, add_camera_noise
 from mindrestore.data.degrade import HazeRanges, add_haze, draw_haze
+from mindrestore.data.frames import add_frames
 from mindrestore.data.lists import Row, write_list
 from mindrestore.data.photo_haze import compress, hazy_night, picture_depth, vary_tones
 from mindrestore.data.rain import RainRanges, add_rain, draw_rain
@@ -41,6 +43,7 @@ from mindrestore.images.write import write_image
 
 Degrade = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 TABLE = Path(__file__).with_name("release_photos.csv")
+SMALL = (160, 340)  # pixels, smaller sides of blurred photographs
 VERSIONS = 5  # pairs with rain or blur of each photograph
 DAYS = (
     HazeRanges(nonhomogeneous=0.3, median_transmission=(0.15, 0.85), airlight=(0.6, 1.0), tint=0.03),
@@ -88,6 +91,22 @@ STEEP = {"angle": (-28.0, 28.0), "spread": (0.0, 1.2), "veiled": 0.1, "added": 0
 THIN = LIGHT._replace(width=(0.0015, 0.005), length=(0.05, 0.3), brightness=(0.12, 0.7), density=(0.04, 0.3), **STEEP)
 BRIGHT = LIGHT._replace(width=(0.003, 0.011), length=(0.05, 0.25), brightness=(0.5, 1.0), density=(0.03, 0.3), **STEEP)
 RAINS3 = (THIN, RAINS2[0], THIN, BRIGHT, THIN, RAINS2[2], BRIGHT._replace(smeared=0.6), DRY)
+# Then with streaks of one shower as unequal as their distances make them: most are faint, few are bright.
+SOFT = THIN._replace(brightness=(0.4, 1.0), density=(0.1, 0.6), width=(0.002, 0.006), smeared=1.0, contrast=(1.5, 4.0))
+RAINS4 = (SOFT, THIN, SOFT, BRIGHT, SOFT, RAINS2[2], SOFT._replace(density=(0.4, 0.85), spread=(0.0, 5.0)), DRY)
+
+
+# Large in the image and few pixels wide: blur is removed from small forms of an image first.
+SHAKEN = BlurRanges(
+    path=(0.01, 0.06),
+    roll=1.0,
+    defocus=(0.003, 0.014),
+    defocused=0.15,
+    sharp=0.05,
+    noise=(0.0, 0.008),
+    gamma=(1.0, 2.2),
+    glare=0.5,
+)
 
 
 def degrade_haze(
@@ -141,7 +160,13 @@ def build_plain(photos: list[tuple[Photo, np.ndarray]], out: Path, seed: int) ->
 
 
 def build_pairs(
-    photos: list[tuple[Photo, np.ndarray]], folder: Path, scenes: int, stream: tuple[int, int], degrade: Degrade
+    photos: list[tuple[Photo, np.ndarray]],
+    folder: Path,
+    scenes: int,
+    stream: tuple[int, int],
+    degrade: Degrade,
+    sides: tuple[int, int] = (280, 640),
+    framed: float = 0.0,
 ) -> None:
     """Write degraded photographs, small ones sharp, and scenes, whose bricks and grass are detail that must stay.
 
@@ -151,12 +176,16 @@ def build_pairs(
         scenes: How many rendered scenes join the photographs.
         stream: Seed and number of this set, from which every draw follows.
         degrade: Takes a clear image, a running number and a source of draws, and returns the degraded image.
+        sides: Photographs are made as small as a smaller side between these, in pixels.
+        framed: Share of photographs into which window frames and poles are painted, clear and degraded.
     """
     seed, number_of_set = stream
     for number, (photo, image) in enumerate(photos):
         for version in range(VERSIONS if photo.split == "train" else 4):
             rng = np.random.default_rng((seed, number_of_set, number, version))
-            clear = to_float(cut(shrink(image, int(rng.integers(280, 640))), 400, rng))
+            clear = to_float(cut(shrink(image, int(rng.integers(*sides))), 400, rng))
+            if framed and rng.random() < framed:
+                clear = add_frames(clear, rng)
             pair = (degrade(clear, VERSIONS * number + version, rng), clear)
             save_pair(folder / photo.split, ("input", "target"), f"{photo.name}_{version}", pair)
     for number in range(scenes):
@@ -182,7 +211,7 @@ def rainy(kinds: Sequence[RainRanges], clear: np.ndarray, number: int, rng: np.r
 
 def blurred(clear: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
     """Return a clear image as an unsteady camera takes it, now and then compressed."""
-    image = add_blur(clear, BlurRanges(), rng)
+    image = add_blur(clear, SHAKEN, rng)
     return compress(image, int(rng.integers(75, 98))) if rng.random() < 0.3 else image
 
 
@@ -262,11 +291,13 @@ def main() -> None:
     photos = collect(TABLE, args.packages or args.out / "downloads", args.out)
     build_noise(photos, args.out, args.scenes // 2, args.seed)
     build_camera(photos, args.out, args.scenes // 2, args.seed)
-    for name, number, kinds in (("rain", 3, RAINS), ("rain2", 7, RAINS2), ("rain3", 15, RAINS3)):
+    for name, number, kinds in (("rain", 3, RAINS), ("rain2", 7, RAINS2), ("rain3", 15, RAINS3), ("rain4", 17, RAINS4)):
+        framed = 0.4 if name == "rain4" else 0.0
         degrade = partial(rainy, kinds)
-        build_pairs(photos, args.out / name, args.scenes // 2, (args.seed, number), degrade)
-    list_with_dry(args.out / "rain3")
-    build_pairs(photos, args.out / "blur", args.scenes // 2, (args.seed, 9), blurred)
+        build_pairs(photos, args.out / name, args.scenes // 2, (args.seed, number), degrade, framed=framed)
+    for name in ("rain3", "rain4"):
+        list_with_dry(args.out / name)
+    build_pairs(photos, args.out / "blur", args.scenes // 2, (args.seed, 19), blurred, SMALL)
     build_haze(photos, args.out, args.scenes, args.seed)
     build_plain(photos, args.out, args.seed)
     print(f"{len(photos)} photographs with licence, and pairs for haze, rain, noise and blur in {args.out}")

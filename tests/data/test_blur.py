@@ -95,3 +95,27 @@ def test_longer_paths_blur_more_and_pictures_stay_in_register():
     assert image.std() > detail[0] > detail[1] > detail[2]
     part = moving_part((96, 96), rng)
     assert 0.05 < part.mean() < 0.45
+
+
+def test_stored_values_keep_their_mean_and_light_makes_them_brighter():
+    stripes = np.full((64, 64, 3), 0.04, np.float32)
+    stripes[:, ::2] = 0.96
+    means = []
+    for gamma in (1.0, 2.2):
+        ranges = CAMERA._replace(path=(0.2, 0.2), gamma=(gamma, gamma))
+        means.append(np.mean([add_blur(stripes, ranges, np.random.default_rng(seed)).mean() for seed in range(8)]))
+    assert means[0] == pytest.approx(0.5, abs=0.01)
+    assert means[1] == pytest.approx(0.7, abs=0.03)  # mostly across the stripes: 0.96 * 0.5 ** (1 / 2.2)
+
+
+def test_glare_is_drawn():
+    """A clipped point shines beyond its share of the path only where the sensor could not hold it."""
+    image = np.full((48, 48, 3), 0.1, np.float32)
+    image[22:26, 22:26] = 1.0
+    glares = []
+    for share in (0.0, 0.5, 1.0):
+        ranges = CAMERA._replace(path=(0.3, 0.3), glare=share)
+        glares.append([add_blur(image, ranges, np.random.default_rng(seed)).sum() for seed in range(12)])
+    none, half, always = np.array(glares)
+    assert (always > none + 1).mean() > 0.8
+    assert 0.1 < (half > none + 1).mean() < 0.9

@@ -170,6 +170,27 @@ def test_smeared_grains_cover_the_share_and_saturate():
         assert (field > 0.5).mean() > 0.2 * share  # flat in the middle
 
 
+def test_contrast_makes_streaks_of_one_shower_equal_or_unequal():
+    """Where the field passes its threshold it is nearly normal, so a slow slope leaves most of it faint."""
+    shares = []
+    for contrast in (0.7, 3.0):
+        field = streak_field((256, 256), Rain(density=0.3, brightness=1.0, smeared=True, contrast=contrast), rng(2))
+        rainy = field[field > 0]
+        assert rainy.size / field.size == pytest.approx(0.3, rel=0.2)  # the same places get wet
+        shares.append([(rainy > 0.9).mean(), (rainy < 0.3).mean()])
+    (bright, faint), (few_bright, many_faint) = shares
+    assert bright > 0.2 > 0.01 > few_bright
+    assert many_faint > 0.6 > 0.5 > faint
+
+
+def test_contrast_is_drawn_last_and_only_from_a_range():
+    drawn = [draw_rain(RainRanges(smeared=1.0, contrast=(1.5, 4.0)), rng(seed)) for seed in range(50)]
+    assert all(1.5 <= rain.contrast <= 4.0 for rain in drawn)
+    assert np.ptp([rain.contrast for rain in drawn]) > 2
+    plain = [draw_rain(RainRanges(smeared=1.0), rng(seed)) for seed in range(50)]
+    assert plain == [rain._replace(contrast=0.7) for rain in drawn]
+
+
 def test_drops_out_of_focus_are_softer_and_as_bright_on_the_whole():
     sharp, soft = (streak_field((200, 200), Rain(density=0.05, defocus=share), rng(4)) for share in (0.0, 0.01))
     assert np.abs(np.diff(soft, axis=1)).mean() < 0.6 * np.abs(np.diff(sharp, axis=1)).mean()

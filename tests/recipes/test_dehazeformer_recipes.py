@@ -107,6 +107,7 @@ def test_the_quickstart_trains_both_stages_in_small():
         ("dehaze_photos", "dehaze_free", [2400]),
         ("derain_sheets", "derain_free", [3000]),
         ("derain_steep", "derain_free", [3000, 1800]),
+        ("derain_uneven", "derain_free", [4000]),
         ("denoise_camera", "denoise_free", [1600, 4600]),
         ("deblur", "denoise_free", [16000]),
     ],
@@ -123,6 +124,8 @@ def test_later_generations_go_on_from_included_weights(recipe, weights, steps):
     assert {stage.ema.decay for stage in stages} == {0.998}
 
 
-def test_dry_photographs_of_the_second_stage_stay_free_of_noise():
-    dry = next_stage(load_recipe("release/derain_steep"), "best.ckpt").data
+@pytest.mark.parametrize("recipe", ["derain_steep", "derain_uneven"])
+def test_listed_dry_photographs_stay_free_of_noise(recipe):
+    first = load_recipe(f"release/{recipe}")
+    dry = (next_stage(first, "best.ckpt") or first).data
     assert (dry.train_list, dry.noise_range, dry.augment) == ("train.csv", (0, 0), ("hflip",))

@@ -118,8 +118,24 @@ def test_photographs_are_listed_once_more_dry(builder, packages, tmp_path):
     assert [(pair.target, pair.noise) for pair in pairs[6:]] == [(pair.input, (0,)) for pair in pairs[6:]]
 
 
-@pytest.mark.parametrize("kind", ["THIN", "BRIGHT"])
-def test_rain_of_the_third_generation_is_steep(builder, kind):
+def test_frames_are_painted_into_both_images_of_a_pair(builder, packages, tmp_path):
+    """Where it is dry they are the same, unlike the photograph; scenes have windows of their own."""
+    photos = builder.collect(*packages(), tmp_path)
+    for framed in (0.0, 1.0):
+        dry = partial(builder.rainy, [builder.DRY])
+        builder.build_pairs(photos, tmp_path / str(framed), 1, (0, 17), dry, framed=framed)
+    for path in (tmp_path / "1.0/train/target").iterdir():
+        painted, clear, plain = (
+            to_float(read_rgb(tmp_path / place / path.name))
+            for place in ("1.0/train/input", "1.0/train/target", "0.0/train/target")
+        )
+        assert np.abs(painted - clear).mean() < 0.02  # now and then compressed
+        changed = (np.abs(clear - plain).max(axis=-1) > 0.05).mean()
+        assert changed == 0 if path.name.startswith("scene") else 0.001 < changed < 0.6
+
+
+@pytest.mark.parametrize("kind", ["THIN", "BRIGHT", "SOFT"])
+def test_rain_from_the_third_generation_on_is_steep(builder, kind):
     """Grey changes more from column to column than from row to row, unlike under rain from any side."""
     ratios = []
     for number in range(12):

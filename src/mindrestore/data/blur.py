@@ -1,6 +1,7 @@
 """Blur clear images as cameras do: a hand that shakes, parts of the scene that move, and a lens out of focus.
 
-The blurred image is the mean of what the sensor sees while the shutter is open, computed in linear light. The clear
+The blurred image is the mean of what the sensor sees while the shutter is open: in light, of which cameras store a
+power or less simple a curve, or in stored values, as in sets whose blurred images are means of a film's. The clear
 image is what it sees in the middle of that time, so that the two are in register.
 """
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from mindrestore.data.degrade import Range, smooth_noise
 
-GAMMA = 2.2  # of stored values over light; the sRGB curve differs from it by less than cameras differ
+GAMMA = 2.2  # of light over stored values; the sRGB curve differs from it by less than cameras differ
 _LONGEST_STEP = 0.7  # pixels between two moments, below which no separate copies are seen
 _CLIPPED = 0.97  # stored values from here on were brighter than the sensor could hold
 
@@ -30,6 +31,8 @@ class BlurRanges(NamedTuple):
         defocused: Share of images that are out of focus, 0 to 1; the camera shakes less in them.
         sharp: Share of images without any blur, which have to stay as they are, 0 to 1.
         noise: Standard deviation of the noise, as a share of the range of values.
+        gamma: Power of stored values that makes light; 1: stored values are averaged.
+        glare: Share of images in which what is clipped was brighter than the sensor could hold, 0 to 1.
     """
 
     path: Range = (0.004, 0.06)
@@ -40,6 +43,8 @@ class BlurRanges(NamedTuple):
     defocused: float = 0.2
     sharp: float = 0.06
     noise: Range = (0.0, 0.012)
+    gamma: Range = (GAMMA, GAMMA)
+    glare: float = 1.0
 
 
 def add_blur(clear: np.ndarray, ranges: BlurRanges, rng: np.random.Generator) -> np.ndarray:
@@ -57,7 +62,10 @@ def add_blur(clear: np.ndarray, ranges: BlurRanges, rng: np.random.Generator) ->
     blurred = clear.astype(np.float32)
     if kind >= ranges.sharp:
         out_of_focus = kind < ranges.sharp + ranges.defocused
-        light = to_light(blurred, float(rng.uniform(1, 4)))
+        beyond, gamma = float(rng.uniform(1, 4)), float(rng.uniform(*ranges.gamma))
+        if ranges.glare < 1 and rng.random() >= ranges.glare:
+            beyond = 1.0
+        light = to_light(blurred, beyond, gamma)
         if out_of_focus:
             light = defocus(light, side * rng.uniform(*ranges.defocus))
         length = side * rng.uniform(*ranges.path) * (0.2 if out_of_focus else 1.0)
@@ -65,22 +73,23 @@ def add_blur(clear: np.ndarray, ranges: BlurRanges, rng: np.random.Generator) ->
         roll = np.deg2rad(rng.uniform(-ranges.roll, ranges.roll)) * np.linspace(-0.5, 0.5, len(path))
         part = moving_part(light.shape[:2], rng) if moves else None
         own = side * rng.uniform(*ranges.part_path) * _direction(rng)
-        blurred = np.clip(expose(light, path, roll, part, own), 0, 1) ** np.float32(1 / GAMMA)
+        blurred = np.clip(expose(light, path, roll, part, own), 0, 1) ** np.float32(1 / gamma)
     noise = rng.uniform(*ranges.noise) * rng.standard_normal(clear.shape)
     return np.clip(blurred + noise, 0, 1).astype(np.float32)
 
 
-def to_light(image: np.ndarray, beyond: float = 1.0) -> np.ndarray:
+def to_light(image: np.ndarray, beyond: float = 1.0, gamma: float = GAMMA) -> np.ndarray:
     """Return linear light; what is clipped in the image becomes `beyond` times as bright, as lamps and the sun were.
 
     Args:
         image: Stored values (H, W, 3) in [0, 1].
         beyond: Factor for values of 0.97 and more, at least 1.
+        gamma: Power of stored values that makes light, above 0.
 
     Returns:
         Light (H, W, 3) float32, at least 0.
     """
-    light = image.astype(np.float32) ** np.float32(GAMMA)
+    light = image.astype(np.float32) ** np.float32(gamma)
     clipped = image.min(axis=-1, keepdims=True) >= _CLIPPED
     return np.where(clipped, light * np.float32(beyond), light)
 

@@ -41,6 +41,8 @@ class RainRanges(NamedTuple):
             the others the streak also covers the background.
         smeared: Share of images whose rain is smeared grains in place of single streaks, 0 to 1.
         defocus: Softness of the drops, a standard deviation as a share of the image's shorter side.
+        contrast: Of smeared grains, standard deviations of their field between no rain and its full brightness: with
+            little all streaks are equally bright, with much most are faint and few are bright.
     """
 
     angle: Range = (-40.0, 40.0)
@@ -54,6 +56,7 @@ class RainRanges(NamedTuple):
     added: float = 0.5
     smeared: float = 0.0
     defocus: Range = (0.0, 0.0)
+    contrast: Range = (0.7, 0.7)
 
 
 class Rain(NamedTuple):
@@ -71,6 +74,7 @@ class Rain(NamedTuple):
         blend: A name of `BLENDS`.
         smeared: Whether grains are smeared; else streaks are placed singly.
         defocus: Share of the shorter side.
+        contrast: Standard deviations between no rain and its full brightness, above 0; of smeared grains.
     """
 
     angle: float = 10.0
@@ -84,6 +88,7 @@ class Rain(NamedTuple):
     blend: str = "screen"
     smeared: bool = False
     defocus: float = 0.0
+    contrast: float = 0.7
 
 
 def draw_rain(ranges: RainRanges, rng: np.random.Generator) -> Rain:
@@ -104,7 +109,10 @@ def draw_rain(ranges: RainRanges, rng: np.random.Generator) -> Rain:
     # Drawn last, and only where asked for, so that other ranges go on to draw the places of their drops as before.
     smeared = ranges.smeared > 0 and bool(rng.random() < ranges.smeared)
     defocus = float(rng.uniform(*ranges.defocus)) if ranges.defocus[1] > 0 else 0.0
-    return rain._replace(smeared=smeared, defocus=defocus)
+    low, high = ranges.contrast
+    return rain._replace(
+        smeared=smeared, defocus=defocus, contrast=float(rng.uniform(low, high)) if low < high else low
+    )
 
 
 def add_rain(clear: np.ndarray, rain: Rain, rng: np.random.Generator) -> np.ndarray:
@@ -187,7 +195,7 @@ def _smeared_grains(shape: tuple[int, int], rain: Rain, rng: np.random.Generator
         line = _one_streak(length, 1.0, angle)
         smeared = cv2.filter2D(grains, cv2.CV_32F, line)[margin : margin + shape[0], margin : margin + shape[1]]
         border = np.quantile(smeared, 1 - min(max(rain.density * share, 1e-4), 0.9))
-        clear *= 1 - np.clip((smeared - border) / (0.7 * float(smeared.std())), 0, 1)
+        clear *= 1 - np.clip((smeared - border) / (rain.contrast * float(smeared.std())), 0, 1)
     return 1 - clear
 
 
