@@ -96,7 +96,8 @@ SOFT = THIN._replace(brightness=(0.4, 1.0), density=(0.1, 0.6), width=(0.002, 0.
 RAINS4 = (SOFT, THIN, SOFT, BRIGHT, SOFT, RAINS2[2], SOFT._replace(density=(0.4, 0.85), spread=(0.0, 5.0)), DRY)
 
 
-# Large in the image and few pixels wide: blur is removed from small forms of an image first.
+# Large in the image and a few pixels wide, since the images are small: a network that sees little around a pixel can
+# learn it.
 SHAKEN = BlurRanges(
     path=(0.01, 0.06),
     roll=1.0,
@@ -176,7 +177,7 @@ def build_pairs(
         scenes: How many rendered scenes join the photographs.
         stream: Seed and number of this set, from which every draw follows.
         degrade: Takes a clear image, a running number and a source of draws, and returns the degraded image.
-        sides: Photographs are made as small as a smaller side between these, in pixels.
+        sides: Between which the smaller side of a photograph is drawn, in pixels.
         framed: Share of photographs into which window frames and poles are painted, clear and degraded.
     """
     seed, number_of_set = stream

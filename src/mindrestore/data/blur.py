@@ -1,8 +1,8 @@
 """Blur clear images as cameras do: a hand that shakes, parts of the scene that move, and a lens out of focus.
 
-The blurred image is the mean of what the sensor sees while the shutter is open: in light, of which cameras store a
-power or less simple a curve, or in stored values, as in sets whose blurred images are means of a film's. The clear
-image is what it sees in the middle of that time, so that the two are in register.
+The blurred image is the mean of what the sensor sees while the shutter is open: of light, or of stored values, as in
+test sets that average the frames of a film. The clear image is what it sees in the middle of that time, so that the two
+are in register.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from mindrestore.data.degrade import Range, smooth_noise
 
-GAMMA = 2.2  # of light over stored values; the sRGB curve differs from it by less than cameras differ
+GAMMA = 2.2  # light is this power of stored values; the sRGB curve differs from it by less than cameras differ
 _LONGEST_STEP = 0.7  # pixels between two moments, below which no separate copies are seen
 _CLIPPED = 0.97  # stored values from here on were brighter than the sensor could hold
 

@@ -26,7 +26,8 @@ def add_frames(clear: np.ndarray, rng: np.random.Generator, most: int = 4) -> np
         thickness = int(rng.integers(1, 7))
         colour = np.clip(rng.uniform(*_LIGHT) * (1 + rng.normal(0, 0.05, 3)), 0, 1).astype(np.float32)
         covered = _drawn(image.shape[:2], lines, thickness)  # (H, W, 1)
-        beside = np.roll(covered, thickness, axis=1)
+        beside = np.zeros_like(covered)
+        beside[:, thickness:] = covered[:, :-thickness]
         image = image * (1 - np.float32(rng.uniform(0, 0.6)) * beside)
         image += covered * (colour - image)
     return image
