@@ -12,7 +12,7 @@ the packages are left out. A file whose checksum differs, or whose package names
     OUT/rain/{train,test}          {input,target}: streaks of several directions and densities, veils
     OUT/rain2/{train,test}         likewise, and sheets of smeared grains, drops out of focus
     OUT/rain3/{train,test}         likewise, and thin streaks near the vertical, in one direction; train.csv adds dry
-    OUT/rain4/{train,test}         likewise, and showers of which most streaks are faint and few are bright
+    OUT/rain4/{train,test}         likewise, mostly faint and few bright streaks, and painted window frames that stay
     OUT/blur/{train,test}          {input,target}: shaken, partly moving and defocused photographs; some sharp
     OUT/noise/{train,test}         clear images, and train.csv, by which the noise is added on the fly
     OUT/noise2/{train,test}        likewise, and camera_{train,test}/{input,target}: noise as a camera develops it
@@ -292,8 +292,8 @@ def main() -> None:
     photos = collect(TABLE, args.packages or args.out / "downloads", args.out)
     build_noise(photos, args.out, args.scenes // 2, args.seed)
     build_camera(photos, args.out, args.scenes // 2, args.seed)
-    for name, number, kinds in (("rain", 3, RAINS), ("rain2", 7, RAINS2), ("rain3", 15, RAINS3), ("rain4", 17, RAINS4)):
-        framed = 0.4 if name == "rain4" else 0.0
+    rains = (("rain", 3, RAINS, 0.0), ("rain2", 7, RAINS2, 0.0), ("rain3", 15, RAINS3, 0.0), ("rain4", 17, RAINS4, 0.4))
+    for name, number, kinds, framed in rains:
         degrade = partial(rainy, kinds)
         build_pairs(photos, args.out / name, args.scenes // 2, (args.seed, number), degrade, framed=framed)
     for name in ("rain3", "rain4"):

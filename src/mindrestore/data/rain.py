@@ -110,9 +110,8 @@ def draw_rain(ranges: RainRanges, rng: np.random.Generator) -> Rain:
     smeared = ranges.smeared > 0 and bool(rng.random() < ranges.smeared)
     defocus = float(rng.uniform(*ranges.defocus)) if ranges.defocus[1] > 0 else 0.0
     low, high = ranges.contrast
-    return rain._replace(
-        smeared=smeared, defocus=defocus, contrast=float(rng.uniform(low, high)) if low < high else low
-    )
+    contrast = float(rng.uniform(low, high)) if low < high else low
+    return rain._replace(smeared=smeared, defocus=defocus, contrast=contrast)
 
 
 def add_rain(clear: np.ndarray, rain: Rain, rng: np.random.Generator) -> np.ndarray:
