@@ -24,7 +24,7 @@ def ensemble(restore: Restore, progress: ImageProgress) -> Restore:
     def restored(image: np.ndarray) -> np.ndarray:
         total = np.zeros(image.shape, np.float32)
         for number, (turns, way) in enumerate(_TURNS):
-            with progress.part(number, len(_TURNS)):
+            with progress.part(number / len(_TURNS), 1 / len(_TURNS)):
                 turned = to_float(np.rot90(image, turns)[:, ::way])
                 total += np.rot90(restore(turned)[:, ::way], -turns)
         return to_type(total / len(_TURNS), image.dtype)

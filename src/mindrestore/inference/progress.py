@@ -24,10 +24,10 @@ class ImageProgress:
             self.listener(self._start + self._span * done / total)
 
     @contextmanager
-    def part(self, number: int, total: int) -> Iterator[None]:
-        """Let what runs in this block be one of several equal parts of what runs around it."""
+    def part(self, start: float, share: float) -> Iterator[None]:
+        """Let what runs in this block be a share of what runs around it, after a share that is done."""
         before = self._start, self._span
-        self._start, self._span = self._start + self._span * number / total, self._span / total
+        self._start, self._span = self._start + self._span * start, self._span * share
         try:
             yield
         finally:

@@ -11,6 +11,7 @@ import numpy as np
 
 from mindrestore.errors import Notice
 from mindrestore.files import PathLike
+from mindrestore.inference.coarse_to_fine import coarse_to_fine, small_forms
 from mindrestore.inference.engines import Engine, open_engine
 from mindrestore.inference.ensemble import ensemble
 from mindrestore.inference.layout import ImageLayout, run_batch, tiled
@@ -82,6 +83,8 @@ class Restorer:
         restore = tiled(self.engine, self.layout, self._progress)
         if self.at_working_size:
             restore = at_working_size(restore, self.layout.working)
+        if self.coarse_to_fine:
+            restore = coarse_to_fine(restore, self._progress)
         if self.options.ensemble:
             restore = ensemble(restore, self._progress)
         self._restore, self._restore_as_given = restore, as_given(restore)
@@ -188,6 +191,11 @@ class Restorer:
         """Whether the network sees large images at a working size: for haze, unless the full size is asked for."""
         return self.tasks == ("dehaze",) and not self.options.full_size
 
+    @property
+    def coarse_to_fine(self) -> bool:
+        """Whether it sees small forms of large images, too: for rain, unless the full size alone is asked for."""
+        return self.tasks == ("derain",) and not self.options.full_size and not self.layout.fixed
+
     def _opened(self, net: nn.Cell | None) -> Engine:
         weights, options = self.trained.weights, self.options
         if net is None:
@@ -204,8 +212,10 @@ class Restorer:
         if len(shape) != 3 or shape[2] != 3 or any(photo.shape != shape for photo in photos) or self.options.ensemble:
             return False
         size = shape[:2]
-        whole = not self.at_working_size or restored_whole(size, self.layout.working(*size))
-        return whole and self.layout.goes_together(*self.layout.padded(*size))
+        small = self.at_working_size and not restored_whole(size, self.layout.working(*size))
+        if small or (self.coarse_to_fine and small_forms(*size)):
+            return False
+        return self.layout.goes_together(*self.layout.padded(*size))
 
 
 class InTurn:
