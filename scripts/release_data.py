@@ -12,7 +12,8 @@ the packages are left out. A file whose checksum differs, or whose package names
     OUT/rain/{train,test}          {input,target}: streaks of several directions and densities, veils
     OUT/rain2/{train,test}         likewise, and sheets of smeared grains, drops out of focus
     OUT/rain3/{train,test}         likewise, and thin streaks near the vertical, in one direction; train.csv adds dry
-    OUT/rain4/{train,test}         likewise, mostly faint and few bright streaks, and painted window frames that stay
+    OUT/rain4/{train,test}         likewise, mostly faint and few bright streaks, and painted window frames that stay;
+                                   hazy.csv adds photographs with haze and no rain, dry_hazy.csv adds clear ones, too
     OUT/blur/{train,test}          {input,target}: shaken, partly moving and defocused photographs; some sharp
     OUT/noise/{train,test}         clear images, and train.csv, by which the noise is added on the fly
     OUT/noise2/{train,test}        likewise, and camera_{train,test}/{input,target}: noise as a camera develops it
@@ -21,6 +22,7 @@ the packages are left out. A file whose checksum differs, or whose package names
 from __future__ import annotations
 
 import argparse
+import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -34,7 +36,7 @@ from mindrestore.data.blur import BlurRanges, add_blur
 from mindrestore.data.camera import CameraRanges, add_camera_noise
 from mindrestore.data.degrade import HazeRanges, add_haze, draw_haze
 from mindrestore.data.frames import add_frames
-from mindrestore.data.lists import Row, write_list
+from mindrestore.data.lists import Row, read_rows, write_list
 from mindrestore.data.photo_haze import compress, hazy_night, picture_depth, vary_tones
 from mindrestore.data.rain import RainRanges, add_rain, draw_rain
 from mindrestore.data.scenes import render_scene
@@ -204,6 +206,18 @@ def list_with_dry(folder: Path) -> None:
     write_list(folder / "train.csv", [*rows, *(Row(target, target) for target in dry)], overwrite=True)
 
 
+def list_with_hazy(folder: Path, hazy: Path) -> None:
+    """List one hazy image of each photograph as a pair with itself, beside the pairs with rain: haze is not rain."""
+    names = sorted(path.name for path in hazy.glob("*_0.png"))
+    (folder / "train" / "hazy").mkdir(exist_ok=True)
+    for name in names:
+        shutil.copyfile(hazy / name, folder / "train" / "hazy" / name)
+    kept = [Row(f"train/hazy/{name}", f"train/hazy/{name}") for name in names]
+    listed = read_rows(folder / "train.csv").values()
+    write_list(folder / "dry_hazy.csv", [*listed, *kept], overwrite=True)
+    write_list(folder / "hazy.csv", [*(row for row in listed if row.target != row.degraded), *kept], overwrite=True)
+
+
 def rainy(kinds: Sequence[RainRanges], clear: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
     """Return a clear image with rain, one kind after the other, now and then compressed."""
     image = add_rain(clear, draw_rain(kinds[number % len(kinds)], rng), rng)
@@ -301,6 +315,7 @@ def main() -> None:
     build_pairs(photos, args.out / "blur", args.scenes // 2, (args.seed, 19), blurred, SMALL)
     build_haze(photos, args.out, args.scenes, args.seed)
     build_plain(photos, args.out, args.seed)
+    list_with_hazy(args.out / "rain4", args.out / "plain" / "train" / "hazy")
     print(f"{len(photos)} photographs with licence, and pairs for haze, rain, noise and blur in {args.out}")
 
 

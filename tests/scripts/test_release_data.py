@@ -118,6 +118,21 @@ def test_photographs_are_listed_once_more_dry(builder, packages, tmp_path):
     assert [(pair.target, pair.noise) for pair in pairs[6:]] == [(pair.input, (0,)) for pair in pairs[6:]]
 
 
+def test_hazy_photographs_are_listed_as_they_are(builder, packages, tmp_path):
+    photos = builder.collect(*packages(), tmp_path)
+    folder = tmp_path / "rain4"
+    builder.build_pairs(photos, folder, 1, (0, 17), partial(builder.rainy, builder.RAINS4))
+    builder.list_with_dry(folder)
+    builder.build_plain(photos, tmp_path, 0)
+    builder.list_with_hazy(folder, tmp_path / "plain" / "train" / "hazy")
+    pairs = {name: read_list(folder / f"{name}.csv", folder, (0, 0)) for name in ("train", "hazy", "dry_hazy")}
+    hazy = folder / "train" / "hazy" / "scikit-learn-p0_0.png"
+    assert [pair.input for pair in pairs["hazy"]] == [*(pair.input for pair in pairs["train"][:6]), hazy]
+    assert pairs["dry_hazy"] == [*pairs["train"], pairs["hazy"][-1]]
+    assert (pairs["hazy"][-1].target, pairs["hazy"][-1].noise) == (hazy, (0,))
+    assert hazy.read_bytes() == (tmp_path / "plain" / "train" / "hazy" / hazy.name).read_bytes()
+
+
 def test_frames_are_painted_into_both_images_of_a_pair(builder, packages, tmp_path):
     """Where it is dry they are the same, unlike the photograph; scenes have windows of their own."""
     photos = builder.collect(*packages(), tmp_path)
