@@ -138,11 +138,12 @@ def test_rain_is_removed(golden):
     assert np.abs(golden["derain_free"] - photo).mean() < 0.5 * np.abs(rainy - photo).mean()  # measured: 3.3 of 8.2
 
 
-def test_a_dry_photograph_is_left_alone():
-    """PSNR between a photograph without rain and its result: 40 dB is an error of 2.6 values."""
-    photo = to_float(read_rgb(ROOT / "samples" / "mountains.jpg"))[:240]
-    dry = Restorer("dehazeformer_t", weights="derain_free", device="CPU")(photo)
-    assert -10 * np.log10(((dry - photo) ** 2).mean()) > 40  # measured: 54.4
+@pytest.mark.parametrize("part", [np.s_[:240], np.s_[256:, :512]])
+def test_a_dry_photograph_is_left_alone(part):
+    """PSNR between a hazy photograph without rain and its result, in tiles: 40 dB is an error of 2.6 values."""
+    photo = to_float(read_rgb(ROOT / "samples" / "mountains.jpg"))[part]
+    dry = Restorer("dehazeformer_t", weights="derain_free", device="CPU", tile=256)(photo)
+    assert -10 * np.log10(((dry - photo) ** 2).mean()) > 40  # measured: M1, M2
 
 
 def test_grey_and_16_bits_are_restored_as_ever(golden):
