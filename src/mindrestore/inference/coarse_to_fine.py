@@ -63,9 +63,11 @@ def coarse_to_fine(restore: Restore, progress: ImageProgress) -> Restore:
         change = np.zeros((1, 1, 3), np.float32)
         for number, (height, width) in enumerate(sizes, 1):
             small = shrunken(image, height, width)  # (h, w, 3) float32
-            seen = small + cv2.resize(change, (width, height), interpolation=cv2.INTER_LINEAR)
+            seen = cv2.resize(change, (width, height), interpolation=cv2.INTER_LINEAR)
+            seen += small
             with progress.part(shares[number], shares[number + 1] - shares[number]):
-                change = restore(np.clip(seen, 0, 1)) - small
+                change = restore(np.clip(seen, 0, 1, out=seen))
+            change -= small
         return Change(np.ones_like(change), change).applied_to(image)
 
     return restored
