@@ -68,6 +68,6 @@ def coarse_to_fine(restore: Restore, progress: ImageProgress) -> Restore:
             with progress.part(shares[number], shares[number + 1] - shares[number]):
                 change = restore(np.clip(seen, 0, 1, out=seen))
             change -= small
-        return Change(np.ones_like(change), change).applied_to(image)
+        return Change(np.ones((1, 1, 3), np.float32), change).applied_to(image)
 
     return restored

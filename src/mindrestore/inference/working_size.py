@@ -31,8 +31,8 @@ class Change(NamedTuple):
     """A straight line per pixel and colour channel: restored = slope * hazy + offset.
 
     Attributes:
-        slope: (h, w, 3) float32.
-        offset: (h, w, 3) float32.
+        slope: (h, w, 3) float32; (1, 1, 3) where it is the same everywhere.
+        offset: Likewise.
     """
 
     slope: np.ndarray
@@ -52,10 +52,9 @@ class Change(NamedTuple):
         slope, offset = (cv2.resize(part, (width, part.shape[0]), interpolation=cv2.INTER_LINEAR) for part in self)
         restored = np.empty_like(image)
         for rows in _strips(height):
-            above, below, share = _between(rows, height, slope.shape[0])
-            line = _mixed(slope, above, below, share)  # (strip, W, 3)
+            line = _mixed(slope, *_between(rows, height, slope.shape[0]))  # (strip, W, 3)
             line *= to_float(image[rows])
-            line += _mixed(offset, above, below, share)
+            line += _mixed(offset, *_between(rows, height, offset.shape[0]))
             restored[rows] = to_type(np.clip(line, 0, 1, out=line), image.dtype)
         return restored
 
