@@ -88,7 +88,7 @@ NOT_RUN = {
     r"pip install": "the release script installs every extra",
     r"openssl|converter_lite": "programs of others",
     r"benchmarks/(speed|versions|photo|memory|export_table|tiling|model_zoo_times).py": "measures for minutes",
-    r"benchmarks/(working_size|wide_streaks|window_grid|curves).py": "measures what is not here: photographs, runs of hours",
+    r"benchmarks/(working_size|wide_streaks|window_grid|curves).py": "measures what is not here: photos, long runs",
     r"cross_real.sh": "trains for hours",
     r"noise2/bsds": "lists photographs of BSDS500, which are not here",
 }

@@ -101,6 +101,18 @@ def test_networks_for_rain_see_small_forms_of_large_images():
     assert not Restorer(task="dehaze", **ways).coarse_to_fine
 
 
+def test_a_batch_of_large_images_is_seen_as_each_alone(monkeypatch):
+    monkeypatch.setattr("mindrestore.inference.coarse_to_fine.WORKING_PIXELS", 1500)
+    rainy = to_float(read_rgb(ROOT / "samples" / "mountains.jpg"))[:64, :96].copy()
+    rainy[:, 40:52] += 0.2
+    photos = [np.clip(rainy, 0, 1), np.clip(rainy[:, ::-1], 0, 1)]
+    restorer = Restorer(task="derain", device="CPU", batch=2)
+    alone = Restorer(task="derain", device="CPU", full_size=True)
+    for photo, restored in zip(photos, restorer.restore_batch(photos)):
+        np.testing.assert_array_equal(restored, restorer(photo))
+        assert np.abs(restored - alone(photo)).max() > 1e-3  # small forms change it
+
+
 def test_wide_streaks_of_a_photograph_go(monkeypatch):
     """Streaks that are 15 pixels wide on the photograph of the samples: dB against it, in 0.14 megapixels."""
     monkeypatch.setattr("mindrestore.inference.coarse_to_fine.WORKING_PIXELS", 35_000)

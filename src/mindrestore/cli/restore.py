@@ -113,7 +113,7 @@ def add_passing(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="dehazing: run the network at full resolution; by default large images are downscaled for it and the "
         "change is applied at full resolution, which takes seconds instead of minutes and leaves no seams. Deraining: "
-        "run it at full resolution only; by default it then sees large images downscaled, which removes wide streaks",
+        "run it at full resolution only; by default it also sees large images downscaled, which removes wide streaks",
     )
 
 

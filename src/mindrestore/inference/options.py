@@ -30,7 +30,7 @@ class Options:
         ensemble: Average over the eight flips and rotations of an image; takes eight times as long.
         full_size: Dehazing: run the network at full resolution. By default large images are downscaled for it, and the
             change is applied at full resolution (`working_size.py`). Deraining: run it at full resolution only. By
-            default it then removes wide streaks from downscaled forms of large images (`coarse_to_fine.py`).
+            default it also sees large images downscaled, which removes wide streaks (`coarse_to_fine.py`).
 
     Example:
         >>> Options(tile=512).with_(memory=2).tile
