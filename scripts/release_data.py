@@ -9,6 +9,7 @@ the packages are left out. A file whose checksum differs, or whose package names
     OUT/photos, OUT/licences.csv   the photographs, at most 1024 pixels wide or high, and where they come from
     OUT/haze/{train,test}          {hazy,clear}: even and patchy haze by day, coloured and with lamps by night
     OUT/plain/{train,test}         {hazy,clear}: plain grey haze over photographs in their own tones
+    OUT/shade/{train,test}         {hazy,clear}: haze that is darker than what is white, often patchy, faintly coloured
     OUT/rain/{train,test}          {input,target}: streaks of several directions and densities, veils
     OUT/rain2/{train,test}         likewise, and sheets of smeared grains, drops out of focus
     OUT/rain3/{train,test}         likewise, and thin streaks near the vertical, in one direction; train.csv adds dry
@@ -53,6 +54,8 @@ DAYS = (
 )
 # Grey and by day, over photographs in their own tones.
 PLAIN = HazeRanges(nonhomogeneous=0.1, median_transmission=(0.15, 0.85), airlight=(0.65, 1.0), tint=0.015)
+# In shade or in a room, haze gets less light than the brightest things in it: it is darker than white, often patchy.
+SHADE = HazeRanges(nonhomogeneous=0.5, median_transmission=(0.15, 0.75), airlight=(0.4, 0.9), tint=0.06)
 # Mostly light rain, in which there is most detail to lose, streaks from threads to blobs; and now and then none.
 LIGHT = RainRanges(
     density=(0.02, 0.2),
@@ -147,19 +150,21 @@ def build_haze(photos: list[tuple[Photo, np.ndarray]], out: Path, scenes: int, s
             save_pair(out / "haze" / split, ("hazy", "clear"), f"scene-{number:04d}_{version}", pair)
 
 
-def build_plain(photos: list[tuple[Photo, np.ndarray]], out: Path, seed: int) -> None:
-    """Write photographs with plain haze whose tones are left as they are: what is lost in haze cannot tell them."""
+def build_plain(
+    photos: list[tuple[Photo, np.ndarray]], folder: Path, ranges: HazeRanges, stream: tuple[int, int]
+) -> None:
+    """Write photographs with haze whose tones are left as they are: what is lost in haze cannot tell them."""
     for number, (photo, image) in enumerate(photos):
         if photo.use in ("detail", "texture") and photo.split == "test":
             continue  # close-ups, which haze does not reach: something to learn from, nothing to measure on
         for version in range(12 if photo.use == "haze" else 4):
-            rng = np.random.default_rng((seed, 13, number, version))
+            rng = np.random.default_rng((*stream, number, version))
             clear = to_float(shrink(image, int(np.exp(rng.uniform(*np.log([180, 560]))))))
             depth = picture_depth(clear, rng)
-            haze = draw_haze(PLAIN, depth, rng)
+            haze = draw_haze(ranges, depth, rng)
             hazy = clear if rng.random() < 0.04 else add_haze(clear, depth, haze, rng)
             hazy = compress(hazy, int(rng.integers(75, 98))) if rng.random() < 0.3 else hazy
-            save_pair(out / "plain" / photo.split, ("hazy", "clear"), f"{photo.name}_{version}", (hazy, clear))
+            save_pair(folder / photo.split, ("hazy", "clear"), f"{photo.name}_{version}", (hazy, clear))
 
 
 def build_pairs(
@@ -314,7 +319,8 @@ def main() -> None:
         list_with_dry(args.out / name)
     build_pairs(photos, args.out / "blur", args.scenes // 2, (args.seed, 19), blurred, SMALL)
     build_haze(photos, args.out, args.scenes, args.seed)
-    build_plain(photos, args.out, args.seed)
+    build_plain(photos, args.out / "plain", PLAIN, (args.seed, 13))
+    build_plain(photos, args.out / "shade", SHADE, (args.seed, 21))
     list_with_hazy(args.out / "rain4", args.out / "plain" / "train" / "hazy")
     print(f"{len(photos)} photographs with licence, and pairs for haze, rain, noise and blur in {args.out}")
 

@@ -75,7 +75,7 @@ def test_builds_pairs_of_every_kind_and_records_the_licences(builder, packages, 
     builder.build_pairs(photos, out / "rain", 1, (0, 3), partial(builder.rainy, builder.RAINS))
     builder.build_pairs(photos, out / "blur", 1, (0, 9), builder.blurred)
     builder.build_haze(photos, out, scenes=1, seed=0)
-    builder.build_plain(photos, out, seed=0)
+    builder.build_plain(photos, out / "plain", builder.PLAIN, (0, 13))
     with open(out / "licences.csv", newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert [(row["author"], row["licence"]) for row in rows] == [("somebody", "CC-BY-2.0")] * 2
@@ -107,6 +107,25 @@ def test_builds_pairs_of_every_kind_and_records_the_licences(builder, packages, 
         assert 0.001 < np.abs(noisy - clear).mean() < 0.2
 
 
+def test_haze_in_shade_is_greyer_than_plain_haze(builder, packages, tmp_path):
+    """A line through the pixels, hazy over clear, crosses the diagonal at the airlight: 0.65 to 1, or 0.4 to 0.9."""
+    photos = builder.collect(*packages(), tmp_path)
+    airlights = {}
+    for name, ranges, number in (("plain", builder.PLAIN, 13), ("shade", builder.SHADE, 21)):
+        builder.build_plain(photos, tmp_path / name, ranges, (0, number))
+        images = [
+            [
+                to_float(read_rgb(tmp_path / name / "train" / kind / f"scikit-learn-p0_{version}.png")).ravel()
+                for kind in ("clear", "hazy")
+            ]
+            for version in range(12)
+        ]
+        lines = [np.polyfit(clear, hazy, 1) for clear, hazy in images]
+        airlights[name] = sorted(offset / (1 - slope) for slope, offset in lines if slope < 0.9)
+    assert airlights["plain"][0] > 0.6
+    assert airlights["shade"][0] < 0.55
+
+
 def test_photographs_are_listed_once_more_dry(builder, packages, tmp_path):
     photos = builder.collect(*packages(), tmp_path)
     builder.build_pairs(photos, tmp_path / "rain3", 1, (0, 15), partial(builder.rainy, builder.RAINS3))
@@ -123,7 +142,7 @@ def test_hazy_photographs_are_listed_as_they_are(builder, packages, tmp_path):
     folder = tmp_path / "rain4"
     builder.build_pairs(photos, folder, 1, (0, 17), partial(builder.rainy, builder.RAINS4))
     builder.list_with_dry(folder)
-    builder.build_plain(photos, tmp_path, 0)
+    builder.build_plain(photos, tmp_path / "plain", builder.PLAIN, (0, 13))
     builder.list_with_hazy(folder, tmp_path / "plain" / "train" / "hazy")
     pairs = {name: read_list(folder / f"{name}.csv", folder, (0, 0)) for name in ("train", "hazy", "dry_hazy")}
     hazy = folder / "train" / "hazy" / "scikit-learn-p0_0.png"
