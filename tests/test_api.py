@@ -123,6 +123,19 @@ def test_validation_watches_what_decides(tiny_data, monkeypatch):
         validation(load_recipe("quickstart", [*overrides, "validation.best_metric=mse"]))
 
 
+def test_an_image_restored_exactly_does_not_make_the_mean_infinite(tiny_data, monkeypatch):
+    """The mean of 100 dB and the other image's PSNR: a better other image makes better weights."""
+    pairs = find_pairs("auto", tiny_data, "test")
+    exact, other = (read_rgb(pair.target) for pair in pairs)
+    means = []
+    for error in (0.1, 0.01):
+        restored = iter([exact, np.where(other < 0.5, other + error, other - error)])
+        monkeypatch.setattr(Restorer, "restore_float", lambda *_, images=restored: next(images))
+        recipe = load_recipe("quickstart", [f"data.root={tiny_data}", "validation.protocol=rgb"])
+        means.append(validation(recipe)(create_model("aecrnet", channels=8, blocks=1))["psnr"])
+    assert means == pytest.approx([(100 + 20) / 2, (100 + 40) / 2], abs=0.01)
+
+
 def test_evaluation_takes_the_test_protocol_of_a_recipe():
     recipe = load_recipe("quickstart", ["validation.protocol=rgb", "validation.test_protocol=mpr-derain"])
     assert Trained("aecrnet", "x.ckpt", recipe=recipe).usual_protocol() == "mpr-derain"

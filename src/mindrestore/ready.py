@@ -12,6 +12,8 @@ from mindrestore.recipes.schema import Recipe
 from mindrestore.recipes.terms import MAP_TERMS, POCL_SIDE
 from mindrestore.recipes.values import is_address
 
+EQUAL_PSNR = 100.0  # dB of an image that was restored exactly, in validations
+
 
 def check_recipe(recipe: Recipe) -> None:
     """Refuse a network, folder, patch size or protocol that is not there or does not fit.
@@ -41,6 +43,9 @@ def check_recipe(recipe: Recipe) -> None:
 def watched(name: str | Protocol, recipe: Recipe) -> Protocol:
     """Limit a protocol to what validation needs: CIEDE2000 and MS-SSIM take long and decide nothing there.
 
+    A network may return a clear image exactly. One infinite PSNR would make the mean infinite at every validation, and
+    the first weights would stay the best ones, so such an image counts 100 dB.
+
     Raises:
         MindRestoreError: There is no such protocol, or it has no such score as chooses the best checkpoint.
     """
@@ -51,7 +56,8 @@ def watched(name: str | Protocol, recipe: Recipe) -> Protocol:
             f"validation.best_metric={best}: protocol {protocol.name} has no such score, only {known}"
         )
     names = tuple(metric for metric in protocol.names if metric in ("psnr", "ssim", best))
-    return replace(protocol, names=names, centre_crop=recipe.data.val_crop or protocol.centre_crop)
+    crop = recipe.data.val_crop or protocol.centre_crop
+    return replace(protocol, names=names, centre_crop=crop, equal_psnr=min(protocol.equal_psnr, EQUAL_PSNR))
 
 
 def _check_terms(recipe: Recipe) -> None:
