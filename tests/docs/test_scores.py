@@ -50,6 +50,6 @@ def test_the_last_generation():
         rows[f"{name}, sigma 15, 25, 50"] = [(f"{name} sigma {sigma}", "rgb") for sigma in (15, 25, 50)]
     for label, keys in rows.items():
         [row] = re.findall(rf"^\| {label} \|.*", page, re.MULTILINE)
-        generations = [cell.strip(" *") for cell in row.split("|")[3:8]]
+        generations = [cell.strip(" *") for cell in row.split("|")[3:9]]
         last = next(cell for cell in reversed(generations) if not cell.startswith("the "))  # "the third" stayed
         assert last.split(", ") == [cards[key] for key in keys]

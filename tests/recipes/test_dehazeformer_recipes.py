@@ -105,10 +105,12 @@ def test_the_quickstart_trains_both_stages_in_small():
     ("recipe", "weights", "steps"),
     [
         ("dehaze_photos", "dehaze_free", [2400]),
+        ("dehaze_shade", "dehaze_free", [3900]),
         ("derain_sheets", "derain_free", [3000]),
         ("derain_steep", "derain_free", [3000, 1800]),
         ("derain_uneven", "derain_free", [4000, 1000]),
         ("derain_hazy", "derain_free", [2600, 2000]),
+        ("derain_long", "derain_free", [4200, 1100]),
         ("denoise_camera", "denoise_free", [1600, 4600]),
         ("deblur", "denoise_free", [16000]),
     ],
@@ -131,6 +133,7 @@ def test_later_generations_go_on_from_included_weights(recipe, weights, steps):
         ("derain_steep", [None, "train.csv"]),
         ("derain_uneven", ["train.csv", None]),
         ("derain_hazy", ["dry_hazy.csv", "hazy.csv"]),
+        ("derain_long", ["dry_hazy.csv", "hazy.csv"]),
     ],
 )
 def test_listed_dry_photographs_stay_free_of_noise(recipe, lists):
